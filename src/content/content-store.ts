@@ -1,0 +1,57 @@
+/**
+ * Where blob bytes live. Content is stored under a *location*, a name that its owner chose; who owns which
+ * digest, and at which location, is the business of the caller's metadata. So nothing is moved or copied when
+ * a digest becomes known, on any driver.
+ *
+ * A location is 1 to 8 path segments of `[a-zA-Z0-9._-]`, none of them `.` or `..`, joined with `/`.
+ *
+ * What is being written is invisible to `open`, `stat` and `walk` until `commit`. Concurrency: one writer a
+ * location at a time (the caller sees to it); any number of readers; readers that opened before a delete
+ * finish undisturbed or fail with `not-found`, never with wrong bytes.
+ */
+export interface ContentStore {
+  /**
+   * Begins to write at `location`, or goes on where an earlier writer (also of another process) left off: see
+   * `ContentWriter.offset`. The caller closes it with `commit`, `abort` or `close`.
+   */
+  writer(location: string): Promise<ContentWriter>;
+
+  /** Throws `not-found`. The caller reads to the end or calls `return` on the iterator. `end` is inclusive. */
+  open(location: string, range?: { start: number; end: number }): Promise<ContentReader>;
+
+  stat(location: string): Promise<{ size: number } | undefined>;
+
+  /** Deletes committed content and any write under way; not finding it is no error. */
+  delete(location: string): Promise<void>;
+
+  /** Everything committed below a prefix, in no order. Entries may appear or vanish while it runs. */
+  walk(prefix?: string): AsyncIterable<{ location: string; size: number; modifiedAt: Date }>;
+
+  /** Writes that were neither committed nor aborted, with when they last grew. */
+  ingests(): AsyncIterable<{ location: string; size: number; modifiedAt: Date }>;
+}
+
+export interface ContentReader extends AsyncIterable<Uint8Array> {
+  /** Size in bytes of the whole content, not of the range. */
+  readonly size: number;
+}
+
+export interface ContentWriter extends AsyncDisposable {
+  /** Bytes stored so far, durable or not. */
+  readonly offset: number;
+
+  /** Appends. Resolves when it may be called again: this is the back-pressure. */
+  write(chunk: Uint8Array): Promise<void>;
+
+  /** Reads back what was written so far, to rebuild a running hash after a restart. */
+  read(): AsyncIterable<Uint8Array>;
+
+  /** Makes the content durable and visible under its location, at once and whole. Closes the writer. */
+  commit(): Promise<void>;
+
+  /** Drops what was written. Closes the writer. */
+  abort(): Promise<void>;
+
+  /** Keeps what was written for a later `writer(location)`. Also what `await using` does. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,3 @@
+import type { Migration } from 'kysely';
+
+export const imageMigrations: Record<string, Migration> = {};

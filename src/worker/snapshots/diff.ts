@@ -1,0 +1,32 @@
+import type { Digest } from '#oci/digest.ts';
+
+/** Unpacks a layer into a snapshot. */
+export interface DiffApplier {
+  /**
+   * Applies an uncompressed layer tar (OCI image-spec, layer.md: whiteouts, opaque directories, hard links,
+   * devices, xattrs) to the active snapshot `key`. Nothing is written outside of it, whatever the tar says.
+   * Answers the tar's digest and the bytes of file content. Throws `invalid` for a broken or hostile tar.
+   */
+  apply(key: string, tar: AsyncIterable<Uint8Array>, options?: { signal?: AbortSignal }): Promise<AppliedDiff>;
+}
+
+export interface AppliedDiff {
+  readonly diffId: Digest;
+  readonly bytes: number;
+}
+
+/** What a snapshot changed compared with its parent, as `docker diff` names it. */
+export interface Change {
+  /** Absolute in the container. */
+  readonly path: string;
+  readonly kind: 'modified' | 'added' | 'deleted';
+}
+
+/** Reads a snapshot's own changes. The snapshot must not be written meanwhile for the result to be exact. */
+export interface DiffComparer {
+  /** The changes as an uncompressed layer tar. The same tree gives the same bytes, today and tomorrow. */
+  tar(key: string): AsyncIterable<Uint8Array>;
+
+  /** Sorted by path; a changed file's parent directories count as modified. */
+  changes(key: string): Promise<Change[]>;
+}

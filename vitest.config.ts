@@ -1,0 +1,25 @@
+import { defineConfig } from 'vitest/config';
+
+/** One project a kind of test: `npx vitest run --project unit`. */
+const project = (name: string, options: Record<string, unknown> = {}) => ({
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    testTimeout: 30_000,
+    hookTimeout: 120_000,
+    ...options,
+  },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('unit'),
+      project('contracts'),
+      project('api', { testTimeout: 60_000 }),
+      // End-to-end files share one kernel (bridges, ports, iptables), so they run one after another.
+      project('e2e', { testTimeout: 240_000, hookTimeout: 300_000, fileParallelism: false }),
+      project('architecture', { testTimeout: 120_000 }),
+    ],
+  },
+});
