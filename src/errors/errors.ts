@@ -23,7 +23,11 @@ export class SlipwayError extends Error {
   /** Structured detail that an API may show to its caller. */
   readonly detail: unknown;
 
-  constructor(kind: ErrorKind, message: string, options: { code?: string; detail?: unknown; cause?: unknown } = {}) {
+  constructor(
+    kind: ErrorKind,
+    message: string,
+    options: { code?: string; detail?: unknown; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'SlipwayError';
     this.kind = kind;
@@ -34,15 +38,19 @@ export class SlipwayError extends Error {
 
 type Options = ConstructorParameters<typeof SlipwayError>[2];
 
-export const notFound = (message: string, options?: Options) => new SlipwayError('not-found', message, options);
-export const conflict = (message: string, options?: Options) => new SlipwayError('conflict', message, options);
+export const notFound = (message: string, options?: Options) =>
+  new SlipwayError('not-found', message, options);
+export const conflict = (message: string, options?: Options) =>
+  new SlipwayError('conflict', message, options);
 export const invalid = (message: string, options?: Options) => new SlipwayError('invalid', message, options);
 export const unauthorized = (message: string, options?: Options) =>
   new SlipwayError('unauthorized', message, options);
-export const forbidden = (message: string, options?: Options) => new SlipwayError('forbidden', message, options);
+export const forbidden = (message: string, options?: Options) =>
+  new SlipwayError('forbidden', message, options);
 export const unavailable = (message: string, options?: Options) =>
   new SlipwayError('unavailable', message, options);
-export const tooLarge = (message: string, options?: Options) => new SlipwayError('too-large', message, options);
+export const tooLarge = (message: string, options?: Options) =>
+  new SlipwayError('too-large', message, options);
 export const unsupported = (message: string, options?: Options) =>
   new SlipwayError('unsupported', message, options);
 export const notModified = (message: string) => new SlipwayError('not-modified', message);

@@ -11,14 +11,17 @@ export type DigestAlgorithm = 'sha256' | 'sha512';
 
 /** Throws `invalid` with code `DIGEST_INVALID` for anything but a well-formed sha256 or sha512 digest. */
 export function parseDigest(text: string): Digest {
-  if (!isDigest(text)) throw invalid(`invalid digest ${JSON.stringify(text.slice(0, 200))}`, { code: 'DIGEST_INVALID' });
+  if (!isDigest(text))
+    throw invalid(`invalid digest ${JSON.stringify(text.slice(0, 200))}`, { code: 'DIGEST_INVALID' });
   return text;
 }
 
 export function isDigest(text: string): text is Digest {
   const colon = text.indexOf(':');
   const length = HEX_LENGTH[text.slice(0, Math.max(colon, 0))];
-  return length !== undefined && text.length === colon + 1 + length && /^[0-9a-f]+$/.test(text.slice(colon + 1));
+  return (
+    length !== undefined && text.length === colon + 1 + length && /^[0-9a-f]+$/.test(text.slice(colon + 1))
+  );
 }
 
 export function algorithmOf(digest: Digest): DigestAlgorithm {

@@ -9,7 +9,12 @@ export interface Platform {
   readonly 'os.features'?: readonly string[];
 }
 
-const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', ia32: '386', arm: 'arm' };
+const ARCHITECTURES: Readonly<Record<string, string>> = {
+  x64: 'amd64',
+  arm64: 'arm64',
+  ia32: '386',
+  arm: 'arm',
+};
 const ALIASES: Readonly<Record<string, [architecture: string, variant?: string]>> = {
   x86_64: ['amd64'],
   'x86-64': ['amd64'],

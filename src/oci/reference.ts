@@ -8,7 +8,8 @@ export type Tag = string & { readonly __brand: 'Tag' };
 const COMPONENT = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
 const NAME = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
-const DOMAIN = /^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$/;
+const DOMAIN =
+  /^(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?$/;
 const MAX_NAME_LENGTH = 255;
 
 export const DEFAULT_DOMAIN = 'docker.io';
@@ -32,7 +33,8 @@ export function isTag(text: string): text is Tag {
 
 /** Throws `invalid`, code `TAG_INVALID`. */
 export function parseTag(text: string): Tag {
-  if (!isTag(text)) throw invalid(`invalid tag ${JSON.stringify(text.slice(0, 200))}`, { code: 'TAG_INVALID' });
+  if (!isTag(text))
+    throw invalid(`invalid tag ${JSON.stringify(text.slice(0, 200))}`, { code: 'TAG_INVALID' });
   return text;
 }
 
