@@ -28,9 +28,24 @@ export interface ImageSource {
 
   /**
    * Turns an active snapshot into a layer: reads its changes once for the diff ID, then commits it under the
-   * resulting chain ID (or drops it when that exists).
+   * resulting chain ID (or drops it when that exists). `user` retains the layer in the same step.
    */
-  commitLayer(snapshotKey: string): Promise<{ diffId: Digest; chainId: Digest; bytes: number }>;
+  commitLayer(
+    snapshotKey: string,
+    options?: { user?: string },
+  ): Promise<{ diffId: Digest; chainId: Digest; bytes: number }>;
+
+  /** Whether the layer that this chain ends with is here, unpacked. */
+  hasLayer(chainId: Digest): Promise<boolean>;
+
+  /**
+   * Keeps a layer and all below it, whether or not an image has it: how the build cache holds what it made.
+   * Throws `not-found`.
+   */
+  retainLayer(chainId: Digest, user: string): Promise<void>;
+
+  /** Gives a layer up; it goes when no image and no other user has it or stands on it. Answers bytes freed. */
+  releaseLayer(chainId: Digest, user: string): Promise<number>;
 
   /** Keeps an image from being removed or pruned while a container or build uses it. */
   retain(id: Digest, user: string): Promise<void>;
