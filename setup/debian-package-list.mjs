@@ -1,0 +1,56 @@
+/** @typedef {'start' | 'test'} Purpose */
+
+/**
+ * What Slipway takes from Debian. A package counts as there when one of its paths is, however it came: a host with
+ * Docker's own packages needs no docker.io.
+ * @type {{ purpose: Purpose, name: string, paths: string[] }[]}
+ */
+export const packages = [
+  { purpose: 'start', name: 'runc', paths: ['runc'] },
+  { purpose: 'start', name: 'conmon', paths: ['conmon'] },
+  {
+    purpose: 'start',
+    name: 'netavark',
+    paths: ['/usr/lib/podman/netavark', '/usr/libexec/podman/netavark', 'netavark'],
+  },
+  {
+    purpose: 'start',
+    name: 'aardvark-dns',
+    paths: ['/usr/lib/podman/aardvark-dns', '/usr/libexec/podman/aardvark-dns', 'aardvark-dns'],
+  },
+  { purpose: 'start', name: 'iptables', paths: ['iptables'] },
+  { purpose: 'start', name: 'iproute2', paths: ['ip'] },
+  { purpose: 'start', name: 'socat', paths: ['socat'] },
+  // The default seccomp profile.
+  {
+    purpose: 'start',
+    name: 'golang-github-containers-common',
+    paths: ['/usr/share/containers/seccomp.json'],
+  },
+  // `docker top`
+  { purpose: 'start', name: 'procps', paths: ['ps'] },
+  { purpose: 'start', name: 'ca-certificates', paths: ['/etc/ssl/certs/ca-certificates.crt'] },
+  // ADD unpacks these.
+  { purpose: 'start', name: 'xz-utils', paths: ['xz'] },
+  { purpose: 'start', name: 'bzip2', paths: ['bzip2'] },
+
+  { purpose: 'test', name: 'docker.io', paths: ['dockerd'] },
+  { purpose: 'test', name: 'docker-registry', paths: ['docker-registry'] },
+  { purpose: 'test', name: 'skopeo', paths: ['skopeo'] },
+  { purpose: 'test', name: 'podman', paths: ['podman'] },
+  { purpose: 'test', name: 'buildah', paths: ['buildah'] },
+  { purpose: 'test', name: 'containerd', paths: ['containerd'] },
+  { purpose: 'test', name: 'busybox-static', paths: ['busybox'] },
+  { purpose: 'test', name: 'mmdebstrap', paths: ['mmdebstrap'] },
+  {
+    purpose: 'test',
+    name: 'python3-venv',
+    paths: [
+      '/usr/lib/python3.11/ensurepip',
+      '/usr/lib/python3.12/ensurepip',
+      '/usr/lib/python3.13/ensurepip',
+    ],
+  },
+  { purpose: 'test', name: 'curl', paths: ['curl'] },
+  { purpose: 'test', name: 'wrk', paths: ['wrk'] },
+];

@@ -1,0 +1,55 @@
+import { parseArgs } from 'node:util';
+import { messageOf } from '#errors/errors.ts';
+import { Refusal } from './refusal.ts';
+
+export const usage = `Usage: slipway COMMAND [OPTIONS]
+
+A self-hosted image registry with a build and run worker for every Docker client.
+
+Commands:
+  serve      Run the registry and the worker, supervised
+  registry   Run the registry alone
+  worker     Run the worker alone (needs root)
+  doctor     Say what this host lacks and how to get it
+  version    Print the version
+
+Options:
+  --config FILE      Settings that differ from config/default.yaml (or SLIPWAY_CONFIG)
+  --set KEY=VALUE    One setting, such as registry.listen=127.0.0.1:5001; repeatable
+  -h, --help         Print this
+  -v, --version      Print the version
+`;
+
+export interface Arguments {
+  readonly command: string;
+  readonly config: string | undefined;
+  readonly set: readonly string[];
+}
+
+/** Reads the command line; throws `Refusal` with exit code 2. No command is `help`. */
+export function parseArguments(argv: readonly string[]): Arguments {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        config: { type: 'string' },
+        set: { type: 'string', multiple: true },
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean', short: 'v' },
+      },
+    });
+    const [command = 'help', surplus] = positionals;
+    if (surplus !== undefined) throw new Error(`unexpected argument '${surplus}'`);
+    const shortcut = values.help ? 'help' : values.version ? 'version' : undefined;
+    return { command: shortcut ?? command, config: values.config, set: values.set ?? [] };
+  } catch (error) {
+    throw new Refusal(messageOf(error).split('. ')[0]!, { exitCode: 2, cause: error });
+  }
+}
+
+/** The options as a role's process has to get them. */
+export function optionFlags(options: Pick<Arguments, 'config' | 'set'>): string[] {
+  const config = options.config === undefined ? [] : ['--config', options.config];
+  return [...config, ...options.set.flatMap((pair) => ['--set', pair])];
+}

@@ -1,0 +1,59 @@
+import { ConfigError } from '#config/config-error.ts';
+import type { Config } from '#config/schema.ts';
+import { type Arguments, parseArguments, usage } from './arguments.ts';
+import { Refusal } from './refusal.ts';
+
+type Command = (options: Arguments) => Promise<number>;
+
+/** Loaded when asked for: `slipway version` need not read the registry's code. */
+const commands: Readonly<Record<string, Command>> = {
+  async serve(options) {
+    const { serve } = await import('./serve.ts');
+    return serve(await settings(options), options);
+  },
+  async registry(options) {
+    const { runRole } = await import('./run-role.ts');
+    return runRole('registry', await settings(options));
+  },
+  async worker(options) {
+    const { runRole } = await import('./run-role.ts');
+    return runRole('worker', await settings(options));
+  },
+  async doctor(options) {
+    const { doctor } = await import('./doctor.ts');
+    return doctor(await settings(options));
+  },
+  async version() {
+    const { version } = await import('./version.ts');
+    process.stdout.write(`slipway ${version} (node ${process.versions.node})\n`);
+    return 0;
+  },
+  async help() {
+    process.stdout.write(usage);
+    return 0;
+  },
+};
+
+/** Runs a command and ends the process with its exit code: 2 for what the caller has to mend, 1 for the rest. */
+export async function runCommand(argv: readonly string[]): Promise<never> {
+  try {
+    const options = parseArguments(argv);
+    const command = Object.hasOwn(commands, options.command) ? commands[options.command] : undefined;
+    if (!command) throw new Refusal(`unknown command '${options.command}'\n\n${usage}`, { exitCode: 2 });
+    process.exit(await command(options));
+  } catch (error) {
+    if (error instanceof Refusal) fail(error.message, error.exitCode);
+    if (error instanceof ConfigError) fail(error.message, 2);
+    throw error;
+  }
+}
+
+async function settings(options: Arguments): Promise<Config> {
+  const { loadConfig } = await import('#config/load.ts');
+  return loadConfig({ file: options.config, set: options.set });
+}
+
+function fail(message: string, exitCode: number): never {
+  process.stderr.write(`slipway: ${message.trimEnd()}\n`);
+  process.exit(exitCode);
+}
