@@ -35,7 +35,13 @@ export async function launchMonitor(tools: MonitorTools, options: MonitorOptions
   const child = spawn(tools.conmon, monitorArguments(tools, options), {
     cwd: options.bundle.path,
     // Go's collector has nothing to collect in a runtime that lives for 20 ms.
-    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', TMPDIR: tools.tmpDir, GOGC: 'off', _OCI_SYNCPIPE: '3' },
+    env: {
+      PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+      TMPDIR: tools.tmpDir,
+      TZ: 'UTC',
+      GOGC: 'off',
+      _OCI_SYNCPIPE: '3',
+    },
     // A session of its own: an interrupt at our terminal is not meant for containers.
     detached: true,
     stdio: ['ignore', 'ignore', errors.fd, 'pipe'],

@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { invalid, systemCode } from '#errors/errors.ts';
+import { RuncCli } from '../conmon/runc-cli.ts';
+import { lastError } from '../conmon/runtime-error.ts';
+import { encodeSpec } from '../spec/encode-spec.ts';
+import type { StepExit, StepRequest, StepRunner } from './step-runner.ts';
+
+const PID_POLL_MS = 5;
+
+/**
+ * `runc run` in the foreground with pipes for output: one process a step instead of the four that a monitored
+ * container takes. Its state directory holds
+ * ```
+ * runc/             the runtime's own state
+ * <id>/config.json  bundle
+ * <id>/pid          written once the command runs
+ * <id>/oci.log      the runtime's errors
+ * ```
+ */
+export class RuncStepRunner implements StepRunner {
+  readonly #stateDir: string;
+  readonly #runc: string;
+  readonly #cli: RuncCli;
+
+  constructor(options: { stateDir: string; runc: string }) {
+    this.#stateDir = options.stateDir;
+    this.#runc = options.runc;
+    this.#cli = new RuncCli(options.runc, join(options.stateDir, 'runc'));
+  }
+
+  async run(request: StepRequest, { signal }: { signal?: AbortSignal } = {}): Promise<StepExit> {
+    signal?.throwIfAborted();
+    const bundle = join(this.#stateDir, request.id);
+    await mkdir(bundle, { recursive: true, mode: 0o700 });
+    try {
+      await writeFile(join(bundle, 'config.json'), encodeSpec(request.spec), { mode: 0o600 });
+      const child = this.#spawn(request.id, bundle);
+      const code = await this.#attend(child, bundle, request, signal);
+      signal?.throwIfAborted();
+      if ((await readPid(bundle)) === undefined) throw await startFailure(bundle);
+      return { code };
+    } finally {
+      await rm(bundle, { recursive: true, force: true });
+    }
+  }
+
+  async reconcile(): Promise<void> {
+    for (const id of await namesIn(join(this.#stateDir, 'runc'))) await this.#cli.delete(id);
+    await rm(this.#stateDir, { recursive: true, force: true });
+  }
+
+  #spawn(id: string, bundle: string): ChildProcess {
+    const globals = ['--root', this.#cli.root, '--log', join(bundle, 'oci.log'), '--log-format', 'json'];
+    return spawn(this.#runc, [...globals, 'run', '--bundle', bundle, '--pid-file', join(bundle, 'pid'), id], {
+      // The runtime lives for milliseconds: collecting its garbage would take longer than it saves.
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', GOGC: 'off' },
+      // A group of its own: Ctrl-C at the worker's terminal is for the worker alone.
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  }
+
+  /** Passes output on until the command has ended; resolves with its exit code. */
+  async #attend(
+    child: ChildProcess,
+    bundle: string,
+    request: StepRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    const ended = once(child, 'close') as Promise<[number | null, string | null]>;
+    const kill = () => void killStep(child, bundle);
+    signal?.addEventListener('abort', kill, { once: true });
+    try {
+      await Promise.all([
+        forward(child.stdout!, (bytes) => request.output('stdout', bytes), signal),
+        forward(child.stderr!, (bytes) => request.output('stderr', bytes), signal),
+      ]);
+      return (await ended)[0] ?? 128;
+    } catch (error) {
+      kill();
+      await ended.catch(() => undefined);
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', kill);
+      // Killed or not, its cgroup and state have to be gone when the caller goes on.
+      if (signal?.aborted) await this.#cli.delete(request.id);
+    }
+  }
+}
+
+async function forward(
+  source: Readable,
+  take: (bytes: Uint8Array) => Promise<void>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for await (const bytes of source as AsyncIterable<Buffer>) {
+    // After an abort the pipe is only drained: nobody wants to hear the rest.
+    if (!signal?.aborted) await take(bytes);
+  }
+}
+
+/**
+ * Kills the first process of the step, and by that all of them; the runtime then sees it end and cleans up. Killing
+ * the runtime instead would leave the step running.
+ */
+async function killStep(child: ChildProcess, bundle: string): Promise<void> {
+  while (child.exitCode === null && child.signalCode === null) {
+    const pid = await readPid(bundle);
+    if (pid !== undefined) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has just ended by itself.
+      }
+      return;
+    }
+    await sleep(PID_POLL_MS);
+  }
+}
+
+async function startFailure(bundle: string) {
+  const log = await readFile(join(bundle, 'oci.log'), 'utf8').catch(() => '');
+  const message = lastError(log) ?? 'the runtime ended without a word';
+  return invalid(
+    `failed to create task for container: failed to create shim task: OCI runtime create failed: ${message}: unknown`,
+  );
+}
+
+async function readPid(bundle: string): Promise<number | undefined> {
+  const text = await readFile(join(bundle, 'pid'), 'utf8').catch(() => '');
+  const pid = Number.parseInt(text, 10);
+  return pid > 0 ? pid : undefined;
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
