@@ -1,3 +1,93 @@
-import type { Migration } from 'kysely';
+import { type Migration, sql } from 'kysely';
 
-export const imageMigrations: Record<string, Migration> = {};
+export const imageMigrations: Record<string, Migration> = {
+  'images-0001-snapshots': {
+    async up(db) {
+      await sql`
+        create table snapshots (
+          id integer primary key,
+          key text not null unique,
+          kind text not null check (kind in ('active', 'committed')),
+          parent_id integer references snapshots (id),
+          created_at text not null,
+          bytes integer,
+          inodes integer
+        ) strict`.execute(db);
+      await sql`create index snapshots_parent on snapshots (parent_id)`.execute(db);
+    },
+  },
+  'images-0002-images': {
+    async up(db) {
+      for (const statement of IMAGE_TABLES) await sql.raw(statement).execute(db);
+    },
+  },
+};
+
+const IMAGE_TABLES = [
+  `create table images (
+     id text primary key,
+     config blob not null,
+     parent text,
+     created_at text not null
+   ) strict, without rowid`,
+  `create table image_layers (
+     image_id text not null references images (id) on delete cascade,
+     position integer not null,
+     chain_id text not null,
+     diff_id text not null,
+     primary key (image_id, position)
+   ) strict, without rowid`,
+  `create index image_layers_chain on image_layers (chain_id)`,
+  `create index image_layers_diff on image_layers (diff_id)`,
+  `create table image_names (
+     name text primary key,
+     image_id text not null references images (id),
+     tagged_at text not null
+   ) strict, without rowid`,
+  `create index image_names_image on image_names (image_id)`,
+  `create table image_digests (
+     repository text not null,
+     digest text not null,
+     image_id text not null references images (id) on delete cascade,
+     primary key (repository, digest)
+   ) strict, without rowid`,
+  `create index image_digests_image on image_digests (image_id)`,
+  `create table image_manifests (
+     digest text primary key,
+     image_id text not null references images (id) on delete cascade,
+     media_type text not null,
+     payload blob not null
+   ) strict, without rowid`,
+  `create index image_manifests_image on image_manifests (image_id)`,
+  `create table image_users (
+     image_id text not null references images (id),
+     user text not null,
+     primary key (image_id, user)
+   ) strict, without rowid`,
+  `create table layers (
+     chain_id text primary key,
+     diff_id text not null,
+     bytes integer not null,
+     created_at text not null default (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+   ) strict, without rowid`,
+  `create index layers_diff on layers (diff_id)`,
+  `create table layer_users (
+     chain_id text not null references layers (chain_id),
+     user text not null,
+     primary key (chain_id, user)
+   ) strict, without rowid`,
+  `create table layer_blobs (
+     digest text primary key,
+     diff_id text not null,
+     media_type text not null,
+     size integer not null
+   ) strict, without rowid`,
+  `create index layer_blobs_diff on layer_blobs (diff_id)`,
+  `create table blob_origins (
+     digest text not null,
+     domain text not null,
+     repository text not null,
+     seen_at text not null,
+     primary key (digest, domain, repository)
+   ) strict, without rowid`,
+];

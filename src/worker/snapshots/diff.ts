@@ -3,11 +3,16 @@ import type { Digest } from '#oci/digest.ts';
 /** Unpacks a layer into a snapshot. */
 export interface DiffApplier {
   /**
-   * Applies an uncompressed layer tar (OCI image-spec, layer.md: whiteouts, opaque directories, hard links,
-   * devices, xattrs) to the active snapshot `key`. Nothing is written outside of it, whatever the tar says.
-   * Answers the tar's digest and the bytes of file content. Throws `invalid` for a broken or hostile tar.
+   * Applies a layer tar (OCI image-spec, layer.md: whiteouts, opaque directories, hard links, devices, xattrs),
+   * plain or compressed with gzip or zstd, to the active snapshot `key`. Nothing is written outside of it,
+   * whatever the tar says. Answers the digest of the uncompressed tar and the bytes of file content. Throws
+   * `invalid` for a broken or hostile tar, `too-large`, `unsupported`; the snapshot is then to be removed.
    */
-  apply(key: string, tar: AsyncIterable<Uint8Array>, options?: { signal?: AbortSignal }): Promise<AppliedDiff>;
+  apply(
+    key: string,
+    tar: AsyncIterable<Uint8Array>,
+    options?: { signal?: AbortSignal },
+  ): Promise<AppliedDiff>;
 }
 
 export interface AppliedDiff {
@@ -26,6 +31,9 @@ export interface Change {
 export interface DiffComparer {
   /** The changes as an uncompressed layer tar. The same tree gives the same bytes, today and tomorrow. */
   tar(key: string): AsyncIterable<Uint8Array>;
+
+  /** The digest of that tar and the bytes of file content in it, without handing the bytes over. */
+  digest(key: string): Promise<AppliedDiff>;
 
   /** Sorted by path; a changed file's parent directories count as modified. */
   changes(key: string): Promise<Change[]>;

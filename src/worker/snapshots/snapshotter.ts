@@ -24,8 +24,12 @@ export interface Snapshotter {
   /** How to mount it: an active one writable, a committed one read-only. Throws `not-found`. */
   mount(key: string): Promise<Mount>;
 
-  /** Makes an active snapshot a committed one under `name`. Throws `conflict` if `name` exists: the caller keeps `key`. */
-  commit(key: string, name: string): Promise<void>;
+  /**
+   * Makes an active snapshot a committed one under `name`. Throws `conflict` if `name` exists: the caller keeps
+   * `key`. With `parent` it is put on top of that committed snapshot, whatever it was prepared on: layers are
+   * unpacked side by side and stacked afterwards.
+   */
+  commit(key: string, name: string, options?: { parent?: string }): Promise<void>;
 
   /** Throws `conflict` while another snapshot stands on it; not finding it is no error. */
   remove(key: string): Promise<void>;

@@ -1,0 +1,137 @@
+import { Buffer } from 'node:buffer';
+import { constants } from 'node:os';
+import koffi, { type KoffiFunc } from 'koffi';
+
+/** System calls that Node has no function for. They throw what Node's own would: an Error with `code` and `syscall`. */
+
+const lib = koffi.load('libc.so.6');
+const mountCall = lib.func(
+  'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
+);
+const umountCall = lib.func('int umount2(const char *target, int flags)');
+const mknodCall = lib.func('int mknod(const char *path, uint32 mode, uint64 device)');
+const lsetxattrCall = lib.func(
+  'int lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags)',
+);
+const lgetxattrCall = lib.func(
+  'long lgetxattr(const char *path, const char *name, _Out_ void *value, size_t size)',
+);
+const llistxattrCall = lib.func('long llistxattr(const char *path, _Out_ void *list, size_t size)');
+const utimensatCall = lib.func(
+  'int utimensat(int directory, const char *path, const void *times, int flags)',
+);
+const futimensCall = lib.func('int futimens(int fd, const void *times)');
+
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+
+const ERROR_NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+
+export function mountSync(source: string, target: string, type: string, flags: number, data: string): void {
+  check(mountCall(source, target, type, flags, data), 'mount', target);
+}
+
+export function mount(
+  source: string,
+  target: string,
+  type: string,
+  flags: number,
+  data: string,
+): Promise<void> {
+  return inBackground(mountCall, [source, target, type, flags, data], 'mount', target);
+}
+
+export function unmount(target: string, flags: number): Promise<void> {
+  return inBackground(umountCall, [target, flags], 'umount2', target);
+}
+
+export function mknod(path: string, mode: number, major: number, minor: number): void {
+  check(mknodCall(path, mode, makeDevice(major, minor)), 'mknod', path);
+}
+
+/** Does not follow a symbolic link. */
+export function setXattr(path: string, name: string, value: Uint8Array): void {
+  check(lsetxattrCall(path, name, value, value.length, 0), 'lsetxattr', path);
+}
+
+let scratch = Buffer.alloc(4096);
+
+/** `undefined` when the file has no such attribute. Does not follow a symbolic link. */
+export function getXattr(path: string, name: string): Buffer | undefined {
+  for (;;) {
+    const size = Number(lgetxattrCall(path, name, scratch, scratch.length));
+    if (size >= 0) return Buffer.from(scratch.subarray(0, size));
+    const error = koffi.errno();
+    if (error === constants.errno.ENODATA || error === constants.errno.EOPNOTSUPP) return undefined;
+    growOrFail(error, 'lgetxattr', path);
+  }
+}
+
+/** Does not follow a symbolic link. */
+export function listXattrs(path: string): string[] {
+  for (;;) {
+    const size = Number(llistxattrCall(path, scratch, scratch.length));
+    if (size === 0) return [];
+    if (size > 0) return scratch.toString('utf8', 0, size - 1).split('\0');
+    const error = koffi.errno();
+    if (error === constants.errno.EOPNOTSUPP) return [];
+    growOrFail(error, 'llistxattr', path);
+  }
+}
+
+const times = Buffer.alloc(32);
+
+/** Access and modification time of an open file, to the nanosecond. */
+export function setFileTimes(fd: number, seconds: number, nanoseconds: number): void {
+  check(futimensCall(fd, fillTimes(seconds, nanoseconds)), 'futimens', `fd ${fd}`);
+}
+
+/** The same by path; does not follow a symbolic link. */
+export function setPathTimes(path: string, seconds: number, nanoseconds: number): void {
+  const filled = fillTimes(seconds, nanoseconds);
+  check(utimensatCall(AT_FDCWD, path, filled, AT_SYMLINK_NOFOLLOW), 'utimensat', path);
+}
+
+/** glibc's gnu_dev_makedev. */
+function makeDevice(major: number, minor: number): bigint {
+  const high = BigInt(major);
+  const low = BigInt(minor);
+  return ((high & 0xfffn) << 8n) | ((high & ~0xfffn) << 32n) | (low & 0xffn) | ((low & 0xffffff00n) << 12n);
+}
+
+function fillTimes(seconds: number, nanoseconds: number): Buffer {
+  for (const offset of [0, 16]) {
+    times.writeBigInt64LE(BigInt(seconds), offset);
+    times.writeBigInt64LE(BigInt(nanoseconds), offset + 8);
+  }
+  return times;
+}
+
+function growOrFail(error: number, syscall: string, path: string): void {
+  if (error !== constants.errno.ERANGE || scratch.length >= 1024 * 1024) throw failure(error, syscall, path);
+  scratch = Buffer.alloc(scratch.length * 16);
+}
+
+function check(result: number, syscall: string, path: string): void {
+  if (result < 0) throw failure(koffi.errno(), syscall, path);
+}
+
+function inBackground(
+  call: KoffiFunc<(...args: unknown[]) => unknown>,
+  args: unknown[],
+  syscall: string,
+  path: string,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    call.async(...args, (error: Error | null, result: unknown) => {
+      if (error) reject(error);
+      else if ((result as number) < 0) reject(failure(koffi.errno(), syscall, path));
+      else resolve();
+    });
+  });
+}
+
+function failure(errno: number, syscall: string, path: string): NodeJS.ErrnoException {
+  const code = ERROR_NAMES.get(errno) ?? `errno ${errno}`;
+  return Object.assign(new Error(`${code}: ${syscall} '${path}'`), { code, errno: -errno, syscall, path });
+}

@@ -1,0 +1,182 @@
+import { createHash } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { parentPort } from 'node:worker_threads';
+import { canceled, SlipwayError, systemCode, tooLarge } from '#errors/errors.ts';
+import { TarParser } from '#tar/parser.ts';
+import { ChunkBuffer } from './chunk-buffer.ts';
+import { decompress } from './decompress.ts';
+import { packLayer } from './layer-packer.ts';
+import { LayerUnpacker } from './layer-unpacker.ts';
+import {
+  type FromThread,
+  type ThreadError,
+  type ToThread,
+  type TreeResults,
+  type TreeTask,
+  type UnpackLimits,
+  WINDOW_BYTES,
+} from './messages.ts';
+import { treeChanges } from './tree-changes.ts';
+import { treeUsage } from './tree-usage.ts';
+
+/** A thread's entry point: runs the pool's tasks. Several may be under way; their synchronous pieces take turns. */
+
+const CHUNK_BYTES = 256 * 1024;
+const port = parentPort!;
+const jobs = new Map<number, Job>();
+
+port.on('message', (message: ToThread) => {
+  if ('task' in message) void start(message.id, message.task);
+  else jobs.get(message.id)?.receive(message);
+});
+
+async function start(id: number, task: TreeTask): Promise<void> {
+  const job = new Job(id);
+  jobs.set(id, job);
+  try {
+    post({ id, result: await run(task, job) });
+  } catch (error) {
+    post({ id, error: describe(error) });
+  } finally {
+    jobs.delete(id);
+  }
+}
+
+async function run(task: TreeTask, job: Job): Promise<unknown> {
+  switch (task.op) {
+    case 'unpack':
+      return unpack(task.root, task.limits, job);
+    case 'pack':
+      return pack(task.root, job);
+    case 'digest':
+      return digest(task.root, job);
+    case 'changes':
+      return treeChanges(task.root, task.lowers);
+    case 'usage':
+      return treeUsage(task.root);
+    case 'remove':
+      return rmSync(task.path, { recursive: true, force: true });
+  }
+}
+
+async function unpack(root: string, limits: UnpackLimits, job: Job): Promise<TreeResults['unpack']> {
+  const hash = createHash('sha256');
+  const unpacker = new LayerUnpacker(root);
+  const parser = new TarParser(unpacker, { maxEntries: limits.maxEntries });
+  let tarBytes = 0;
+  try {
+    for await (const chunk of decompress(job.input())) {
+      tarBytes += chunk.length;
+      if (tarBytes > limits.maxBytes) {
+        throw tooLarge(`the layer is larger than ${limits.maxBytes} bytes when unpacked`);
+      }
+      hash.update(chunk);
+      parser.write(chunk);
+    }
+    parser.finish();
+    unpacker.finish();
+  } finally {
+    unpacker.close();
+  }
+  return {
+    diffId: `sha256:${hash.digest('hex')}`,
+    bytes: unpacker.bytes,
+    tarBytes,
+    impliedDirectories: unpacker.impliedDirectories,
+  };
+}
+
+async function pack(root: string, job: Job): Promise<TreeResults['pack']> {
+  const slices = packLayer(root, new ChunkBuffer(CHUNK_BYTES, (chunk) => job.output(chunk)));
+  for (;;) {
+    const slice = slices.next();
+    if (slice.done) return { bytes: slice.value };
+    await job.room();
+  }
+}
+
+async function digest(root: string, job: Job): Promise<TreeResults['digest']> {
+  const hash = createHash('sha256');
+  const slices = packLayer(root, new ChunkBuffer(CHUNK_BYTES, (chunk) => hash.update(chunk)));
+  for (;;) {
+    const slice = slices.next();
+    if (slice.done) return { diffId: `sha256:${hash.digest('hex')}`, bytes: slice.value };
+    await job.room();
+  }
+}
+
+class Job {
+  readonly #id: number;
+  #chunks: Uint8Array[] = [];
+  #ended = false;
+  #aborted = false;
+  #outstanding = 0;
+  #wake: () => void = () => {};
+
+  constructor(id: number) {
+    this.#id = id;
+  }
+
+  receive(message: ToThread): void {
+    if ('chunk' in message) this.#chunks.push(message.chunk);
+    else if ('taken' in message) this.#outstanding -= message.taken;
+    else if ('end' in message) this.#ended = true;
+    else if ('abort' in message) this.#aborted = true;
+    this.#wake();
+  }
+
+  async *input(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      this.#check();
+      const chunk = this.#chunks.shift();
+      if (chunk) {
+        yield chunk;
+        post({ id: this.#id, taken: chunk.length });
+      } else if (this.#ended) {
+        return;
+      } else {
+        await this.#woken();
+      }
+    }
+  }
+
+  output(chunk: Uint8Array<ArrayBuffer>): void {
+    this.#outstanding += chunk.length;
+    port.postMessage({ id: this.#id, chunk } satisfies FromThread, [chunk.buffer]);
+  }
+
+  /** Lets messages in and other jobs run; waits while the reader of the output lags behind. */
+  async room(): Promise<void> {
+    await nextTurn();
+    this.#check();
+    while (this.#outstanding > WINDOW_BYTES) {
+      await this.#woken();
+      this.#check();
+    }
+  }
+
+  #check(): void {
+    if (this.#aborted) throw canceled();
+  }
+
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}
+
+function describe(error: unknown): ThreadError {
+  const known = error instanceof SlipwayError ? error : undefined;
+  return {
+    kind: known?.kind,
+    message: error instanceof Error ? error.message : String(error),
+    code: known?.code ?? systemCode(error),
+    stack: error instanceof Error ? error.stack : undefined,
+  };
+}
+
+function post(message: FromThread): void {
+  port.postMessage(message);
+}
