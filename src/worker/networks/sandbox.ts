@@ -56,7 +56,12 @@ export interface Endpoint {
   readonly macAddress: string;
   readonly ipv4Address: string;
   readonly prefixLength: number;
+  /** Empty on internal networks. */
   readonly gateway: string;
+  /** Empty, and 0, on networks without IPv6. */
+  readonly ipv6Address: string;
+  readonly ipv6PrefixLength: number;
+  readonly ipv6Gateway: string;
   readonly aliases: readonly string[];
   readonly dnsNames: readonly string[];
 }
@@ -71,7 +76,14 @@ export interface PublishedPort {
 /** Puts containers on networks. Calls for different containers run at once. */
 export interface Sandboxes {
   /** Throws `not-found` (network), `conflict` (port or address taken), `invalid`; then nothing is left behind. */
-  attach(request: SandboxRequest, options?: { signal?: AbortSignal }): Promise<Sandbox>;
+  attach(
+    request: SandboxRequest,
+    options?: {
+      signal?: AbortSignal;
+      /** Called as soon as the namespace exists, so that the runtime can begin beside the network's set-up. */
+      onNamespace?: (namespace: string) => void;
+    },
+  ): Promise<Sandbox>;
   /** The sandbox of a container, also after a restart of the worker. */
   get(containerId: string): Promise<Sandbox | undefined>;
   /** Takes everything away again; not attached is no error. */

@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto';
+import { isKind, type SlipwayError, systemCode, unavailable } from '#errors/errors.ts';
+import type { Attachment, BridgeSpec, NetworkDriver } from '../network-driver.ts';
+import { addAddress, deleteDefaultRoute, listRoutes, setDefaultRoute } from './addresses.ts';
+import { createBridge, createVeth, deleteLink, findLink, listLinks, setUp } from './links.ts';
+import { createNamespace, insideNamespace, removeNamespace, writeSysctl } from './namespace.ts';
+import { RouteSocket } from './route-socket.ts';
+
+const LOOPBACK = 1;
+
+/** The kernel's own bridges and veth pairs, over netlink: a container is on its network within 3 ms. */
+export class LinuxNetworkDriver implements NetworkDriver {
+  async ensureBridge(bridge: BridgeSpec): Promise<void> {
+    using host = RouteSocket.open();
+    const mac = `02:42:${randomBytes(4).toString('hex').match(/../g)?.join(':')}`;
+    await host.request(createBridge(bridge.name, mac, bridge.mtu)).catch(unless('EEXIST'));
+    const link = await findLink(host, bridge.name);
+    if (!link) return;
+    const hasIpv6 = bridge.addresses.some(({ address }) => address.includes(':'));
+    writeSysctl(`net/ipv6/conf/${bridge.name}/disable_ipv6`, hasIpv6 ? '0' : '1');
+    const addresses = bridge.addresses.map(({ address, prefixLength }) =>
+      addAddress(link.index, address, prefixLength),
+    );
+    await host.request(setUp(link.index), ...addresses);
+    writeSysctl('net/ipv4/ip_forward', '1');
+    if (hasIpv6) writeSysctl('net/ipv6/conf/all/forwarding', '1');
+    // So that 127.0.0.1:PORT of the host can be sent on to a container; the firewall keeps the way back shut.
+    writeSysctl(`net/ipv4/conf/${bridge.name}/route_localnet`, '1');
+  }
+
+  async hasInterface(name: string): Promise<boolean> {
+    using host = RouteSocket.open();
+    return (await findLink(host, name)) !== undefined;
+  }
+
+  async removeBridge(name: string): Promise<void> {
+    await this.leave(name);
+  }
+
+  async bridgePorts(name: string): Promise<string[]> {
+    using host = RouteSocket.open();
+    const bridge = await findLink(host, name);
+    if (!bridge) return [];
+    return (await listLinks(host)).filter((link) => link.master === bridge.index).map((link) => link.name);
+  }
+
+  createNamespace(path: string): void {
+    createNamespace(path);
+  }
+
+  removeNamespace(path: string): void {
+    removeNamespace(path);
+  }
+
+  async join(namespace: string, attachment: Attachment): Promise<void> {
+    using host = RouteSocket.open();
+    const bridge = await findLink(host, attachment.bridge);
+    if (!bridge) throw unavailable(`the bridge ${attachment.bridge} is gone`, { code: 'ENODEV' });
+    await createVeth(host, {
+      hostName: attachment.hostInterface,
+      master: bridge.index,
+      namespace,
+      peerName: attachment.interfaceName,
+      peerMac: attachment.macAddress,
+      mtu: attachment.mtu,
+    });
+    try {
+      await this.#address(namespace, attachment);
+    } catch (error) {
+      await this.leave(attachment.hostInterface);
+      throw error;
+    }
+  }
+
+  async leave(hostInterface: string): Promise<void> {
+    using host = RouteSocket.open();
+    const link = await findLink(host, hostInterface);
+    if (link) await host.request(deleteLink(link.index)).catch(unless('ENODEV'));
+  }
+
+  async setGateways(
+    namespace: string,
+    gateways: readonly string[],
+    former: readonly string[] = [],
+  ): Promise<void> {
+    using inside = RouteSocket.open(namespace);
+    for (const gateway of former) {
+      if (!gateways.includes(gateway))
+        await inside.request(deleteDefaultRoute(gateway)).catch(unless('ESRCH'));
+    }
+    if (gateways.length > 0) await inside.request(...gateways.map(setDefaultRoute));
+  }
+
+  async hostRoutes(): Promise<{ subnet: string; interfaceName: string }[]> {
+    using host = RouteSocket.open();
+    const names = new Map((await listLinks(host)).map((link) => [link.index, link.name]));
+    const routes = (await listRoutes(host)).filter((route) => route.prefixLength > 0);
+    return routes.map((route) => ({
+      subnet: `${route.destination}/${route.prefixLength}`,
+      interfaceName: names.get(route.link) ?? '',
+    }));
+  }
+
+  async hostMtu(): Promise<number> {
+    using host = RouteSocket.open();
+    const route = (await listRoutes(host)).find(({ prefixLength }) => prefixLength === 0);
+    return (await listLinks(host)).find((link) => link.index === route?.link)?.mtu ?? 1500;
+  }
+
+  async #address(namespace: string, attachment: Attachment): Promise<void> {
+    using inside = RouteSocket.open(namespace);
+    const link = await findLink(inside, attachment.interfaceName);
+    if (attachment.addresses.some(({ address }) => address.includes(':'))) {
+      insideNamespace(namespace, () =>
+        writeSysctl(`net/ipv6/conf/${attachment.interfaceName}/disable_ipv6`, '0'),
+      );
+    }
+    const index = link?.index ?? 0;
+    const addresses = attachment.addresses.map(({ address, prefixLength }) =>
+      addAddress(index, address, prefixLength),
+    );
+    await inside.request(setUp(LOOPBACK), setUp(index), ...addresses);
+  }
+}
+
+/** For `catch`: lets one error code of the kernel pass. */
+const unless = (code: string) => (error: unknown) => {
+  if (
+    !(isKind(error, 'unavailable') && (error as SlipwayError).code === code) &&
+    systemCode(error) !== code
+  ) {
+    throw error;
+  }
+};

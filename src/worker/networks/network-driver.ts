@@ -1,0 +1,54 @@
+/** A bridge and the address that the host has on it. */
+export interface BridgeSpec {
+  readonly name: string;
+  readonly mtu: number;
+  readonly addresses: readonly InterfaceAddress[];
+}
+
+export interface InterfaceAddress {
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+/** One interface of a container: a pair of which one end is inside and the other a port of a bridge. */
+export interface Attachment {
+  readonly bridge: string;
+  /** Name of the end that stays with the host, unique on it. */
+  readonly hostInterface: string;
+  /** `eth0` … */
+  readonly interfaceName: string;
+  readonly macAddress: string;
+  readonly mtu: number;
+  readonly addresses: readonly InterfaceAddress[];
+}
+
+/**
+ * Bridges, network namespaces and the interfaces between them. Nothing here knows of containers or of who has
+ * which address. Calls for different namespaces and bridges run at once; every failure is `unavailable`.
+ */
+export interface NetworkDriver {
+  /** Makes the bridge or completes one that is there. */
+  ensureBridge(bridge: BridgeSpec): Promise<void>;
+  hasInterface(name: string): Promise<boolean>;
+  /** With all ends that hang on it; not there is no error. */
+  removeBridge(name: string): Promise<void>;
+  /** Interfaces that are ports of a bridge. */
+  bridgePorts(name: string): Promise<string[]>;
+
+  /** An empty namespace, alive until it is removed and the last process has left it. Throws when the path is taken. */
+  createNamespace(path: string): void;
+  /** The kernel takes the interfaces away with it; not there is no error. */
+  removeNamespace(path: string): void;
+
+  /** Puts a new interface into a namespace, up and addressed. The loopback interface comes up too. */
+  join(namespace: string, attachment: Attachment): Promise<void>;
+  /** Takes an interface away again by its host end; not there is no error. */
+  leave(hostInterface: string): Promise<void>;
+  /** Makes these gateways (at most one a family) the default routes of a namespace, instead of `former`. */
+  setGateways(namespace: string, gateways: readonly string[], former?: readonly string[]): Promise<void>;
+
+  /** Subnets that the host reaches already, with the interface they are behind; without the default route. */
+  hostRoutes(): Promise<{ readonly subnet: string; readonly interfaceName: string }[]>;
+  /** Of the interface that the host's default route uses; 1500 without one. */
+  hostMtu(): Promise<number>;
+}

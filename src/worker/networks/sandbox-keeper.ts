@@ -1,0 +1,297 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { KeyedLock } from '#async/keyed-lock.ts';
+import { canceled, forbidden, isKind, notFound, SlipwayError } from '#errors/errors.ts';
+import type { EventPublisher } from '#worker/events/event-publisher.ts';
+import type { AddressBook } from './address-book.ts';
+import { bridgeOptions } from './bridge-options.ts';
+import type { Bridges } from './bridges.ts';
+import type { EmbeddedResolver } from './dns/embedded-resolver.ts';
+import { parseExtraHost } from './dns/hosts-file.ts';
+import { interfaceAddresses, planEndpoint } from './endpoint-plan.ts';
+import type { Firewall } from './firewall/firewall.ts';
+import type { Network } from './network.ts';
+import type { NetworkCatalog } from './network-catalog.ts';
+import type { NetworkDriver } from './network-driver.ts';
+import type { PortReservations } from './ports/port-reservations.ts';
+import type { EndpointRequest, Sandbox, Sandboxes, SandboxRequest } from './sandbox.ts';
+import type { EndpointRecord, SandboxRecord } from './sandbox-record.ts';
+import { gatewayEndpoint, gatewaysOf, type SandboxTable } from './sandbox-table.ts';
+import { sandboxView, usesEmbeddedResolver } from './sandbox-view.ts';
+
+export interface SandboxKeeperDependencies {
+  readonly driver: NetworkDriver;
+  readonly bridges: Bridges;
+  readonly firewall: Firewall;
+  readonly catalog: NetworkCatalog;
+  readonly table: SandboxTable;
+  readonly book: AddressBook;
+  readonly ports: PortReservations;
+  readonly resolver: EmbeddedResolver;
+  readonly events: EventPublisher;
+  /** Namespaces are kept alive here. */
+  readonly namespaceDir: string;
+}
+
+/** Puts containers on networks and takes them off: one container's changes come one after another. */
+export class SandboxKeeper implements Sandboxes {
+  readonly #with: SandboxKeeperDependencies;
+  readonly #locks = new KeyedLock();
+
+  constructor(dependencies: SandboxKeeperDependencies) {
+    this.#with = dependencies;
+  }
+
+  attach(
+    request: SandboxRequest,
+    options: { signal?: AbortSignal; onNamespace?: (namespace: string) => void } = {},
+  ): Promise<Sandbox> {
+    return this.#locks.run(request.containerId, async () => {
+      await this.#detach(request.containerId);
+      if (options.signal?.aborted) throw canceled();
+      for (const host of request.extraHosts ?? []) parseExtraHost(host, '');
+      const record = await this.#attach(request, options);
+      for (const endpoint of record.endpoints) this.#announce('connect', record, endpoint);
+      return this.#view(record);
+    });
+  }
+
+  async get(containerId: string): Promise<Sandbox | undefined> {
+    const record = this.#with.table.get(containerId);
+    return record && this.#view(record);
+  }
+
+  detach(containerId: string): Promise<void> {
+    return this.#locks.run(containerId, () => this.#detach(containerId));
+  }
+
+  connect(containerId: string, request: EndpointRequest): Promise<Sandbox> {
+    return this.#locks.run(containerId, async () => {
+      const { catalog, table, book } = this.#with;
+      const record = this.#attached(containerId);
+      const network = catalog.get(request.network);
+      checkConnectable(record, network);
+      if (record.endpoints.some((endpoint) => endpoint.networkId === network.id)) {
+        throw forbidden(
+          `endpoint with name ${record.containerName} already exists in network ${network.name}`,
+        );
+      }
+      await using undo = new AsyncDisposableStack();
+      const endpoint = planEndpoint(network, request, record.endpoints, book);
+      undo.defer(() => book.release(network, endpoint));
+      await this.#join(record.namespace, network, endpoint);
+      undo.defer(() => this.#with.driver.leave(endpoint.hostInterface));
+      const changed = { ...record, endpoints: [...record.endpoints, endpoint] };
+      await this.#reroute(record, changed);
+      await table.save(changed);
+      undo.move();
+      await this.#refresh(changed);
+      this.#announce('connect', changed, endpoint);
+      return this.#view(changed);
+    });
+  }
+
+  disconnect(containerId: string, reference: string): Promise<Sandbox> {
+    return this.#locks.run(containerId, async () => {
+      const { catalog, table, driver, book } = this.#with;
+      const record = this.#attached(containerId);
+      const network = catalog.get(reference);
+      if (network.driver === 'host') {
+        throw forbidden('container cannot be disconnected from host network or connected to host network');
+      }
+      const endpoint = record.endpoints.find(({ networkId }) => networkId === network.id);
+      if (!endpoint) throw notFound(`container ${containerId} is not connected to network ${network.name}`);
+      const changed = { ...record, endpoints: record.endpoints.filter((other) => other !== endpoint) };
+      await table.save(changed);
+      await driver.leave(endpoint.hostInterface);
+      await this.#reroute(changed, changed);
+      book.release(network, endpoint);
+      await this.#refresh(changed);
+      this.#announce('disconnect', changed, endpoint);
+      return this.#view(changed);
+    });
+  }
+
+  rename(containerId: string, name: string): Promise<void> {
+    return this.#locks.run(containerId, async () => {
+      const record = this.#with.table.get(containerId);
+      if (record) await this.#with.table.save({ ...record, containerName: name });
+    });
+  }
+
+  async #attach(
+    request: SandboxRequest,
+    { onNamespace }: { onNamespace?: (namespace: string) => void },
+  ): Promise<SandboxRecord> {
+    const { catalog, table, book, driver } = this.#with;
+    await using undo = new AsyncDisposableStack();
+    const wishes = request.mode === 'networks' ? request.endpoints : [{ network: request.mode }];
+    const endpoints: EndpointRecord[] = [];
+    for (const wish of wishes) {
+      const network = catalog.get(wish.network);
+      if (request.mode === 'networks' && network.driver !== 'bridge') checkConnectable(undefined, network);
+      const endpoint = planEndpoint(network, wish, endpoints, book);
+      undo.defer(() => book.release(network, endpoint));
+      endpoints.push(endpoint);
+    }
+    const bare = recordOf(request, endpoints, this.#namespaceFor(request));
+    const ports = await this.#reservePorts(bare, request, undo);
+    if (request.mode === 'networks') {
+      driver.createNamespace(bare.namespace);
+      undo.defer(() => driver.removeNamespace(bare.namespace));
+      onNamespace?.(bare.namespace);
+      for (const endpoint of endpoints)
+        await this.#join(bare.namespace, catalog.get(endpoint.networkId), endpoint);
+      await driver.setGateways(bare.namespace, gatewaysOf(endpoints, catalog));
+    }
+    const record = { ...bare, ports };
+    await table.save(record);
+    undo.defer(() => table.delete(record.containerId));
+    await this.#refresh(record);
+    undo.move();
+    return record;
+  }
+
+  async #reservePorts(
+    record: SandboxRecord,
+    request: SandboxRequest,
+    undo: AsyncDisposableStack,
+  ): Promise<SandboxRecord['ports']> {
+    const way = gatewayEndpoint(record.endpoints, this.#with.catalog);
+    if (!way || request.ports.length === 0) return [];
+    const { hostBinding } = bridgeOptions(way.network);
+    const wishes = request.ports.map((port) => ({ ...port, hostIp: anyAddress(port.hostIp) || hostBinding }));
+    try {
+      const ports = await this.#with.ports.reserve(record.containerId, wishes, this.#targetOf(record));
+      undo.defer(() => this.#with.ports.release(record.containerId));
+      return ports;
+    } catch (error) {
+      if (!(error instanceof SlipwayError)) throw error;
+      const endpoint = `${record.containerName} (${way.endpoint.endpointId})`;
+      throw new SlipwayError(
+        error.kind,
+        `driver failed programming external connectivity on endpoint ${endpoint}: ${error.message}`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** Where the worker's own sockets pass connections on to: looked up anew each time, for networks change. */
+  #targetOf(record: SandboxRecord): () => string | undefined {
+    const { table, catalog } = this.#with;
+    return () => {
+      const current = table.get(record.containerId) ?? record;
+      return gatewayEndpoint(current.endpoints, catalog)?.endpoint.ipv4Address;
+    };
+  }
+
+  async #join(namespace: string, network: Network, endpoint: EndpointRecord): Promise<void> {
+    const { bridges, driver, firewall } = this.#with;
+    const attachment = {
+      bridge: network.bridge,
+      hostInterface: endpoint.hostInterface,
+      interfaceName: endpoint.interfaceName,
+      macAddress: endpoint.macAddress,
+      mtu: await bridges.mtuOf(network),
+      addresses: interfaceAddresses(network, endpoint),
+    };
+    await bridges.ensure(network, () => firewall.sync());
+    try {
+      await driver.join(namespace, attachment);
+    } catch (error) {
+      // Somebody else took the bridge down; it is made anew once.
+      if (!isKind(error, 'unavailable') || error.code !== 'ENODEV') throw error;
+      bridges.doubt(network);
+      await bridges.ensure(network, () => firewall.sync());
+      await driver.join(namespace, attachment);
+    }
+  }
+
+  /** The way out follows the first network that has one. */
+  async #reroute(before: SandboxRecord, after: SandboxRecord): Promise<void> {
+    const { catalog, driver } = this.#with;
+    const [former, gateways] = [gatewaysOf(before.endpoints, catalog), gatewaysOf(after.endpoints, catalog)];
+    await driver.setGateways(after.namespace, gateways, former);
+  }
+
+  /** Brings what depends on a container's endpoints up to date: its ports' rules and its names. */
+  async #refresh(record: SandboxRecord): Promise<void> {
+    if (usesEmbeddedResolver(record, this.#with.catalog)) {
+      await this.#with.resolver.serve(record.containerId, record.namespace);
+    }
+    if (record.ports.length > 0) await this.#with.firewall.sync();
+  }
+
+  async #detach(containerId: string): Promise<void> {
+    const { table, ports, driver, catalog, book, resolver, firewall } = this.#with;
+    const record = table.get(containerId);
+    if (!record) return;
+    await resolver.stop(containerId);
+    await ports.release(containerId);
+    if (record.mode === 'networks') driver.removeNamespace(record.namespace);
+    await table.delete(containerId);
+    if (record.ports.length > 0) await firewall.sync();
+    for (const endpoint of record.endpoints) {
+      const network = catalog.find(endpoint.networkId);
+      if (network) book.release(network, endpoint);
+      this.#announce('disconnect', record, endpoint);
+    }
+  }
+
+  #attached(containerId: string): SandboxRecord {
+    const record = this.#with.table.get(containerId);
+    if (!record) throw notFound(`container ${containerId} is not on any network`);
+    return record;
+  }
+
+  #namespaceFor({ mode }: SandboxRequest): string {
+    if (mode === 'host') return 'host';
+    return mode === 'none' ? 'new' : join(this.#with.namespaceDir, randomBytes(6).toString('hex'));
+  }
+
+  #view(record: SandboxRecord): Promise<Sandbox> {
+    return sandboxView(record, this.#with.catalog, this.#with.table);
+  }
+
+  #announce(action: 'connect' | 'disconnect', record: SandboxRecord, endpoint: EndpointRecord): void {
+    const network = this.#with.catalog.find(endpoint.networkId);
+    if (!network) return;
+    const attributes = { container: record.containerId, name: network.name, type: network.driver };
+    this.#with.events.publish({ type: 'network', action, actor: { id: network.id, attributes } });
+  }
+}
+
+function recordOf(
+  request: SandboxRequest,
+  endpoints: readonly EndpointRecord[],
+  namespace: string,
+): SandboxRecord {
+  return {
+    containerId: request.containerId,
+    containerName: request.containerName,
+    hostname: request.hostname,
+    mode: request.mode,
+    namespace,
+    endpoints,
+    ports: [],
+    resolver: {
+      dns: request.dns ?? [],
+      search: request.dnsSearch ?? [],
+      options: request.dnsOptions ?? [],
+      extraHosts: request.extraHosts ?? [],
+    },
+  };
+}
+
+function checkConnectable(record: SandboxRecord | undefined, network: Network): void {
+  if (network.driver === 'host' || record?.mode === 'host') {
+    throw forbidden('container cannot be disconnected from host network or connected to host network');
+  }
+  if (network.driver === 'null' || record?.mode === 'none') {
+    throw forbidden(
+      'container cannot be connected to multiple networks with one of the networks in private (none) mode',
+    );
+  }
+}
+
+const anyAddress = (hostIp: string) => (hostIp === '0.0.0.0' ? '' : hostIp);

@@ -1,0 +1,66 @@
+import { type Network, subnetOf } from './network.ts';
+import type { NetworkCatalog } from './network-catalog.ts';
+import type { NetworksRepository } from './networks-repository.ts';
+import type { EndpointRecord, SandboxRecord } from './sandbox-record.ts';
+
+/** Who is on the network now: in memory for reading, in the database first for a restart. */
+export class SandboxTable {
+  readonly #repository: NetworksRepository;
+  readonly #records = new Map<string, SandboxRecord>();
+
+  constructor(repository: NetworksRepository) {
+    this.#repository = repository;
+  }
+
+  async load(): Promise<void> {
+    for (const record of await this.#repository.sandboxes()) this.#records.set(record.containerId, record);
+  }
+
+  get(containerId: string): SandboxRecord | undefined {
+    return this.#records.get(containerId);
+  }
+
+  list(): SandboxRecord[] {
+    return [...this.#records.values()];
+  }
+
+  async save(record: SandboxRecord): Promise<void> {
+    await this.#repository.saveSandbox(record);
+    this.#records.set(record.containerId, record);
+  }
+
+  async delete(containerId: string): Promise<void> {
+    await this.#repository.deleteSandbox(containerId);
+    this.#records.delete(containerId);
+  }
+
+  /** Containers on one network, each with its endpoint there. */
+  onNetwork(networkId: string): { readonly record: SandboxRecord; readonly endpoint: EndpointRecord }[] {
+    return this.list().flatMap((record) =>
+      record.endpoints
+        .filter((endpoint) => endpoint.networkId === networkId)
+        .map((endpoint) => ({ record, endpoint })),
+    );
+  }
+}
+
+/** The endpoint by which a container reaches the outside and is reached by published ports. */
+export function gatewayEndpoint(
+  endpoints: readonly EndpointRecord[],
+  catalog: NetworkCatalog,
+): { readonly endpoint: EndpointRecord; readonly network: Network } | undefined {
+  for (const endpoint of endpoints) {
+    const network = catalog.find(endpoint.networkId);
+    if (network && !network.internal && endpoint.ipv4Address !== '') return { endpoint, network };
+  }
+  return undefined;
+}
+
+/** Addresses of a container's default routes. */
+export function gatewaysOf(endpoints: readonly EndpointRecord[], catalog: NetworkCatalog): string[] {
+  const way = gatewayEndpoint(endpoints, catalog);
+  if (!way) return [];
+  const gateways = [subnetOf(way.network, 4)?.gateway];
+  if (way.endpoint.ipv6Address) gateways.push(subnetOf(way.network, 6)?.gateway);
+  return gateways.filter((gateway) => gateway !== undefined);
+}
