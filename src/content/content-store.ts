@@ -3,7 +3,8 @@
  * digest, and at which location, is the business of the caller's metadata. So nothing is moved or copied when
  * a digest becomes known, on any driver.
  *
- * A location is 1 to 8 path segments of `[a-zA-Z0-9._-]`, none of them `.` or `..`, joined with `/`.
+ * A location is 1 to 8 path segments of `[a-zA-Z0-9._-]`, none of them `.` or `..`, joined with `/`. No location
+ * is the beginning of another's path. Anything else is `invalid`.
  *
  * What is being written is invisible to `open`, `stat` and `walk` until `commit`. Concurrency: one writer a
  * location at a time (the caller sees to it); any number of readers; readers that opened before a delete
@@ -40,7 +41,10 @@ export interface ContentWriter extends AsyncDisposable {
   /** Bytes stored so far, durable or not. */
   readonly offset: number;
 
-  /** Appends. Resolves when it may be called again: this is the back-pressure. */
+  /**
+   * Appends. Resolves when it may be called again: this is the back-pressure. The bytes may reach the disk
+   * later, so the caller leaves `chunk` as it is; a failure surfaces here or in `commit` and `close`.
+   */
   write(chunk: Uint8Array): Promise<void>;
 
   /** Reads back what was written so far, to rebuild a running hash after a restart. */

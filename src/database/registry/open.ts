@@ -1,0 +1,18 @@
+import { Kysely } from 'kysely';
+import { SQLITE_COLUMN_TYPES } from '../column-types.ts';
+import { migrate } from '../migrate.ts';
+import { SqliteDialect } from '../sqlite-dialect.ts';
+import { registryMigrations } from './migrations.ts';
+import type { RegistrySchema } from './schema.ts';
+
+export type RegistryDatabase = Kysely<RegistrySchema>;
+
+/**
+ * Opens (and brings forward) a registry's database; `:memory:` for tests. Every commit is synced: a push that
+ * was acknowledged survives a power cut.
+ */
+export async function openRegistryDatabase(file: string): Promise<RegistryDatabase> {
+  const db = new Kysely<RegistrySchema>({ dialect: new SqliteDialect({ file, synchronous: 'full' }) });
+  await migrate(db, registryMigrations(SQLITE_COLUMN_TYPES));
+  return db;
+}

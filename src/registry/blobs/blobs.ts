@@ -1,0 +1,47 @@
+import type { ContentReader, ContentStore } from '#content/content-store.ts';
+import { notFound } from '#errors/errors.ts';
+import type { Digest } from '#oci/digest.ts';
+import type { RepositoryName } from '#oci/reference.ts';
+import type { BlobsRepository } from './blobs-repository.ts';
+
+/** A blob as a repository may see it. */
+export interface Blob {
+  /** In bytes. */
+  readonly size: number;
+  /** The whole, or the bytes from `start` to `end` inclusive. The caller reads to the end or returns early. */
+  open(range?: { start: number; end: number }): Promise<ContentReader>;
+}
+
+export class Blobs {
+  readonly #blobs: BlobsRepository;
+  readonly #content: ContentStore;
+
+  constructor(ports: { blobs: BlobsRepository; content: ContentStore }) {
+    this.#blobs = ports.blobs;
+    this.#content = ports.content;
+  }
+
+  /** Throws `not-found`, `BLOB_UNKNOWN`. */
+  async get(repository: RepositoryName, digest: Digest): Promise<Blob> {
+    const found = await this.#blobs.find(repository, digest);
+    if (!found) throw unknown(digest);
+    return { size: found.size, open: (range) => this.#content.open(found.location, range) };
+  }
+
+  /**
+   * Shows a blob that one repository may see to another one, without a byte moving. Without `from`, any
+   * repository will do. False when there is no such blob.
+   */
+  async mount(repository: RepositoryName, digest: Digest, from?: RepositoryName): Promise<boolean> {
+    return await this.#blobs.mount(repository, digest, from);
+  }
+
+  /** Takes a blob out of a repository. Throws `not-found`, `BLOB_UNKNOWN`. */
+  async delete(repository: RepositoryName, digest: Digest): Promise<void> {
+    if (!(await this.#blobs.unlink(repository, digest))) throw unknown(digest);
+  }
+}
+
+function unknown(digest: Digest) {
+  return notFound('blob unknown to registry', { code: 'BLOB_UNKNOWN', detail: { digest } });
+}

@@ -1,0 +1,64 @@
+import type { Context, Next } from 'koa';
+import type { Logger } from 'pino';
+import { type ErrorKind, isKind, SlipwayError, systemCode } from '#errors/errors.ts';
+import { letGoOfBody } from './request-body.ts';
+
+/** Status and code of each error kind; an error that carries a code of the specification keeps that. */
+const KINDS: Readonly<Record<ErrorKind, readonly [status: number, code: string]>> = {
+  'not-found': [404, 'NAME_UNKNOWN'],
+  conflict: [409, 'DENIED'],
+  invalid: [400, 'UNSUPPORTED'],
+  unauthorized: [401, 'UNAUTHORIZED'],
+  forbidden: [403, 'DENIED'],
+  unavailable: [503, 'UNAVAILABLE'],
+  'too-large': [413, 'SIZE_INVALID'],
+  'too-many': [429, 'TOOMANYREQUESTS'],
+  range: [416, 'RANGE_INVALID'],
+  unsupported: [405, 'UNSUPPORTED'],
+  'not-modified': [304, 'UNSUPPORTED'],
+  canceled: [499, 'UNAVAILABLE'],
+};
+
+/** Turns what is thrown into the Distribution API's error bodies (OCI distribution-spec, "Error Codes"). */
+export function errorBodies(logger: Logger) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    try {
+      await next();
+    } catch (error) {
+      if (ctx.res.headersSent || ctx.res.destroyed) breakOff(ctx, error, logger);
+      else answer(ctx, error, logger);
+    }
+    letGoOfBody(ctx);
+  };
+}
+
+export function sendError(
+  ctx: Context,
+  status: number,
+  code: string,
+  message: string,
+  detail?: unknown,
+): void {
+  ctx.status = status;
+  ctx.body = { errors: [{ code, message, detail }] };
+}
+
+function answer(ctx: Context, error: unknown, logger: Logger): void {
+  if (error instanceof SlipwayError) {
+    const [status, code] = KINDS[error.kind];
+    if (status >= 500) logger.warn({ err: error, method: ctx.method, url: ctx.url }, error.message);
+    sendError(ctx, status, error.code ?? code, error.message, error.detail);
+    return;
+  }
+  const requestId = crypto.randomUUID();
+  logger.error({ err: error, requestId, method: ctx.method, url: ctx.url }, 'request failed');
+  sendError(ctx, 500, 'UNKNOWN', 'internal error', { requestId });
+}
+
+/** Too late for an error body: the client sees that the answer is not whole. */
+function breakOff(ctx: Context, error: unknown, logger: Logger): void {
+  ctx.respond = false;
+  ctx.res.destroy();
+  if (isKind(error, 'canceled') || systemCode(error) === 'ECONNRESET') return;
+  logger.error({ err: error, method: ctx.method, url: ctx.url }, 'answer broken off');
+}

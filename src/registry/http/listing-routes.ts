@@ -1,0 +1,53 @@
+import type { Router } from '@koa/router';
+import { notFound } from '#errors/errors.ts';
+import { MEDIA_TYPE } from '#oci/media-type.ts';
+import type { ReferrersRepository } from '../referrers/referrers-repository.ts';
+import type { RepositoriesRepository } from '../repositories/repositories-repository.ts';
+import type { TagsRepository } from '../tags/tags-repository.ts';
+import { linkNext, page } from './paging.ts';
+import { digestIn, endpoint, queryValue, repositoryOf } from './parameters.ts';
+
+/** Descriptors an answer of the Referrers API holds at most; a Link leads to the rest. */
+const REFERRERS_PAGE = 1000;
+
+interface Services {
+  readonly tags: TagsRepository;
+  readonly repositories: RepositoriesRepository;
+  readonly referrers: ReferrersRepository;
+}
+
+/** OCI distribution-spec, "Content Discovery", and Docker's catalog. */
+export function listingRoutes(router: Router, { tags, repositories, referrers }: Services): void {
+  router.get('/v2/_catalog', async (ctx) => {
+    ctx.body = { repositories: await page(ctx, (limit, last) => repositories.list(limit, last)) };
+  });
+
+  router.get(endpoint('/tags/list'), async (ctx) => {
+    const name = repositoryOf(ctx);
+    const found = await page(ctx, async (limit, last) => {
+      const names = await tags.list(name, limit, last);
+      if (!names)
+        throw notFound('repository name not known to registry', { code: 'NAME_UNKNOWN', detail: { name } });
+      return names;
+    });
+    ctx.body = { name, tags: found };
+  });
+
+  router.get(endpoint('/referrers/([^/]+)'), async (ctx) => {
+    const [repository, subject] = [repositoryOf(ctx), digestIn(ctx)];
+    const artifactType = queryValue(ctx, 'artifactType') || undefined;
+    const last = queryValue(ctx, 'last');
+    const found = await referrers.list(repository, subject, {
+      artifactType,
+      last,
+      limit: REFERRERS_PAGE + 1,
+    });
+    const manifests = found.slice(0, REFERRERS_PAGE);
+    if (found.length > manifests.length) {
+      linkNext(ctx, { ...(artifactType && { artifactType }), last: manifests.at(-1)!.digest });
+    }
+    if (artifactType) ctx.set('OCI-Filters-Applied', 'artifactType');
+    ctx.body = { schemaVersion: 2, mediaType: MEDIA_TYPE.ociIndex, manifests };
+    ctx.type = MEDIA_TYPE.ociIndex;
+  });
+}

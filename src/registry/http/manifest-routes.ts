@@ -1,0 +1,55 @@
+import type { Router } from '@koa/router';
+import { invalid } from '#errors/errors.ts';
+import { bareMediaType } from '#oci/media-type.ts';
+import { parseTag } from '#oci/reference.ts';
+import type { Manifests } from '../manifests/manifests.ts';
+import { matches } from './blob-routes.ts';
+import { endpoint, existingReference, newReference, queryValues, repositoryOf } from './parameters.ts';
+import { readBody } from './request-body.ts';
+import { sendEmpty } from './send-empty.ts';
+
+const MANIFEST = endpoint('/manifests/([^/]+)');
+const MAX_TAGS = 100;
+
+/** OCI distribution-spec, "Pulling manifests", "Pushing Manifests" and "Deleting Manifests". */
+export function manifestRoutes(
+  router: Router,
+  { manifests, maxSize }: { manifests: Manifests; maxSize: number },
+): void {
+  router.get(MANIFEST, async (ctx) => {
+    const { digest, mediaType, payload } = await manifests.get(repositoryOf(ctx), existingReference(ctx));
+    const { res } = ctx;
+    res.setHeader('Docker-Content-Digest', digest);
+    res.setHeader('ETag', `"${digest}"`);
+    if (matches(ctx.get('If-None-Match'), digest)) {
+      ctx.status = 304;
+      return;
+    }
+    // What was pushed is what is served, whatever Accept says: every client in use reads all four types.
+    res.setHeader('Content-Type', mediaType);
+    res.setHeader('Content-Length', payload.length);
+    res.setHeader('X-Content-Type-Options', 'nosniff');
+    res.statusCode = 200;
+    ctx.respond = false;
+    res.end(ctx.method === 'HEAD' ? undefined : payload);
+  });
+
+  router.put(MANIFEST, async (ctx) => {
+    const [repository, reference] = [repositoryOf(ctx), newReference(ctx)];
+    const tags = queryValues(ctx, 'tag').map(parseTag);
+    if (tags.length > MAX_TAGS) throw invalid(`more than ${MAX_TAGS} tags`, { code: 'TAG_INVALID' });
+    const payload = await readBody(ctx, maxSize);
+    const contentType = bareMediaType(ctx.get('Content-Type')) || undefined;
+    const { digest, subject } = await manifests.put(repository, reference, { payload, contentType, tags });
+    ctx.set('Location', `/v2/${repository}/manifests/${digest}`);
+    ctx.set('Docker-Content-Digest', digest);
+    if (subject) ctx.set('OCI-Subject', subject);
+    if (tags.length > 0) ctx.set('OCI-Tag', tags);
+    sendEmpty(ctx, 201);
+  });
+
+  router.delete(MANIFEST, async (ctx) => {
+    await manifests.delete(repositoryOf(ctx), existingReference(ctx));
+    sendEmpty(ctx, 202);
+  });
+}

@@ -1,0 +1,60 @@
+import type { Context } from 'koa';
+import { invalid, notFound } from '#errors/errors.ts';
+import { type Digest, parseDigest } from '#oci/digest.ts';
+import { isTag, parseRepositoryName, parseTag, type RepositoryName } from '#oci/reference.ts';
+import type { ManifestReference } from '../manifests/manifests.ts';
+
+/** The path of an endpoint below a repository: `endpoint('/manifests/([^/]+)')`. Names have slashes. */
+export function endpoint(rest: string): RegExp {
+  return new RegExp(`^/v2/(.+)${rest}$`);
+}
+
+/** The repository that the path names. Throws `invalid`, `NAME_INVALID`. */
+export function repositoryOf(ctx: Context): RepositoryName {
+  return parseRepositoryName(segment(ctx, 0));
+}
+
+/** The digest in the path. Throws `invalid`, `DIGEST_INVALID`. */
+export function digestIn(ctx: Context): Digest {
+  return parseDigest(segment(ctx, 1));
+}
+
+/**
+ * The tag or digest in the path of a manifest that should be there: what cannot be one names nothing. A digest
+ * that is malformed is the client's mistake all the same.
+ */
+export function existingReference(ctx: Context): ManifestReference {
+  const text = segment(ctx, 1);
+  if (text.includes(':')) return { digest: parseDigest(text) };
+  if (isTag(text)) return { tag: text };
+  throw notFound('manifest unknown', { code: 'MANIFEST_UNKNOWN' });
+}
+
+/** The tag or digest that a manifest shall have. Throws `invalid`. */
+export function newReference(ctx: Context): ManifestReference {
+  const text = segment(ctx, 1);
+  return text.includes(':') ? { digest: parseDigest(text) } : { tag: parseTag(text) };
+}
+
+/** The `index`th variable part of the path, decoded. */
+export function segment(ctx: Context, index: number): string {
+  const raw: string = ctx.captures?.[index] ?? '';
+  if (!raw.includes('%')) return raw;
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    throw invalid('malformed percent-encoding in the path', { code: 'NAME_INVALID' });
+  }
+}
+
+/** One value of the query; the first one of several. */
+export function queryValue(ctx: Context, name: string): string | undefined {
+  const value = ctx.query[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+/** All values of a repeatable parameter. */
+export function queryValues(ctx: Context, name: string): string[] {
+  const value = ctx.query[name];
+  return value === undefined ? [] : Array.isArray(value) ? value : [value];
+}

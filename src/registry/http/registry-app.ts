@@ -1,0 +1,52 @@
+import { Router } from '@koa/router';
+import Koa, { type Context, type Next } from 'koa';
+import type { Logger } from 'pino';
+import type { Registry } from '../registry.ts';
+import { blobRoutes } from './blob-routes.ts';
+import { errorBodies, sendError } from './errors.ts';
+import { listingRoutes } from './listing-routes.ts';
+import { manifestRoutes } from './manifest-routes.ts';
+import { uploadRoutes } from './upload-routes.ts';
+
+export interface RegistryAppOptions {
+  readonly logger: Logger;
+  /** The largest manifest taken, in bytes. */
+  readonly maxManifestSize: number;
+}
+
+/** The Distribution API as a Koa application. */
+export function createRegistryApp(registry: Registry, options: RegistryAppOptions): Koa {
+  const app = new Koa();
+  const router = new Router({ methods: ['HEAD', 'GET', 'PUT', 'PATCH', 'POST', 'DELETE'] });
+  // Pulls first: the routes are tried in this order.
+  manifestRoutes(router, { manifests: registry.manifests, maxSize: options.maxManifestSize });
+  blobRoutes(router, registry);
+  uploadRoutes(router, registry);
+  listingRoutes(router, registry);
+  router.get('/v2/', (ctx) => {
+    ctx.body = {};
+  });
+
+  app.use(errorBodies(options.logger));
+  app.use(version);
+  app.use(router.routes());
+  app.use((ctx) => unmatched(ctx, router));
+  app.on('error', (error) => options.logger.error({ err: error }, 'request failed'));
+  return app;
+}
+
+/** Docker's clients tell a registry by this header. */
+function version(ctx: Context, next: Next): Promise<void> {
+  ctx.res.setHeader('Docker-Distribution-Api-Version', 'registry/2.0');
+  return next();
+}
+
+function unmatched(ctx: Context, router: Router): void {
+  const allowed = new Set(router.match(ctx.path, ctx.method).path.flatMap((layer) => layer.methods));
+  if (allowed.size === 0) {
+    sendError(ctx, 404, 'NAME_UNKNOWN', 'no such endpoint');
+    return;
+  }
+  ctx.set('Allow', [...allowed].join(', '));
+  sendError(ctx, 405, 'UNSUPPORTED', 'the operation is unsupported');
+}

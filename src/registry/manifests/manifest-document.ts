@@ -1,0 +1,132 @@
+import { invalid } from '#errors/errors.ts';
+import { type Digest, isDigest } from '#oci/digest.ts';
+import { isIndexType, isManifestType, MEDIA_TYPE } from '#oci/media-type.ts';
+
+/** What the registry reads out of a manifest or index; the bytes themselves stay as they came. */
+export interface ManifestDocument {
+  readonly mediaType: string;
+  /** Config and layers that have to be in the repository. Layers kept elsewhere are not among them. */
+  readonly blobs: readonly Digest[];
+  /** The manifests of an index. */
+  readonly manifests: readonly Digest[];
+  readonly subject: Digest | undefined;
+  /** As the Referrers API shows it: an image manifest's falls back to its config's media type. */
+  readonly artifactType: string | undefined;
+  readonly annotations: Readonly<Record<string, string>> | undefined;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+/**
+ * Parses a manifest (Docker schema 2, OCI) or index (manifest list, OCI). `contentType` is what the client said
+ * it is, if anything. Throws `invalid`, `MANIFEST_INVALID`.
+ */
+export function parseManifestDocument(
+  payload: Uint8Array,
+  contentType: string | undefined,
+): ManifestDocument {
+  const document = parseObject(payload);
+  if (document.schemaVersion !== 2) throw malformed('schemaVersion is not 2');
+  const mediaType = mediaTypeOf(document, contentType);
+  const subject = document.subject === undefined ? undefined : descriptor(document.subject, 'subject').digest;
+  const annotations = stringMap(document.annotations);
+  const artifactType = optionalText(document.artifactType, 'artifactType');
+  const common = { mediaType, subject, annotations };
+
+  if (isIndexType(mediaType)) {
+    if (document.layers !== undefined || document.config !== undefined) throw ambiguous();
+    const manifests = list(document.manifests, 'manifests').map(({ digest }) => digest);
+    return { ...common, artifactType, manifests, blobs: [] };
+  }
+  if (document.manifests !== undefined) throw ambiguous();
+  const config = descriptor(document.config, 'config');
+  const layers = list(document.layers, 'layers').filter((layer) => !isForeign(layer));
+  return {
+    ...common,
+    artifactType: artifactType || config.mediaType,
+    blobs: [config.digest, ...layers.map(({ digest }) => digest)],
+    manifests: [],
+  };
+}
+
+function parseObject(payload: Uint8Array): Json {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
+  } catch (cause) {
+    throw malformed('not a JSON document', cause);
+  }
+  if (!isObject(value)) throw malformed('not a JSON object');
+  return value;
+}
+
+/** The document's own word, which has to agree with the client's; OCI documents may leave it out. */
+function mediaTypeOf(document: Json, contentType: string | undefined): string {
+  const own = optionalText(document.mediaType, 'mediaType');
+  if (own && contentType && own !== contentType) {
+    throw malformed(
+      `mediaType ${JSON.stringify(own)} differs from Content-Type ${JSON.stringify(contentType)}`,
+    );
+  }
+  const inferred = document.manifests === undefined ? MEDIA_TYPE.ociManifest : MEDIA_TYPE.ociIndex;
+  const mediaType = own || contentType || inferred;
+  if (!isIndexType(mediaType) && !isManifestType(mediaType)) {
+    throw malformed(`unsupported manifest type ${JSON.stringify(mediaType.slice(0, 200))}`);
+  }
+  return mediaType;
+}
+
+interface Reference {
+  readonly mediaType: string;
+  readonly digest: Digest;
+  readonly urls: unknown;
+}
+
+function list(value: unknown, name: string): Reference[] {
+  if (!Array.isArray(value)) throw malformed(`${name} is not a list`);
+  return value.map((item, index) => descriptor(item, `${name}[${index}]`));
+}
+
+function descriptor(value: unknown, name: string): Reference {
+  if (!isObject(value)) throw malformed(`${name} is not a descriptor`);
+  const { mediaType, digest, size, urls } = value;
+  if (typeof digest !== 'string' || !isDigest(digest)) throw malformed(`${name} has no valid digest`);
+  if (!Number.isSafeInteger(size) || (size as number) < 0) throw malformed(`${name} has no valid size`);
+  return { mediaType: optionalText(mediaType, `${name}.mediaType`) ?? '', digest, urls };
+}
+
+/** Layers that clients fetch from elsewhere and do not push (OCI image-spec, layer.md, "Non-Distributable Layers"). */
+function isForeign({ mediaType, urls }: Reference): boolean {
+  return (
+    (Array.isArray(urls) && urls.length > 0) ||
+    mediaType.includes('.nondistributable.') ||
+    mediaType === MEDIA_TYPE.dockerForeignLayerGzip
+  );
+}
+
+function optionalText(value: unknown, name: string): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'string') throw malformed(`${name} is not a string`);
+  return value;
+}
+
+function stringMap(value: unknown): Record<string, string> | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (!isObject(value) || !Object.values(value).every((item) => typeof item === 'string')) {
+    throw malformed('annotations are not strings');
+  }
+  return value as Record<string, string>;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A document that is an image to one client and an index to another (CVE-2021-41190). */
+function ambiguous() {
+  return malformed('both an image manifest and an index');
+}
+
+function malformed(reason: string, cause?: unknown) {
+  return invalid(`manifest invalid: ${reason}`, { code: 'MANIFEST_INVALID', cause });
+}

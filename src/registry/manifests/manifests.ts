@@ -1,0 +1,67 @@
+import { invalid, notFound } from '#errors/errors.ts';
+import { algorithmOf, type Digest, digestOf } from '#oci/digest.ts';
+import type { RepositoryName, Tag } from '#oci/reference.ts';
+import type { TagsRepository } from '../tags/tags-repository.ts';
+import { parseManifestDocument } from './manifest-document.ts';
+import type { ManifestsRepository, StoredManifest } from './manifests-repository.ts';
+
+/** What names a manifest in its repository. */
+export type ManifestReference = { readonly digest: Digest } | { readonly tag: Tag };
+
+export class Manifests {
+  readonly #manifests: ManifestsRepository;
+  readonly #tags: TagsRepository;
+
+  constructor(ports: { manifests: ManifestsRepository; tags: TagsRepository }) {
+    this.#manifests = ports.manifests;
+    this.#tags = ports.tags;
+  }
+
+  /** Throws `not-found`, `MANIFEST_UNKNOWN`. */
+  async get(repository: RepositoryName, reference: ManifestReference): Promise<StoredManifest> {
+    const found =
+      'tag' in reference
+        ? await this.#manifests.findByTag(repository, reference.tag)
+        : await this.#manifests.findByDigest(repository, reference.digest);
+    if (!found) throw unknown(reference);
+    return found;
+  }
+
+  /**
+   * Stores a manifest under its digest and its tags. Throws `invalid` (`MANIFEST_INVALID`, `DIGEST_INVALID`), or
+   * `not-found` (`MANIFEST_BLOB_UNKNOWN`) when a blob of it was not pushed; the manifests of an index and the
+   * subject may be missing.
+   */
+  async put(
+    repository: RepositoryName,
+    reference: ManifestReference,
+    push: { payload: Uint8Array; contentType?: string | undefined; tags?: readonly Tag[] },
+  ): Promise<{ digest: Digest; subject: Digest | undefined }> {
+    const { payload, contentType, tags = [] } = push;
+    const wanted = 'digest' in reference ? reference.digest : undefined;
+    const digest = digestOf(payload, wanted && algorithmOf(wanted));
+    if (wanted && wanted !== digest) {
+      throw invalid('provided digest did not match uploaded content', {
+        code: 'DIGEST_INVALID',
+        detail: { expected: wanted, actual: digest },
+      });
+    }
+    const document = parseManifestDocument(payload, contentType);
+    const allTags = 'tag' in reference ? [reference.tag, ...tags] : tags;
+    await this.#manifests.put({ repository, digest, payload, document, tags: [...new Set(allTags)] });
+    return { digest, subject: document.subject };
+  }
+
+  /** By digest: the manifest and its tags. By tag: the tag alone. Throws `not-found`, `MANIFEST_UNKNOWN`. */
+  async delete(repository: RepositoryName, reference: ManifestReference): Promise<void> {
+    const deleted =
+      'tag' in reference
+        ? await this.#tags.delete(repository, reference.tag)
+        : await this.#manifests.delete(repository, reference.digest);
+    if (!deleted) throw unknown(reference);
+  }
+}
+
+function unknown(reference: ManifestReference) {
+  return notFound('manifest unknown', { code: 'MANIFEST_UNKNOWN', detail: reference });
+}

@@ -1,0 +1,199 @@
+import { randomUUID } from 'node:crypto';
+import { KeyedLock } from '#async/keyed-lock.ts';
+import type { ContentStore, ContentWriter } from '#content/content-store.ts';
+import { invalid, notFound, SlipwayError } from '#errors/errors.ts';
+import { algorithmOf, type Digest, type DigestAlgorithm } from '#oci/digest.ts';
+import type { RepositoryName } from '#oci/reference.ts';
+import type { BlobsRepository } from '../blobs/blobs-repository.ts';
+import { type RunningHash, RunningHashes } from './running-hash.ts';
+import type { Upload, UploadsRepository } from './uploads-repository.ts';
+
+/** Which bytes of the blob a request brings, `end` inclusive. */
+export interface ChunkRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export type Body = AsyncIterable<Uint8Array>;
+
+/**
+ * Pushing blobs (OCI distribution-spec, "Pushing blobs"). An upload has a location of its own; the end of it
+ * records that its digest is there. Requests for one upload run one after another.
+ */
+export class Uploads {
+  readonly #uploads: UploadsRepository;
+  readonly #blobs: BlobsRepository;
+  readonly #content: ContentStore;
+  readonly #locks = new KeyedLock();
+  readonly #hashes = new RunningHashes();
+  /** Writers at work, to tell how far an upload got while a request is still bringing bytes. */
+  readonly #active = new Map<string, ContentWriter>();
+
+  constructor(ports: { uploads: UploadsRepository; blobs: BlobsRepository; content: ContentStore }) {
+    this.#uploads = ports.uploads;
+    this.#blobs = ports.blobs;
+    this.#content = ports.content;
+  }
+
+  async begin(repository: RepositoryName, algorithm: DigestAlgorithm = 'sha256'): Promise<string> {
+    const id = randomUUID();
+    await this.#uploads.add({ id, repository, location: locationOf(id), algorithm });
+    return id;
+  }
+
+  /** A whole blob in one request. Throws `invalid`, `DIGEST_INVALID`, when it is another one. */
+  async put(repository: RepositoryName, digest: Digest, body: Body): Promise<void> {
+    const id = randomUUID();
+    const upload: Upload = { id, repository, location: locationOf(id), algorithm: algorithmOf(digest) };
+    const writer = await this.#content.writer(upload.location);
+    try {
+      const hash = await this.#hashes.take(id, writer, upload.algorithm);
+      await store(body, writer, hash);
+      await this.#publish(upload, writer, hash.digest(), digest);
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+  }
+
+  /** Bytes stored so far. Throws `not-found`, `BLOB_UPLOAD_UNKNOWN`, as all below. */
+  async offset(repository: RepositoryName, id: string): Promise<number> {
+    const upload = await this.#find(repository, id);
+    const active = this.#active.get(id);
+    if (active) return active.offset;
+    return await this.#locks.run(id, () => this.#write(upload, async (writer) => writer.offset));
+  }
+
+  /**
+   * Appends a chunk and returns how many bytes are stored. Throws `range` when it does not begin where the last
+   * one ended. When the body breaks off, what came of it is kept.
+   */
+  async append(repository: RepositoryName, id: string, body: Body, range?: ChunkRange): Promise<number> {
+    return await this.#locks.run(id, async () => {
+      const upload = await this.#find(repository, id);
+      return await this.#write(upload, async (writer) => {
+        await this.#append(upload, writer, body, range);
+        return writer.offset;
+      });
+    });
+  }
+
+  /**
+   * Ends an upload, after a last chunk if there is one: the blob is in the repository. Throws `invalid`,
+   * `DIGEST_INVALID`, when what was stored has another digest; the upload is gone then.
+   */
+  async finish(
+    repository: RepositoryName,
+    id: string,
+    digest: Digest,
+    body: Body,
+    range?: ChunkRange,
+  ): Promise<void> {
+    await this.#locks.run(id, async () => {
+      const upload = { ...(await this.#find(repository, id)), algorithm: algorithmOf(digest) };
+      await this.#write(upload, async (writer) => {
+        await this.#append(upload, writer, body, range);
+        const hash = await this.#hashes.take(id, writer, upload.algorithm);
+        try {
+          await this.#publish(upload, writer, hash.digest(), digest);
+        } catch (error) {
+          await this.#remove(upload, writer);
+          throw error;
+        }
+      });
+    });
+  }
+
+  async cancel(repository: RepositoryName, id: string): Promise<void> {
+    await this.#locks.run(id, async () => {
+      const upload = await this.#find(repository, id);
+      await this.#write(upload, (writer) => this.#remove(upload, writer));
+    });
+  }
+
+  async #find(repository: RepositoryName, id: string): Promise<Upload> {
+    const upload = await this.#uploads.find(repository, id);
+    if (!upload)
+      throw notFound('blob upload unknown to registry', { code: 'BLOB_UPLOAD_UNKNOWN', detail: { id } });
+    return upload;
+  }
+
+  /** Runs a task with the upload's writer; what it wrote stays for the next request unless the task ended it. */
+  async #write<T>(upload: Upload, task: (writer: ContentWriter) => Promise<T>): Promise<T> {
+    await using writer = await this.#content.writer(upload.location);
+    this.#active.set(upload.id, writer);
+    try {
+      return await task(writer);
+    } finally {
+      this.#active.delete(upload.id);
+    }
+  }
+
+  async #append(upload: Upload, writer: ContentWriter, body: Body, range?: ChunkRange): Promise<void> {
+    if (range && range.start !== writer.offset) {
+      throw new SlipwayError('range', `chunk starts at ${range.start}, expected ${writer.offset}`, {
+        code: 'BLOB_UPLOAD_INVALID',
+        detail: { offset: writer.offset },
+      });
+    }
+    const hash = await this.#hashes.take(upload.id, writer, upload.algorithm);
+    try {
+      await store(body, writer, hash, range && range.end - range.start + 1);
+    } finally {
+      this.#hashes.keep(upload.id, hash);
+    }
+  }
+
+  /** Records what was written as `expected`, or drops it if that is there already. Closes the writer. */
+  async #publish(upload: Upload, writer: ContentWriter, actual: Digest, expected: Digest): Promise<void> {
+    if (actual !== expected) {
+      throw invalid('provided digest did not match uploaded content', {
+        code: 'DIGEST_INVALID',
+        detail: { expected, actual },
+      });
+    }
+    const { repository, id, location } = upload;
+    const size = writer.offset;
+    const stored = await this.#blobs.findAnywhere(expected);
+    const intact = stored && (await this.#content.stat(stored.location))?.size === stored.size;
+    if (intact) await writer.abort();
+    else await writer.commit();
+    const held = await this.#blobs.publish({ repository, digest: expected, size, location, upload: id });
+    this.#hashes.drop(id);
+    if (intact || held === location) return;
+    // Another push of the same digest won, or its content was lost: ours takes the place of what is missing.
+    if (stored) await this.#blobs.relocate(expected, held, location);
+    else await this.#content.delete(location);
+  }
+
+  async #remove(upload: Upload, writer: ContentWriter): Promise<void> {
+    this.#hashes.drop(upload.id);
+    await writer.abort();
+    await this.#content.delete(upload.location);
+    await this.#uploads.remove(upload.id);
+  }
+}
+
+/** Hashes and writes a body in one pass; what was hashed is what was written. */
+async function store(body: Body, writer: ContentWriter, hash: RunningHash, length?: number): Promise<void> {
+  let received = 0;
+  for await (const chunk of body) {
+    received += chunk.length;
+    if (length !== undefined && received > length) throw sizeInvalid(length, received);
+    hash.update(chunk);
+    await writer.write(chunk);
+  }
+  if (length !== undefined && received < length) throw sizeInvalid(length, received);
+}
+
+function sizeInvalid(announced: number, received: number) {
+  return invalid('chunk length differs from its Content-Range', {
+    code: 'SIZE_INVALID',
+    detail: { announced, received },
+  });
+}
+
+/** Spread over folders: a directory with a million names is slow to walk and to sync. */
+function locationOf(id: string): string {
+  return `uploads/${id.slice(0, 2)}/${id}`;
+}
