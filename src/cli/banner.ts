@@ -39,3 +39,8 @@ function withoutWorker(registry: string): string[] {
     `  docker push ${registry}/hello`,
   ];
 }
+
+/** The same for a log collector. */
+export function summary(roles: readonly ServingRole[]): string {
+  return `Slipway ${version} serves ${roles.flatMap(({ addresses }) => addresses).join(', ')}`;
+}

@@ -31,7 +31,7 @@ export function renderLogLine(line: string, role: string): string {
 /** What a log collector gets for a line that is not JSON. */
 export function wrapLogLine(line: string, role: string): string {
   if (parse(line)) return `${line.trimEnd()}\n`;
-  return `${JSON.stringify({ level: 40, time: new Date().toISOString(), role, msg: line.trimEnd() })}\n`;
+  return `${JSON.stringify({ level: 30, time: new Date().toISOString(), role, msg: line.trimEnd() })}\n`;
 }
 
 function parse(line: string): Record<string, unknown> | undefined {

@@ -1,7 +1,7 @@
 import type { Config } from '#config/schema.ts';
 import { messageOf } from '#errors/errors.ts';
 import { type Arguments, optionFlags } from './arguments.ts';
-import { banner } from './banner.ts';
+import { banner, summary } from './banner.ts';
 import { InstanceLock } from './instance-lock.ts';
 import { renderLogLine, wrapLogLine } from './log-line.ts';
 import { Refusal } from './refusal.ts';
@@ -40,7 +40,8 @@ export async function serve(config: Config, options: Arguments): Promise<number>
       roles.map(async (role) => ({ name: role.name, addresses: await role.ready })),
     );
     const ready = await Promise.race([serving, stopped.promise]);
-    if (ready) process.stdout.write(banner(config, ready, process.uptime()));
+    if (ready && config.log.format === 'json') say('serve', summary(ready));
+    else if (ready) process.stdout.write(banner(config, ready, process.uptime()));
     await stopped.promise;
     return 0;
   } catch (error) {

@@ -25,7 +25,7 @@ describe('arguments', () => {
 
 describe('log lines', () => {
   const line = JSON.stringify({
-    level: 40,
+    level: 30,
     time: '2025-01-02T03:04:05.678Z',
     role: 'worker',
     msg: 'slow',
@@ -34,7 +34,7 @@ describe('log lines', () => {
   });
 
   it('are rendered for people', () => {
-    expect(renderLogLine(line, 'worker')).toBe('03:04:05.678 warn  worker   slow ms=12 what="a b"\n');
+    expect(renderLogLine(line, 'worker')).toBe('03:04:05.678 info  worker   slow ms=12 what="a b"\n');
     expect(renderLogLine('{"level":50,"msg":"broke","err":{"stack":"Error: x\\n  at y"}}', 'worker')).toBe(
       ' error worker   broke\n    Error: x\n      at y\n',
     );
@@ -46,7 +46,7 @@ describe('log lines', () => {
     expect(wrapLogLine(line, 'worker')).toBe(`${line}\n`);
     expect(JSON.parse(wrapLogLine('oops', 'registry'))).toMatchObject({
       role: 'registry',
-      level: 40,
+      level: 30,
       msg: 'oops',
     });
   });
