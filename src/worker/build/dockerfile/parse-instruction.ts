@@ -1,8 +1,9 @@
+import { commandLine } from './command-line.ts';
 import { DockerfileError } from './dockerfile-error.ts';
 import { readFlags, takeFlags } from './flags.ts';
 import { parseHealthcheck } from './healthcheck.ts';
 import type { Heredoc } from './heredoc.ts';
-import type { CommandLine, FromInstruction, Instruction } from './instructions.ts';
+import type { FromInstruction, Instruction } from './instructions.ts';
 import type { LogicalLine } from './lexer.ts';
 import { parseCopy } from './parse-copy.ts';
 import { parseRun } from './parse-run.ts';
@@ -73,11 +74,6 @@ function parseRaw(raw: RawInstruction): Instruction | FromInstruction {
     default:
       throw new DockerfileError(`unknown instruction: ${keyword}`);
   }
-}
-
-export function commandLine(text: string): CommandLine {
-  const exec = jsonStrings(text);
-  return exec ? { form: 'exec', words: exec } : { form: 'shell', words: text === '' ? [] : [text] };
 }
 
 function noFlags(raw: RawInstruction): void {

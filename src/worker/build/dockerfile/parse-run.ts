@@ -1,7 +1,8 @@
+import { commandLine } from './command-line.ts';
 import { DockerfileError } from './dockerfile-error.ts';
 import { readFlags } from './flags.ts';
 import type { Instruction, RunInstruction, RunMount } from './instructions.ts';
-import { commandLine, type RawInstruction } from './parse-instruction.ts';
+import type { RawInstruction } from './parse-instruction.ts';
 
 const NETWORKS = ['default', 'none', 'host'] as const;
 const SECURITY = ['sandbox', 'insecure'] as const;
