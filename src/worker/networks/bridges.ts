@@ -3,12 +3,12 @@ import { bridgeOptions } from './bridge-options.ts';
 import type { FirewallNetwork } from './firewall/firewall.ts';
 import { parseSubnet } from './ip/subnet.ts';
 import { type Network, subnetOf } from './network.ts';
-import type { BridgeSpec, NetworkDriver } from './network-driver.ts';
+import type { InterfaceAddress, NetworkDriver } from './network-driver.ts';
 
 /** Which networks have their bridge on the host now. */
 export class Bridges {
   readonly #driver: NetworkDriver;
-  readonly #up = new Map<string, Network>();
+  readonly #up = new Map<string, { readonly network: Network; readonly mtu: number }>();
   readonly #making = new SingleFlight<void>();
 
   constructor(driver: NetworkDriver) {
@@ -20,8 +20,9 @@ export class Bridges {
     if (this.#up.has(network.id)) return Promise.resolve();
     return this.#making.run(network.id, async () => {
       if (this.#up.has(network.id)) return;
-      await this.#driver.ensureBridge(await this.#spec(network));
-      this.#up.set(network.id, network);
+      const mtu = await this.#chooseMtu(network);
+      await this.#driver.ensureBridge({ name: network.bridge, mtu, addresses: hostAddresses(network) });
+      this.#up.set(network.id, { network, mtu });
       try {
         await changed();
       } catch (error) {
@@ -42,23 +43,27 @@ export class Bridges {
   }
 
   up(): Network[] {
-    return [...this.#up.values()];
+    return [...this.#up.values()].map(({ network }) => network);
+  }
+
+  mtuOf(network: Network): number {
+    return this.#up.get(network.id)?.mtu ?? 1500;
   }
 
   /** An option, or what the host's own way out can carry; never more than Ethernet's. */
-  async mtuOf(network: Network): Promise<number> {
+  async #chooseMtu(network: Network): Promise<number> {
     const wish = network.name === 'bridge' ? undefined : bridgeOptions(network).mtu;
     return wish ?? Math.min(1500, await this.#driver.hostMtu());
   }
+}
 
-  async #spec(network: Network): Promise<BridgeSpec> {
-    const addresses = ([4, 6] as const).flatMap((family) => {
-      const config = subnetOf(network, family);
-      if (!config?.gateway) return [];
-      return [{ address: config.gateway, prefixLength: parseSubnet(config.subnet).prefixLength }];
-    });
-    return { name: network.bridge, mtu: await this.mtuOf(network), addresses };
-  }
+/** The gateways' addresses are the host's on the bridge. */
+function hostAddresses(network: Network): InterfaceAddress[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const config = subnetOf(network, family);
+    if (!config?.gateway) return [];
+    return [{ address: config.gateway, prefixLength: parseSubnet(config.subnet).prefixLength }];
+  });
 }
 
 /** What the packet filter has to know of a network. */

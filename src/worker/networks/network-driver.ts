@@ -20,6 +20,8 @@ export interface Attachment {
   readonly macAddress: string;
   readonly mtu: number;
   readonly addresses: readonly InterfaceAddress[];
+  /** Become the default routes of the namespace; at most one a family. */
+  readonly gateways: readonly string[];
 }
 
 /**
@@ -40,7 +42,10 @@ export interface NetworkDriver {
   /** The kernel takes the interfaces away with it; not there is no error. */
   removeNamespace(path: string): void;
 
-  /** Puts a new interface into a namespace, up and addressed. The loopback interface comes up too. */
+  /**
+   * Puts a new interface into a namespace, up and addressed. The loopback interface comes up too. Its failure has
+   * the code `ENODEV` when the bridge is not there.
+   */
   join(namespace: string, attachment: Attachment): Promise<void>;
   /** Takes an interface away again by its host end; not there is no error. */
   leave(hostInterface: string): Promise<void>;

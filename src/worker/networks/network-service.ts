@@ -227,7 +227,9 @@ export class NetworkService implements Sandboxes {
     const [defaultNetwork] = this.#catalog.list().filter(({ name }) => name === 'bridge');
     if (defaultNetwork && this.#table.onNetwork(defaultNetwork.id).length === 0)
       await this.#catalog.settleDefault();
-    if (this.#bridges.up().length > 0) await this.#firewall.sync();
+    // The default network is ready before its first container; `attach` says why, should it not be.
+    await this.#bridges.ensure(this.#catalog.get('bridge'), async () => {}).catch(() => {});
+    await this.#firewall.sync().catch(() => {});
   }
 
   /** Once a process; what is on the network keeps its addresses. */

@@ -79,7 +79,7 @@ export class SandboxKeeper implements Sandboxes {
       await using undo = new AsyncDisposableStack();
       const endpoint = planEndpoint(network, request, record.endpoints, book);
       undo.defer(() => book.release(network, endpoint));
-      await this.#join(record.namespace, network, endpoint);
+      await this.#join(record.namespace, network, endpoint, []);
       undo.defer(() => this.#with.driver.leave(endpoint.hostInterface));
       const changed = { ...record, endpoints: [...record.endpoints, endpoint] };
       await this.#reroute(record, changed);
@@ -140,9 +140,11 @@ export class SandboxKeeper implements Sandboxes {
       driver.createNamespace(bare.namespace);
       undo.defer(() => driver.removeNamespace(bare.namespace));
       onNamespace?.(bare.namespace);
-      for (const endpoint of endpoints)
-        await this.#join(bare.namespace, catalog.get(endpoint.networkId), endpoint);
-      await driver.setGateways(bare.namespace, gatewaysOf(endpoints, catalog));
+      const way = gatewayEndpoint(endpoints, catalog)?.endpoint;
+      for (const endpoint of endpoints) {
+        const gateways = endpoint === way ? gatewaysOf(endpoints, catalog) : [];
+        await this.#join(bare.namespace, catalog.get(endpoint.networkId), endpoint, gateways);
+      }
     }
     const record = { ...bare, ports };
     await table.save(record);
@@ -185,17 +187,23 @@ export class SandboxKeeper implements Sandboxes {
     };
   }
 
-  async #join(namespace: string, network: Network, endpoint: EndpointRecord): Promise<void> {
+  async #join(
+    namespace: string,
+    network: Network,
+    endpoint: EndpointRecord,
+    gateways: readonly string[],
+  ): Promise<void> {
     const { bridges, driver, firewall } = this.#with;
+    await bridges.ensure(network, () => firewall.sync());
     const attachment = {
       bridge: network.bridge,
       hostInterface: endpoint.hostInterface,
       interfaceName: endpoint.interfaceName,
       macAddress: endpoint.macAddress,
-      mtu: await bridges.mtuOf(network),
+      mtu: bridges.mtuOf(network),
       addresses: interfaceAddresses(network, endpoint),
+      gateways,
     };
-    await bridges.ensure(network, () => firewall.sync());
     try {
       await driver.join(namespace, attachment);
     } catch (error) {
@@ -230,7 +238,8 @@ export class SandboxKeeper implements Sandboxes {
     await ports.release(containerId);
     if (record.mode === 'networks') driver.removeNamespace(record.namespace);
     await table.delete(containerId);
-    if (record.ports.length > 0) await firewall.sync();
+    // Taking rules away waits for the kernel (30 ms) and nobody waits for that; a later run repairs a failed one.
+    if (record.ports.length > 0) void firewall.sync().catch(() => {});
     for (const endpoint of record.endpoints) {
       const network = catalog.find(endpoint.networkId);
       if (network) book.release(network, endpoint);

@@ -1,6 +1,6 @@
 import { runCommand } from '../linux/command.ts';
 import type { Firewall, FirewallState } from './firewall.ts';
-import { chainsOf, removeInput, restoreInput } from './rules.ts';
+import { chainsOf, type RulesByChain, removeInput, restoreInput, rulesOf } from './rules.ts';
 
 export interface IptablesFirewallOptions {
   /** Begins the names of our chains, unique on the machine; at most 20 characters. */
@@ -15,7 +15,8 @@ const PATIENT = ['-w', '10'];
 export class IptablesFirewall implements Firewall {
   readonly #prefix: string;
   readonly #state: () => FirewallState;
-  #hooked = false;
+  /** What the kernel has; undefined while that is not known. */
+  #written: RulesByChain | undefined;
   #running: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
 
@@ -33,9 +34,8 @@ export class IptablesFirewall implements Firewall {
   }
 
   async repair(): Promise<void> {
-    if (!this.#hooked) return;
-    if ((await this.#missingHooks()).length === 0) return;
-    this.#hooked = false;
+    if (!this.#written || (await this.#missingHooks()).length === 0) return;
+    this.#written = undefined;
     await this.sync();
   }
 
@@ -43,16 +43,19 @@ export class IptablesFirewall implements Firewall {
     return this.#afterRunning(async () => {
       const missing = await this.#missingHooks();
       const present = this.#hooks().filter((hook) => !missing.includes(hook));
-      this.#hooked = false;
+      this.#written = undefined;
       await runCommand('iptables-restore', [...PATIENT, '--noflush'], removeInput(this.#prefix, present));
     });
   }
 
   async #write(): Promise<void> {
-    const missing = this.#hooked ? [] : await this.#missingHooks();
-    const input = restoreInput(this.#prefix, this.#state(), missing);
+    const missing = this.#written ? [] : await this.#missingHooks();
+    const wanted = rulesOf(this.#prefix, this.#state());
+    const input = restoreInput(this.#prefix, this.#written ?? new Map(), wanted, missing);
+    if (input === '') return;
+    this.#written = undefined;
     await runCommand('iptables-restore', [...PATIENT, '--noflush'], input);
-    this.#hooked = true;
+    this.#written = wanted;
   }
 
   #hooks(): string[] {

@@ -1,14 +1,14 @@
 import type { FirewallNetwork, FirewallState, ForwardedPort } from './firewall.ts';
 
-/** Our own chains, and the jumps into them from the kernel's. */
-export interface Chains {
+/** A chain of our own, and the jumps into it from the kernel's. */
+export interface Chain {
   readonly table: 'nat' | 'filter';
   readonly chain: string;
   /** Rules (`PREROUTING … -j …`) that lead here, as iptables-save prints them. */
   readonly hooks: readonly string[];
 }
 
-export function chainsOf(prefix: string): Chains[] {
+export function chainsOf(prefix: string): Chain[] {
   const local = '-m addrtype --dst-type LOCAL';
   return [
     {
@@ -22,40 +22,59 @@ export function chainsOf(prefix: string): Chains[] {
   ];
 }
 
-/**
- * Input for `iptables-restore --noflush`: naming a chain empties it, so each run replaces all of our rules in one
- * transaction and leaves everybody else's alone. `missing` hooks are put at the head of their chains.
- */
-export function restoreInput(prefix: string, state: FirewallState, missing: readonly string[]): string {
-  const rules: Record<string, string[]> = {
-    [`${prefix}-DNAT`]: state.ports.map(destinationRule),
-    [`${prefix}-SNAT`]: state.networks.flatMap(sourceRules),
-    [`${prefix}-FORWARD`]: forwardRules(state.networks),
-    [`${prefix}-INPUT`]: state.networks.map(inputRule),
-  };
-  return tables(prefix, (chain) => [
-    ...chain.hooks.filter((hook) => missing.includes(hook)).map((hook) => `-I ${hook}`),
-    ...(rules[chain.chain] ?? []).map((rule) => `-A ${chain.chain} ${rule}`),
+/** All rules that a state asks for, by chain, in order. */
+export function rulesOf(prefix: string, state: FirewallState): RulesByChain {
+  return new Map([
+    [`${prefix}-DNAT`, state.ports.map(destinationRule)],
+    [`${prefix}-SNAT`, state.networks.flatMap(sourceRules)],
+    [`${prefix}-FORWARD`, forwardRules(state.networks)],
+    [`${prefix}-INPUT`, state.networks.map(inputRule)],
   ]);
+}
+
+export type RulesByChain = ReadonlyMap<string, readonly string[]>;
+
+/**
+ * Input for `iptables-restore --noflush` that leads from the rules that are there to those that are wanted, in one
+ * transaction; everybody else's are left alone. A chain that only grew is appended to (5 ms): taking a rule away
+ * makes the kernel wait (30 ms). Empty when there is nothing to do. `missing` hooks go to the head of their chains.
+ */
+export function restoreInput(
+  prefix: string,
+  before: RulesByChain,
+  wanted: RulesByChain,
+  missing: readonly string[],
+): string {
+  return tables(prefix, ({ chain, hooks }) => {
+    const [old, rules] = [before.get(chain), wanted.get(chain) ?? []];
+    const grew = old?.every((rule, index) => rule === rules[index]) ?? false;
+    const added = grew ? rules.slice(old?.length) : rules;
+    return [
+      // Naming a chain makes it, or empties it.
+      ...(grew ? [] : [`:${chain} - [0:0]`]),
+      ...hooks.filter((hook) => missing.includes(hook)).map((hook) => `-I ${hook}`),
+      ...added.map((rule) => `-A ${chain} ${rule}`),
+    ];
+  });
 }
 
 /** Input that takes our chains away, with those of the hooks that are there. */
 export function removeInput(prefix: string, present: readonly string[]): string {
-  return tables(prefix, (chain) => [
-    ...chain.hooks.filter((hook) => present.includes(hook)).map((hook) => `-D ${hook}`),
-    `-X ${chain.chain}`,
+  return tables(prefix, ({ chain, hooks }) => [
+    `:${chain} - [0:0]`,
+    ...hooks.filter((hook) => present.includes(hook)).map((hook) => `-D ${hook}`),
+    `-X ${chain}`,
   ]);
 }
 
-function tables(prefix: string, lines: (chain: Chains) => string[]): string {
-  const chains = chainsOf(prefix);
-  return (['nat', 'filter'] as const)
-    .map((table) => {
-      const own = chains.filter((chain) => chain.table === table);
-      const declared = own.map(({ chain }) => `:${chain} - [0:0]`);
-      return [`*${table}`, ...declared, ...own.flatMap(lines), 'COMMIT', ''].join('\n');
-    })
-    .join('');
+function tables(prefix: string, lines: (chain: Chain) => string[]): string {
+  const sections = (['nat', 'filter'] as const).map((table) => {
+    const content = chainsOf(prefix)
+      .filter((chain) => chain.table === table)
+      .flatMap(lines);
+    return content.length === 0 ? '' : `*${table}\n${content.join('\n')}\nCOMMIT\n`;
+  });
+  return sections.join('');
 }
 
 function destinationRule(port: ForwardedPort): string {

@@ -20,7 +20,10 @@ const IFLA = {
   NET_NS_FD: 28,
   INFO_KIND: 1,
   INFO_DATA: 2,
+  INFO_SLAVE_KIND: 4,
+  INFO_SLAVE_DATA: 5,
   VETH_PEER: 1,
+  BRPORT_MODE: 4,
 } as const;
 
 export interface Link {
@@ -90,10 +93,20 @@ export async function createVeth(socket: RouteSocket, pair: VethPair): Promise<v
       attribute(IFLA.MASTER, pair.master),
       attribute(IFLA.LINKINFO, veth),
     );
-    await socket.request(newLink(body));
+    await socket.request(newLink(body), hairpin(pair.hostName));
   } finally {
     closeSync(namespace);
   }
+}
+
+/** Lets a container reach itself by a port that it published, also where bridged packets pass the packet filter. */
+function hairpin(port: string): NetlinkMessage {
+  const mode = [
+    attribute(IFLA.INFO_SLAVE_KIND, 'bridge'),
+    attribute(IFLA.INFO_SLAVE_DATA, [attribute(IFLA.BRPORT_MODE, Uint8Array.of(1))]),
+  ];
+  const body = linkBody({}, attribute(IFLA.IFNAME, port), attribute(IFLA.LINKINFO, mode));
+  return { type: NEW_LINK, flags: 0, body };
 }
 
 export const setUp = (index: number): NetlinkMessage => ({

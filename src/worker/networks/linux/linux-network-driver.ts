@@ -10,12 +10,16 @@ const LOOPBACK = 1;
 
 /** The kernel's own bridges and veth pairs, over netlink: a container is on its network within 3 ms. */
 export class LinuxNetworkDriver implements NetworkDriver {
+  /** Interface indices of the bridges that this process made or found. */
+  readonly #bridges = new Map<string, number>();
+
   async ensureBridge(bridge: BridgeSpec): Promise<void> {
     using host = RouteSocket.open();
     const mac = `02:42:${randomBytes(4).toString('hex').match(/../g)?.join(':')}`;
     await host.request(createBridge(bridge.name, mac, bridge.mtu)).catch(unless('EEXIST'));
     const link = await findLink(host, bridge.name);
-    if (!link) return;
+    if (!link) throw unavailable(`the bridge ${bridge.name} is gone`, { code: 'ENODEV' });
+    this.#bridges.set(bridge.name, link.index);
     const hasIpv6 = bridge.addresses.some(({ address }) => address.includes(':'));
     writeSysctl(`net/ipv6/conf/${bridge.name}/disable_ipv6`, hasIpv6 ? '0' : '1');
     const addresses = bridge.addresses.map(({ address, prefixLength }) =>
@@ -34,6 +38,7 @@ export class LinuxNetworkDriver implements NetworkDriver {
   }
 
   async removeBridge(name: string): Promise<void> {
+    this.#bridges.delete(name);
     await this.leave(name);
   }
 
@@ -54,19 +59,21 @@ export class LinuxNetworkDriver implements NetworkDriver {
 
   async join(namespace: string, attachment: Attachment): Promise<void> {
     using host = RouteSocket.open();
-    const bridge = await findLink(host, attachment.bridge);
-    if (!bridge) throw unavailable(`the bridge ${attachment.bridge} is gone`, { code: 'ENODEV' });
-    await createVeth(host, {
-      hostName: attachment.hostInterface,
-      master: bridge.index,
-      namespace,
-      peerName: attachment.interfaceName,
-      peerMac: attachment.macAddress,
-      mtu: attachment.mtu,
-    });
+    const master = this.#bridges.get(attachment.bridge) ?? (await findLink(host, attachment.bridge))?.index;
+    if (master === undefined)
+      throw unavailable(`the bridge ${attachment.bridge} is gone`, { code: 'ENODEV' });
     try {
-      await this.#address(namespace, attachment);
+      await createVeth(host, {
+        hostName: attachment.hostInterface,
+        master,
+        namespace,
+        peerName: attachment.interfaceName,
+        peerMac: attachment.macAddress,
+        mtu: attachment.mtu,
+      });
+      await this.#furnish(namespace, attachment);
     } catch (error) {
+      this.#bridges.delete(attachment.bridge);
       await this.leave(attachment.hostInterface);
       throw error;
     }
@@ -107,19 +114,18 @@ export class LinuxNetworkDriver implements NetworkDriver {
     return (await listLinks(host)).find((link) => link.index === route?.link)?.mtu ?? 1500;
   }
 
-  async #address(namespace: string, attachment: Attachment): Promise<void> {
-    using inside = RouteSocket.open(namespace);
-    const link = await findLink(inside, attachment.interfaceName);
+  async #furnish(namespace: string, attachment: Attachment): Promise<void> {
     if (attachment.addresses.some(({ address }) => address.includes(':'))) {
-      insideNamespace(namespace, () =>
-        writeSysctl(`net/ipv6/conf/${attachment.interfaceName}/disable_ipv6`, '0'),
-      );
+      const key = `net/ipv6/conf/${attachment.interfaceName}/disable_ipv6`;
+      insideNamespace(namespace, () => writeSysctl(key, '0'));
     }
-    const index = link?.index ?? 0;
+    using inside = RouteSocket.open(namespace);
+    const index = (await findLink(inside, attachment.interfaceName))?.index ?? 0;
     const addresses = attachment.addresses.map(({ address, prefixLength }) =>
       addAddress(index, address, prefixLength),
     );
-    await inside.request(setUp(LOOPBACK), setUp(index), ...addresses);
+    const routes = attachment.gateways.map(setDefaultRoute);
+    await inside.request(setUp(LOOPBACK), setUp(index), ...addresses, ...routes);
   }
 }
 
