@@ -47,6 +47,9 @@ export interface ImageSource {
   /** Gives a layer up; it goes when no image and no other user has it or stands on it. Answers bytes freed. */
   releaseLayer(chainId: Digest, user: string): Promise<number>;
 
+  /** Every user of a layer whose name begins so, with the layer: to reconcile after a crash. */
+  layerUsers(prefix: string): Promise<{ chainId: Digest; user: string }[]>;
+
   /** Keeps an image from being removed or pruned while a container or build uses it. */
   retain(id: Digest, user: string): Promise<void>;
   release(id: Digest, user: string): Promise<void>;
