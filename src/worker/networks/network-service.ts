@@ -5,6 +5,7 @@ import type { EventPublisher } from '#worker/events/event-publisher.ts';
 import { AddressBook } from './address-book.ts';
 import { bridgeOptions } from './bridge-options.ts';
 import { Bridges, firewallNetwork } from './bridges.ts';
+import { containerZone } from './container-zone.ts';
 import { EmbeddedResolver } from './dns/embedded-resolver.ts';
 import type { Firewall, FirewallState } from './firewall/firewall.ts';
 import { IptablesFirewall } from './firewall/iptables-firewall.ts';
@@ -57,7 +58,7 @@ export class NetworkService implements Sandboxes {
   readonly #table: SandboxTable;
   readonly #book = new AddressBook();
   readonly #ports = new PortReservations();
-  readonly #resolver = new EmbeddedResolver();
+  readonly #resolver: EmbeddedResolver;
   readonly #bridges: Bridges;
   readonly #keeper: SandboxKeeper;
   readonly #namespaceDir: string;
@@ -78,6 +79,12 @@ export class NetworkService implements Sandboxes {
     });
     this.#table = new SandboxTable(repository);
     this.#bridges = new Bridges(this.#driver);
+    this.#resolver = new EmbeddedResolver({
+      zoneOf: (containerId) => {
+        const record = this.#table.get(containerId);
+        return record && containerZone(record, this.#catalog, this.#table);
+      },
+    });
     const filter = { prefix: defaultBridge.name.toUpperCase(), state: () => this.#firewallState() };
     this.#firewall = firewall ? firewall(filter) : new IptablesFirewall(filter);
     this.#keeper = new SandboxKeeper({
@@ -192,10 +199,7 @@ export class NetworkService implements Sandboxes {
       if (!kept.has(path)) this.#driver.removeNamespace(path);
     }
     await this.#reviveBridges();
-    for (const record of this.#table.list()) {
-      const target = () => gatewayEndpoint(record.endpoints, this.#catalog)?.endpoint.ipv4Address;
-      await this.#ports.restore(record.containerId, record.ports, target);
-    }
+    for (const record of this.#table.list()) await this.#keeper.revive(record);
     this.#repairs ??= setInterval(
       () => void this.#firewall.repair().catch(() => {}),
       REPAIR_INTERVAL_MS,

@@ -85,7 +85,8 @@ export class SandboxKeeper implements Sandboxes {
       await this.#reroute(record, changed);
       await table.save(changed);
       undo.move();
-      await this.#refresh(changed);
+      await this.#serveNames(changed, { fresh: false });
+      await this.#forwardPorts(changed);
       this.#announce('connect', changed, endpoint);
       return this.#view(changed);
     });
@@ -106,7 +107,7 @@ export class SandboxKeeper implements Sandboxes {
       await driver.leave(endpoint.hostInterface);
       await this.#reroute(changed, changed);
       book.release(network, endpoint);
-      await this.#refresh(changed);
+      await this.#forwardPorts(changed);
       this.#announce('disconnect', changed, endpoint);
       return this.#view(changed);
     });
@@ -117,6 +118,13 @@ export class SandboxKeeper implements Sandboxes {
       const record = this.#with.table.get(containerId);
       if (record) await this.#with.table.save({ ...record, containerName: name });
     });
+  }
+
+  /** For a container that outlived the worker: holds its ports again and answers its questions. */
+  async revive(record: SandboxRecord): Promise<void> {
+    await this.#with.ports.restore(record.containerId, record.ports, this.#targetOf(record));
+    // A container without names is still a container.
+    await this.#serveNames(record, { fresh: false }).catch(() => {});
   }
 
   async #attach(
@@ -149,7 +157,8 @@ export class SandboxKeeper implements Sandboxes {
     const record = { ...bare, ports };
     await table.save(record);
     undo.defer(() => table.delete(record.containerId));
-    await this.#refresh(record);
+    undo.defer(() => this.#with.resolver.stop(record.containerId));
+    await Promise.all([this.#serveNames(record, { fresh: true }), this.#forwardPorts(record)]);
     undo.move();
     return record;
   }
@@ -222,11 +231,12 @@ export class SandboxKeeper implements Sandboxes {
     await driver.setGateways(after.namespace, gateways, former);
   }
 
-  /** Brings what depends on a container's endpoints up to date: its ports' rules and its names. */
-  async #refresh(record: SandboxRecord): Promise<void> {
-    if (usesEmbeddedResolver(record, this.#with.catalog)) {
-      await this.#with.resolver.serve(record.containerId, record.namespace);
-    }
+  async #serveNames(record: SandboxRecord, options: { fresh: boolean }): Promise<void> {
+    if (!usesEmbeddedResolver(record, this.#with.catalog)) return;
+    await this.#with.resolver.serve(record.containerId, record.namespace, options);
+  }
+
+  async #forwardPorts(record: SandboxRecord): Promise<void> {
     if (record.ports.length > 0) await this.#with.firewall.sync();
   }
 
