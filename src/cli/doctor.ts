@@ -1,6 +1,39 @@
 import type { Config } from '#config/schema.ts';
+import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
+import { type MissingPart, missingParts } from '#worker/runtime/host/missing-parts.ts';
+import { probeHost } from '#worker/runtime/host/probe-host.ts';
+import { account } from './accounts.ts';
+import { version } from './version.ts';
 
-/** Placeholder until the host probe is wired. */
-export async function doctor(_config: Config): Promise<number> {
-  return 0;
+/** Prints what this host has and lacks for each role; 1 when something that a role needs is missing. */
+export async function doctor(config: Config): Promise<number> {
+  const host = await probeHost();
+  const missing = [...missingParts(host), ...missingAccount(config)];
+  process.stdout.write([...hostLines(host), '', ...missingLines(missing), ''].join('\n'));
+  return missing.some(({ required }) => required) ? 1 : 0;
+}
+
+function hostLines(host: HostFacts): string[] {
+  const tools = Object.entries(host.tools).filter(([, tool]) => tool.path !== undefined);
+  return [
+    `slipway   ${version}`,
+    `node      ${process.versions.node}`,
+    `kernel    ${host.kernel.release} (${host.architecture})`,
+    ...tools.map(([name, tool]) => `${name.padEnd(9)} ${tool.path}`),
+  ];
+}
+
+function missingLines(missing: readonly MissingPart[]): string[] {
+  if (missing.length === 0) return ['Nothing is missing: this host can run the registry and the worker.'];
+  return missing.map(({ name, purpose, required, remedy }) => {
+    return `${required ? 'missing ' : 'optional'}  ${name}: ${purpose}. To get it: ${remedy}`;
+  });
+}
+
+/** Only root can become someone else, so only root needs the account. */
+function missingAccount(config: Config): MissingPart[] {
+  const { user } = config.registry;
+  if (user === '' || process.getuid?.() !== 0 || account(user)) return [];
+  const remedy = `useradd --system --user-group --no-create-home --shell /usr/sbin/nologin ${user}`;
+  return [{ name: `user '${user}'`, purpose: 'runs the registry without root', required: true, remedy }];
 }
