@@ -24,6 +24,14 @@ export const imageMigrations: Record<string, Migration> = {
 };
 
 const IMAGE_TABLES = [
+  `create table layers (
+     chain_id text primary key,
+     diff_id text not null,
+     bytes integer not null,
+     tar_bytes integer not null,
+     created_at text not null default (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+   ) strict, without rowid`,
+  `create index layers_diff on layers (diff_id)`,
   `create table images (
      id text primary key,
      config blob not null,
@@ -33,7 +41,7 @@ const IMAGE_TABLES = [
   `create table image_layers (
      image_id text not null references images (id) on delete cascade,
      position integer not null,
-     chain_id text not null,
+     chain_id text not null references layers (chain_id),
      diff_id text not null,
      primary key (image_id, position)
    ) strict, without rowid`,
@@ -64,13 +72,6 @@ const IMAGE_TABLES = [
      user text not null,
      primary key (image_id, user)
    ) strict, without rowid`,
-  `create table layers (
-     chain_id text primary key,
-     diff_id text not null,
-     bytes integer not null,
-     created_at text not null default (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-   ) strict, without rowid`,
-  `create index layers_diff on layers (diff_id)`,
   `create table layer_users (
      chain_id text not null references layers (chain_id),
      user text not null,
@@ -80,7 +81,8 @@ const IMAGE_TABLES = [
      digest text primary key,
      diff_id text not null,
      media_type text not null,
-     size integer not null
+     size integer not null,
+     location text not null
    ) strict, without rowid`,
   `create index layer_blobs_diff on layer_blobs (diff_id)`,
   `create table blob_origins (

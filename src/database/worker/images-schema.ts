@@ -63,6 +63,8 @@ export interface ImageTables {
     diff_id: string;
     media_type: string;
     size: number;
+    /** In the content store. */
+    location: string;
   };
   /** Repositories that are known to have a blob, so that a push may mount it from there. */
   blob_origins: {
@@ -77,6 +79,8 @@ export interface ImageTables {
     diff_id: string;
     /** Bytes of file content. */
     bytes: number;
+    /** Of the layer's uncompressed tar. */
+    tar_bytes: number;
     created_at: Generated<string>;
   };
 }

@@ -5,7 +5,7 @@ export interface DiffApplier {
   /**
    * Applies a layer tar (OCI image-spec, layer.md: whiteouts, opaque directories, hard links, devices, xattrs),
    * plain or compressed with gzip or zstd, to the active snapshot `key`. Nothing is written outside of it,
-   * whatever the tar says. Answers the digest of the uncompressed tar and the bytes of file content. Throws
+   * whatever the tar says. Throws
    * `invalid` for a broken or hostile tar, `too-large`, `unsupported`; the snapshot is then to be removed.
    */
   apply(
@@ -16,8 +16,12 @@ export interface DiffApplier {
 }
 
 export interface AppliedDiff {
+  /** Digest of the uncompressed tar. */
   readonly diffId: Digest;
+  /** Of file content. */
   readonly bytes: number;
+  /** Of the uncompressed tar. */
+  readonly tarBytes: number;
 }
 
 /** What a snapshot changed compared with its parent, as `docker diff` names it. */
@@ -32,7 +36,7 @@ export interface DiffComparer {
   /** The changes as an uncompressed layer tar. The same tree gives the same bytes, today and tomorrow. */
   tar(key: string): AsyncIterable<Uint8Array>;
 
-  /** The digest of that tar and the bytes of file content in it, without handing the bytes over. */
+  /** That tar's digest and sizes, without handing the bytes over. */
   digest(key: string): Promise<AppliedDiff>;
 
   /** Sorted by path; a changed file's parent directories count as modified. */

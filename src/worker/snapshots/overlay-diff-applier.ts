@@ -34,6 +34,6 @@ export class OverlayDiffApplier implements DiffApplier {
       { op: 'unpack', root, limits: this.#limits },
       { input: tar, signal: options.signal },
     );
-    return { diffId: result.diffId as Digest, bytes: result.bytes };
+    return { diffId: result.diffId as Digest, bytes: result.bytes, tarBytes: result.tarBytes };
   }
 }

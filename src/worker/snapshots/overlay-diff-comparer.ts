@@ -19,8 +19,8 @@ export class OverlayDiffComparer implements DiffComparer {
 
   async digest(key: string): Promise<AppliedDiff> {
     const root = await this.#snapshots.directory(key);
-    const { diffId, bytes } = await this.#trees.run({ op: 'digest', root });
-    return { diffId: diffId as Digest, bytes };
+    const { diffId, ...sizes } = await this.#trees.run({ op: 'digest', root });
+    return { diffId: diffId as Digest, ...sizes };
   }
 
   async changes(key: string): Promise<Change[]> {

@@ -28,7 +28,7 @@ export interface TreeResults {
     impliedDirectories: string[];
   };
   pack: { bytes: number };
-  digest: { diffId: string; bytes: number };
+  digest: { diffId: string; bytes: number; tarBytes: number };
   changes: Change[];
   usage: { bytes: number; inodes: number };
   remove: undefined;

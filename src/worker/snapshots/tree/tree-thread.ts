@@ -98,10 +98,15 @@ async function pack(root: string, job: Job): Promise<TreeResults['pack']> {
 
 async function digest(root: string, job: Job): Promise<TreeResults['digest']> {
   const hash = createHash('sha256');
-  const slices = packLayer(root, new ChunkBuffer(CHUNK_BYTES, (chunk) => hash.update(chunk)));
+  let tarBytes = 0;
+  const output = new ChunkBuffer(CHUNK_BYTES, (chunk) => {
+    hash.update(chunk);
+    tarBytes += chunk.length;
+  });
+  const slices = packLayer(root, output);
   for (;;) {
     const slice = slices.next();
-    if (slice.done) return { diffId: `sha256:${hash.digest('hex')}`, bytes: slice.value };
+    if (slice.done) return { diffId: `sha256:${hash.digest('hex')}`, bytes: slice.value, tarBytes };
     await job.room();
   }
 }

@@ -1,0 +1,113 @@
+import { SingleFlight } from '#async/single-flight.ts';
+import type { ContentStore } from '#content/content-store.ts';
+import { invalid } from '#errors/errors.ts';
+import { type Digest, Digester, hexOf } from '#oci/digest.ts';
+import { MEDIA_TYPE } from '#oci/media-type.ts';
+import { decompress } from '../snapshots/tree/decompress.ts';
+import type { LayerBlob, LayerRepository } from './layer-repository.ts';
+import { parallelGzip } from './parallel-gzip.ts';
+
+/** Where a blob with a known digest lives. */
+export function blobLocation(digest: Digest): string {
+  return `blobs/${digest.replace(':', '/')}`;
+}
+
+/**
+ * The blobs of layers in the content store: as they were pulled, to be pushed again byte for byte, or as they
+ * were compressed for a first push, so that the second one sends the same.
+ */
+export class LayerBlobs {
+  readonly #content: ContentStore;
+  readonly #layers: LayerRepository;
+  readonly #compressing = new SingleFlight<LayerBlob>();
+
+  constructor(ports: { content: ContentStore; layers: LayerRepository }) {
+    this.#content = ports.content;
+    this.#layers = ports.layers;
+  }
+
+  /** A stored blob's uncompressed bytes, if there is one; compressed or not. */
+  async tar(diffId: Digest): Promise<AsyncIterable<Uint8Array> | undefined> {
+    for (const blob of await this.#stored(diffId)) return decompress(await this.#content.open(blob.location));
+    return undefined;
+  }
+
+  /** What to push a layer as: a blob that is stored compressed, else `tar` compressed now. */
+  async compressed(diffId: Digest, tar: () => AsyncIterable<Uint8Array>): Promise<LayerBlob> {
+    const stored = (await this.#stored(diffId)).find((blob) => blob.digest !== diffId);
+    return stored ?? this.#compressing.run(diffId, () => this.#compress(diffId, tar()));
+  }
+
+  /** The stored blobs of a layer. */
+  async list(diffId: Digest): Promise<LayerBlob[]> {
+    return this.#stored(diffId);
+  }
+
+  async record(blob: LayerBlob): Promise<void> {
+    await this.#layers.recordBlob(blob);
+  }
+
+  open(blob: LayerBlob): Promise<AsyncIterable<Uint8Array>> {
+    return this.#content.open(blob.location);
+  }
+
+  /** Drops the blobs of a layer that is not here any more. */
+  async collect(diffId: Digest): Promise<void> {
+    for (const blob of await this.#layers.deleteUnusedBlobs(diffId))
+      await this.#content.delete(blob.location);
+  }
+
+  /** Drops content that belongs to no layer and has not changed since `before`: left by pulls that never ended. */
+  async prune(before: Date): Promise<number> {
+    let bytes = 0;
+    const known = await this.#layers.blobLocations();
+    for (const source of [this.#content.walk(), this.#content.ingests()]) {
+      for await (const { location, size, modifiedAt } of source) {
+        if (known.has(location) || modifiedAt > before) continue;
+        await this.#content.delete(location);
+        bytes += size;
+      }
+    }
+    return bytes;
+  }
+
+  async #stored(diffId: Digest): Promise<LayerBlob[]> {
+    const present: LayerBlob[] = [];
+    for (const blob of await this.#layers.blobsOf(diffId)) {
+      if (await this.#content.stat(blob.location)) present.push(blob);
+      else await this.#layers.deleteBlob(blob.digest);
+    }
+    return present;
+  }
+
+  async #compress(diffId: Digest, tar: AsyncIterable<Uint8Array>): Promise<LayerBlob> {
+    const location = `compressed/${hexOf(diffId)}.tar.gz`;
+    await this.#content.delete(location);
+    await using writer = await this.#content.writer(location);
+    const digester = new Digester();
+    let size = 0;
+    for await (const chunk of parallelGzip(verified(tar, diffId))) {
+      digester.update(chunk);
+      size += chunk.length;
+      await writer.write(chunk);
+    }
+    await writer.commit();
+    const blob = { digest: digester.digest(), diffId, mediaType: MEDIA_TYPE.dockerLayerGzip, size, location };
+    await this.#layers.recordBlob(blob);
+    return blob;
+  }
+}
+
+/** Passes bytes through, and fails at the end if they are not what `digest` says. */
+export async function* verified(
+  source: AsyncIterable<Uint8Array>,
+  digest: Digest,
+): AsyncGenerator<Uint8Array> {
+  const digester = new Digester();
+  for await (const chunk of source) {
+    digester.update(chunk);
+    yield chunk;
+  }
+  const actual = digester.digest();
+  if (actual !== digest) throw invalid(`content has the digest ${actual}, not ${digest}`);
+}
