@@ -21,7 +21,8 @@ export class KernelMounter implements Mounter {
   async mount(mount: Mount, target: string): Promise<void> {
     try {
       if (mount.type === 'bind') await this.#bind(mount, target);
-      else await this.#overlay(mount, target);
+      else if (mount.type === 'overlay') await this.#overlay(mount, target);
+      else await this.#plain(mount, target);
     } catch (cause) {
       if (isKind(cause, 'unavailable')) throw cause;
       throw unavailable(`cannot mount ${mount.type} at ${target}: ${messageOf(cause)}`, { cause });
@@ -63,6 +64,11 @@ export class KernelMounter implements Mounter {
       await this.unmount(target);
       throw error;
     }
+  }
+
+  async #plain(mount: Mount, target: string): Promise<void> {
+    const { flags, data } = mountArguments(mount.options);
+    await libc.mount(mount.source, target, mount.type, flags, data.join(','));
   }
 
   async #overlay(mount: Mount, target: string): Promise<void> {

@@ -1,6 +1,7 @@
 /** The arguments of one mount(2) call, target apart: the common coin between snapshots, containers and builds. */
 export interface Mount {
-  readonly type: 'overlay' | 'bind';
+  /** `overlay`, `bind`, or any other file system of the kernel's (`tmpfs`, `nfs`), which volumes ask for. */
+  readonly type: string;
   readonly source: string;
   /** As in fstab: `ro`, `rbind`, `lowerdir=…`. */
   readonly options: readonly string[];
