@@ -100,10 +100,11 @@ export class ConmonRuntime implements Runtime, Disposable {
     const record = await bundle.read('task.json');
     const cgroupPath: string = record ? JSON.parse(record).cgroupPath : `${this.#cgroupParent}/${id}`;
     const cgroup = new Cgroup(cgroupPath);
-    await this.#runc.delete(id).catch(() => undefined);
-    await this.#endMonitor(bundle);
-    // What is left if the runtime was killed half-way through a creation.
+    // Before the runtime is asked to delete, which would look for the end of a process in steps of 100 ms.
     await cgroup.kill();
+    await this.#endMonitor(bundle);
+    await this.#runc.delete(id).catch(() => undefined);
+    // What is left if the runtime was killed half-way through a creation.
     await cgroup.remove();
     await bundle.remove();
     await this.#exits.remove(id);

@@ -19,8 +19,10 @@ export async function openExecFifo(
     // Non-blocking: a blocking open would wait for ever, on one of few threads, if the process were gone.
     await using fifo = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     for (let attempt = 0; ; attempt++) {
+      const alive = isAlive(init);
       if ((await read(fifo)) > 0) break;
-      if (!isAlive(init)) return 'dead';
+      // Looked at before the read: a short-lived program may have been started, and ended, since.
+      if (!alive) return 'dead';
       // It answers within a fraction of a millisecond; later it is the machine that is overloaded.
       if (attempt > 10) await delay(1);
     }
