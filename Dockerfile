@@ -1,0 +1,47 @@
+# Slipway in containers. The registry needs no privileges:
+#
+#   docker build --target registry -t slipway .
+#   docker run -d --network host -v slipway:/var/lib/slipway slipway
+#
+# The worker runs containers of its own and needs all of them:
+#
+#   docker build --target worker -t slipway-worker .
+#   docker run -d --network host --privileged --cgroupns host -v /run/slipway:/run/slipway \
+#     -v slipway-worker:/var/lib/slipway slipway-worker
+#
+# Both listen on loopback alone, as there is no authentication yet: hence the host's network.
+ARG NODE_IMAGE=node:24
+
+FROM ${NODE_IMAGE} AS packages
+WORKDIR /opt/slipway
+COPY package.json package-lock.json .npmrc ./
+# The base image has a Node: the one that comes as a package is for hosts without.
+RUN npm ci --omit=dev --no-audit --no-fund && rm -rf node_modules/node-linux-* node_modules/.bin/node
+
+FROM ${NODE_IMAGE} AS base
+WORKDIR /opt/slipway
+COPY package.json LICENSE ./
+COPY bin bin
+COPY config config
+COPY src src
+COPY --from=packages /opt/slipway/node_modules node_modules
+RUN ln -s /opt/slipway/bin/slipway /usr/local/bin/slipway \
+ && groupadd --system slipway \
+ && useradd --system --gid slipway --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin slipway \
+ && install -d -o slipway -g slipway -m 0700 /var/lib/slipway
+ENV SLIPWAY_DATA_DIR=/var/lib/slipway SLIPWAY_LOG_FORMAT=json
+VOLUME /var/lib/slipway
+ENTRYPOINT ["slipway"]
+
+FROM base AS worker
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends runc conmon netavark aardvark-dns iptables iproute2 socat \
+    golang-github-containers-common procps ca-certificates xz-utils bzip2 \
+ && rm -rf /var/lib/apt/lists/*
+CMD ["worker"]
+
+FROM base AS registry
+USER slipway
+EXPOSE 5000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["node", "-e", "fetch(`http://${process.env.SLIPWAY_REGISTRY_LISTEN ?? '127.0.0.1:5000'}/v2/`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+CMD ["registry"]
