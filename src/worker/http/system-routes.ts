@@ -9,7 +9,7 @@ export interface SystemServices {
   readonly slipwayVersion: string;
   readonly host: Host;
   readonly dataDir: string;
-  readonly components: { readonly runc: string; readonly conmon: string; readonly netavark: string };
+  readonly components: { readonly runc: string; readonly conmon: string };
   readonly cgroupVersion: '1' | '2';
   readonly seccomp: boolean;
   readonly registryMirrors: readonly string[];

@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Config } from '#config/schema.ts';
+import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
+import { openWorkerDatabase } from '#database/worker/open.ts';
+import { applyChanges } from '#worker/build/compile/changes.ts';
+import { createContainers } from '#worker/containers/containers.ts';
+import { EventBus } from '#worker/events/event-bus.ts';
+import { createImages } from '#worker/images/images.ts';
+import { NetworkService } from '#worker/networks/network-service.ts';
+import { ConmonRuntime } from '#worker/runtime/conmon/conmon-runtime.ts';
+import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
+import { listProcesses } from '#worker/runtime/host/list-processes.ts';
+import { createSpec } from '#worker/runtime/spec/create-spec.ts';
+import { resourcesFor } from '#worker/runtime/spec/resources.ts';
+import { KernelMounter } from '#worker/snapshots/kernel-mounter.ts';
+import { OverlayDiffApplier } from '#worker/snapshots/overlay-diff-applier.ts';
+import { OverlayDiffComparer } from '#worker/snapshots/overlay-diff-comparer.ts';
+import { OverlaySnapshotter } from '#worker/snapshots/overlay-snapshotter.ts';
+import { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
+import { VolumeService } from '#worker/volumes/volume-service.ts';
+
+export type WorkerParts = Awaited<ReturnType<typeof createWorkerParts>>;
+
+/**
+ * A worker's domains, wired to their drivers and reconciled with what an earlier process left. `closing` takes
+ * what has to be closed at the end. In `<dataDir>/worker`:
+ *
+ *     worker.db     containers, images, networks, volumes, build cache
+ *     id            the engine's ID
+ *     content/      blobs of images
+ *     snapshots/    unpacked layers and containers' own files
+ *     containers/   a container's log, /etc/hosts …
+ *     volumes/
+ */
+export async function createWorkerParts(config: Config, host: HostFacts, log: Logger, closing: AsyncDisposableStack) {
+  const directory = join(config.dataDir, 'worker');
+  const runDir = join(config.runDir, 'worker');
+  await mkdir(directory, { recursive: true, mode: 0o711 });
+  await mkdir(runDir, { recursive: true, mode: 0o711 });
+
+  const database = await openWorkerDatabase(join(directory, 'worker.db'));
+  closing.defer(() => database.destroy());
+  const events = new EventBus();
+  const content = new FilesystemContentStore(join(directory, 'content'));
+  const mounter = new KernelMounter();
+  const trees = new TreePool();
+  closing.use(trees);
+  const snapshotter = new OverlaySnapshotter({ database, trees }, { root: join(directory, 'snapshots') });
+  const applier = new OverlayDiffApplier({ snapshotter, trees });
+  const comparer = new OverlayDiffComparer({ snapshotter, trees });
+  const images = createImages({ database, content, snapshotter, applier, comparer, events });
+  const { defaultBridge, addressPools } = config.worker.network;
+  const networks = new NetworkService({ database, events, options: { runDir, defaultBridge, addressPools } });
+  const volumes = new VolumeService({ database, events, mounter, options: { dataDir: directory } });
+  const runtime = new ConmonRuntime({
+    stateDir: join(runDir, 'tasks'),
+    runc: host.tools.runc.path!,
+    conmon: host.tools.conmon.path!,
+    socat: host.tools.socat.path!,
+  });
+  closing.use(runtime);
+  const containers = createContainers(
+    {
+      database,
+      runtime,
+      images: images.store,
+      snapshotter,
+      mounter,
+      applier,
+      comparer,
+      sandboxes: networks,
+      volumes,
+      events,
+      log,
+      createSpec: (request) => createSpec(request, host),
+      resources: (request) => resourcesFor(request, host),
+      listProcesses,
+      applyChanges,
+    },
+    {
+      root: join(directory, 'containers'),
+      cgroupVersion: host.cgroup.version === 'v2' ? '2' : '1',
+      hostname: hostname(),
+    },
+  );
+
+  await snapshotter.reconcile();
+  await images.reconcile();
+  const live = await containers.load();
+  await networks.reconcile(live);
+  closing.defer(() => networks.stop());
+  await volumes.reconcile(containers.store.list().map(({ id }) => id));
+  await containers.reconcile();
+  closing.defer(() => containers.stop());
+
+  return { id: await engineId(join(directory, 'id')), directory, events, images, networks, volumes, containers };
+}
+
+/** Stable for one data directory, as clients tell engines apart by it. */
+async function engineId(file: string): Promise<string> {
+  const known = await readFile(file, 'utf8').catch(() => '');
+  if (known) return known;
+  const id = randomUUID();
+  await writeFile(file, id);
+  return id;
+}

@@ -1,0 +1,82 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import type { Config } from '#config/schema.ts';
+import { unavailable } from '#errors/errors.ts';
+import { absentRoutes } from '#worker/http/absent-routes.ts';
+import { containersRoutes } from '#worker/http/containers-routes.ts';
+import { eventsRoutes } from '#worker/http/events-routes.ts';
+import { execRoutes } from '#worker/http/exec-routes.ts';
+import { createEngineRouter, type EngineRouter } from '#worker/http/router.ts';
+import { createEngineServer } from '#worker/http/server.ts';
+import { systemRoutes } from '#worker/http/system-routes.ts';
+import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
+import { missingParts } from '#worker/runtime/host/missing-parts.ts';
+import { probeHost } from '#worker/runtime/host/probe-host.ts';
+import { readHost } from '#worker/system/host.ts';
+import { listen } from './listen.ts';
+import type { RoleContext, RunningRole } from './role.ts';
+import { version } from './version.ts';
+import { createWorkerParts, type WorkerParts } from './worker-parts.ts';
+
+/** How long requests under way may go on after a stop was asked for. */
+const STOP_GRACE = 3_000;
+
+/** The Docker Engine API over runc, overlayfs and this machine's network. */
+export async function startWorker(config: Config, role: RoleContext): Promise<RunningRole> {
+  const host = await probeHost();
+  refuseIncomplete(host);
+  await using started = new AsyncDisposableStack();
+  const parts = await createWorkerParts(config, host, role.logger, started);
+  const router = createEngineRouter();
+  await addRoutes(router, parts, host, config);
+
+  const addresses: string[] = [];
+  for (const address of config.worker.listen) {
+    const server = createEngineServer(router, role.logger);
+    started.defer(() => closeServer(server));
+    addresses.push(await listen(server, address, { group: config.worker.socketGroup }));
+  }
+  const running = started.move();
+  return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+async function addRoutes(router: EngineRouter, parts: WorkerParts, host: HostFacts, config: Config): Promise<void> {
+  const { containers, events, images } = parts;
+  systemRoutes(router, {
+    id: parts.id,
+    slipwayVersion: version,
+    host: await readHost(),
+    dataDir: config.dataDir,
+    components: {
+      runc: host.tools.runc.version ?? '',
+      conmon: host.tools.conmon.version ?? '',
+    },
+    cgroupVersion: host.cgroup.version === 'v2' ? '2' : '1',
+    seccomp: host.seccompProfile !== undefined,
+    registryMirrors: config.worker.registryMirrors,
+    insecureRegistries: { cidrs: ['127.0.0.0/8', '::1/128'], names: config.worker.insecureRegistries },
+    counts: async () => ({ ...containers.counts(), images: 0 }),
+    diskUsage: async () => ({}),
+  });
+  containersRoutes(router, { containers, images: images.store });
+  execRoutes(router, containers);
+  eventsRoutes(router, { events });
+  void images;
+  absentRoutes(router);
+}
+
+function refuseIncomplete(host: HostFacts): void {
+  const missing = missingParts(host).filter(({ required }) => required);
+  if (missing.length === 0) return;
+  const remedies = missing.map(({ name, remedy }) => `${name} (${remedy})`);
+  throw unavailable(`this machine lacks ${remedies.join(', ')}`);
+}
+
+async function closeServer(server: Server): Promise<void> {
+  if (!server.listening) return;
+  server.close();
+  server.closeIdleConnections();
+  const hurry = setTimeout(() => server.closeAllConnections(), STOP_GRACE);
+  await once(server, 'close');
+  clearTimeout(hurry);
+}
