@@ -1,3 +1,14 @@
+import type { Generated } from 'kysely';
+
 /** Tables of `worker/containers`. */
-// biome-ignore lint/suspicious/noEmptyInterface: filled by its domain
-export interface ContainerTables {}
+export interface ContainerTables {
+  containers: {
+    /** Order of creation. */
+    sequence: Generated<number>;
+    id: string;
+    /** Null once the container is being removed. */
+    name: string | null;
+    /** JSON, see `ContainerRecord`. */
+    record: string;
+  };
+}
