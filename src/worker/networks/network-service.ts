@@ -7,6 +7,7 @@ import { bridgeOptions } from './bridge-options.ts';
 import { Bridges, firewallNetwork } from './bridges.ts';
 import { containerZone } from './container-zone.ts';
 import { EmbeddedResolver } from './dns/embedded-resolver.ts';
+import type { NameServer } from './dns/name-server.ts';
 import type { Firewall, FirewallState } from './firewall/firewall.ts';
 import { IptablesFirewall } from './firewall/iptables-firewall.ts';
 import { type AddressPool, DEFAULT_ADDRESS_POOLS } from './ip/subnet-choice.ts';
@@ -36,7 +37,9 @@ export interface NetworkServiceDependencies {
   readonly database: WorkerDatabase;
   readonly events: EventPublisher;
   readonly options: NetworkOptions;
+  /** This machine's own, unless others are given. */
   readonly driver?: NetworkDriver;
+  readonly nameServer?: NameServer;
   readonly firewall?: (options: { prefix: string; state: () => FirewallState }) => Firewall;
 }
 
@@ -58,14 +61,14 @@ export class NetworkService implements Sandboxes {
   readonly #table: SandboxTable;
   readonly #book = new AddressBook();
   readonly #ports = new PortReservations();
-  readonly #resolver: EmbeddedResolver;
+  readonly #nameServer: NameServer;
   readonly #bridges: Bridges;
   readonly #keeper: SandboxKeeper;
   readonly #namespaceDir: string;
   #loaded: Promise<void> | undefined;
   #repairs: NodeJS.Timeout | undefined;
 
-  constructor({ database, events, options, driver, firewall }: NetworkServiceDependencies) {
+  constructor({ database, events, options, driver, firewall, nameServer }: NetworkServiceDependencies) {
     const defaultBridge = options.defaultBridge ?? { name: 'slipway0' };
     const addressPools = options.addressPools ?? DEFAULT_ADDRESS_POOLS;
     const repository = new NetworksRepository(database);
@@ -79,12 +82,11 @@ export class NetworkService implements Sandboxes {
     });
     this.#table = new SandboxTable(repository);
     this.#bridges = new Bridges(this.#driver);
-    this.#resolver = new EmbeddedResolver({
-      zoneOf: (containerId) => {
-        const record = this.#table.get(containerId);
-        return record && containerZone(record, this.#catalog, this.#table);
-      },
-    });
+    const zoneOf = (containerId: string) => {
+      const record = this.#table.get(containerId);
+      return record && containerZone(record, this.#catalog, this.#table);
+    };
+    this.#nameServer = nameServer ?? new EmbeddedResolver({ zoneOf });
     const filter = { prefix: defaultBridge.name.toUpperCase(), state: () => this.#firewallState() };
     this.#firewall = firewall ? firewall(filter) : new IptablesFirewall(filter);
     this.#keeper = new SandboxKeeper({
@@ -95,7 +97,7 @@ export class NetworkService implements Sandboxes {
       table: this.#table,
       book: this.#book,
       ports: this.#ports,
-      resolver: this.#resolver,
+      nameServer: this.#nameServer,
       events,
       namespaceDir: this.#namespaceDir,
     });
@@ -210,7 +212,7 @@ export class NetworkService implements Sandboxes {
   async stop(): Promise<void> {
     clearInterval(this.#repairs);
     await this.#loaded;
-    await this.#resolver.close();
+    await this.#nameServer.close();
     await this.#ports.close();
     if (this.#table.list().some(({ mode }) => mode === 'networks')) return;
     for (const network of this.#catalog.list()) if (network.bridge) await this.#bridges.remove(network);

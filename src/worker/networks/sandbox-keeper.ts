@@ -6,8 +6,8 @@ import type { EventPublisher } from '#worker/events/event-publisher.ts';
 import type { AddressBook } from './address-book.ts';
 import { bridgeOptions } from './bridge-options.ts';
 import type { Bridges } from './bridges.ts';
-import type { EmbeddedResolver } from './dns/embedded-resolver.ts';
 import { parseExtraHost } from './dns/hosts-file.ts';
+import type { NameServer } from './dns/name-server.ts';
 import { interfaceAddresses, planEndpoint } from './endpoint-plan.ts';
 import type { Firewall } from './firewall/firewall.ts';
 import type { Network } from './network.ts';
@@ -27,7 +27,7 @@ export interface SandboxKeeperDependencies {
   readonly table: SandboxTable;
   readonly book: AddressBook;
   readonly ports: PortReservations;
-  readonly resolver: EmbeddedResolver;
+  readonly nameServer: NameServer;
   readonly events: EventPublisher;
   /** Namespaces are kept alive here. */
   readonly namespaceDir: string;
@@ -157,7 +157,7 @@ export class SandboxKeeper implements Sandboxes {
     const record = { ...bare, ports };
     await table.save(record);
     undo.defer(() => table.delete(record.containerId));
-    undo.defer(() => this.#with.resolver.stop(record.containerId));
+    undo.defer(() => this.#with.nameServer.stop(record.containerId));
     await Promise.all([this.#serveNames(record, { fresh: true }), this.#forwardPorts(record)]);
     undo.move();
     return record;
@@ -233,7 +233,7 @@ export class SandboxKeeper implements Sandboxes {
 
   async #serveNames(record: SandboxRecord, options: { fresh: boolean }): Promise<void> {
     if (!usesEmbeddedResolver(record, this.#with.catalog)) return;
-    await this.#with.resolver.serve(record.containerId, record.namespace, options);
+    await this.#with.nameServer.serve(record.containerId, record.namespace, options);
   }
 
   async #forwardPorts(record: SandboxRecord): Promise<void> {
@@ -241,10 +241,10 @@ export class SandboxKeeper implements Sandboxes {
   }
 
   async #detach(containerId: string): Promise<void> {
-    const { table, ports, driver, catalog, book, resolver, firewall } = this.#with;
+    const { table, ports, driver, catalog, book, nameServer, firewall } = this.#with;
     const record = table.get(containerId);
     if (!record) return;
-    await resolver.stop(containerId);
+    await nameServer.stop(containerId);
     await ports.release(containerId);
     if (record.mode === 'networks') driver.removeNamespace(record.namespace);
     await table.delete(containerId);

@@ -56,11 +56,12 @@ export function gatewayEndpoint(
   return undefined;
 }
 
-/** Addresses of a container's default routes. */
+/**
+ * Addresses of a container's default routes. IPv6 has none: it works within a network and to the host, for routing
+ * it further would make a router of the host.
+ */
 export function gatewaysOf(endpoints: readonly EndpointRecord[], catalog: NetworkCatalog): string[] {
   const way = gatewayEndpoint(endpoints, catalog);
-  if (!way) return [];
-  const gateways = [subnetOf(way.network, 4)?.gateway];
-  if (way.endpoint.ipv6Address) gateways.push(subnetOf(way.network, 6)?.gateway);
-  return gateways.filter((gateway) => gateway !== undefined);
+  const gateway = way && subnetOf(way.network, 4)?.gateway;
+  return gateway ? [gateway] : [];
 }

@@ -54,7 +54,7 @@ function endpointView(record: SandboxRecord, endpoint: EndpointRecord, catalog: 
     gateway: network.internal ? '' : (config?.gateway ?? ''),
     ipv6Address: endpoint.ipv6Address,
     ipv6PrefixLength: config6 && endpoint.ipv6Address ? parseSubnet(config6.subnet).prefixLength : 0,
-    ipv6Gateway: endpoint.ipv6Address && !network.internal ? (config6?.gateway ?? '') : '',
+    ipv6Gateway: '',
     aliases: endpoint.aliases,
     dnsNames: named ? dnsNames(record, endpoint) : [],
   };

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { answerFrom } from './answer.ts';
 import { formatAnswer, parseQuestion, RCODE } from './dns-message.ts';
 import { forward } from './forward.ts';
+import type { NameServer } from './name-server.ts';
 import { openResolverSockets } from './resolver-sockets.ts';
 import { TcpFrames, tcpFrame } from './tcp-frames.ts';
 import type { Zone } from './zone.ts';
@@ -22,7 +23,7 @@ const TCP_IDLE_MS = 10_000;
  * The resolver at 127.0.0.11 inside of every container that is on a network with names. Each container has sockets
  * of its own, so the one who asks is known and is told of its own networks only.
  */
-export class EmbeddedResolver {
+export class EmbeddedResolver implements NameServer {
   readonly #zoneOf: (containerId: string) => Zone | undefined;
   readonly #served = new Map<string, Served>();
   #forwarded = 0;
@@ -31,7 +32,6 @@ export class EmbeddedResolver {
     this.#zoneOf = zoneOf;
   }
 
-  /** Begins to answer a container; already answering it is no error. `fresh`: its namespace was never served. */
   async serve(containerId: string, namespace: string, options: { fresh: boolean }): Promise<void> {
     if (this.#served.has(containerId)) return;
     const sockets = await openResolverSockets(namespace, options.fresh);

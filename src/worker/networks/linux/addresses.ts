@@ -1,4 +1,5 @@
-import { addressBytes, familyOf } from '../ip/address.ts';
+import { addressBytes, familyOf, numberToAddress } from '../ip/address.ts';
+import { lastAddress, parseSubnet } from '../ip/subnet.ts';
 import { attribute, decodeAttributes, type NetlinkMessage } from './netlink-message.ts';
 import type { RouteSocket } from './route-socket.ts';
 
@@ -20,9 +21,13 @@ export const addAddress = (link: number, address: string, prefixLength: number):
   header.writeUInt8(prefixLength, 1);
   header.writeUInt8(bytes.length === 16 ? NO_DUPLICATE_DETECTION : 0, 2);
   header.writeUInt32LE(link, 4);
-  const IFA = { ADDRESS: 1, LOCAL: 2 } as const;
-  const body = Buffer.concat([header, attribute(IFA.LOCAL, bytes), attribute(IFA.ADDRESS, bytes)]);
-  return { type: NEW_ADDRESS, flags: CREATE | REPLACE, body };
+  const IFA = { ADDRESS: 1, LOCAL: 2, BROADCAST: 4 } as const;
+  const attributes = [attribute(IFA.LOCAL, bytes), attribute(IFA.ADDRESS, bytes)];
+  if (bytes.length === 4 && prefixLength < 31) {
+    const broadcast = numberToAddress(lastAddress(parseSubnet(`${address}/${prefixLength}`)), 4);
+    attributes.push(attribute(IFA.BROADCAST, addressBytes(broadcast)));
+  }
+  return { type: NEW_ADDRESS, flags: CREATE | REPLACE, body: Buffer.concat([header, ...attributes]) };
 };
 
 export const setDefaultRoute = (gateway: string): NetlinkMessage => ({

@@ -27,7 +27,6 @@ export class LinuxNetworkDriver implements NetworkDriver {
     );
     await host.request(setUp(link.index), ...addresses);
     writeSysctl('net/ipv4/ip_forward', '1');
-    if (hasIpv6) writeSysctl('net/ipv6/conf/all/forwarding', '1');
     // So that 127.0.0.1:PORT of the host can be sent on to a container; the firewall keeps the way back shut.
     writeSysctl(`net/ipv4/conf/${bridge.name}/route_localnet`, '1');
   }
