@@ -74,11 +74,12 @@ export class Cgroup {
       : ['freezer.state', frozen ? 'FROZEN' : 'THAWED', 'freezer.state', frozen ? /^FROZEN/ : /^THAWED/];
     const deadline = Date.now() + FREEZE_TIMEOUT;
     try {
-      while (true) {
-        // v1 may stay FREEZING while a process forks, and goes on when it is told again.
+      for (let round = 1; ; round++) {
         await writeFile(join(directory, file), value);
         if (done.test(await readFile(join(directory, report), 'utf8'))) return;
         if (Date.now() > deadline) break;
+        // v1 can stay half frozen, one process waiting for another that is frozen already: let them go on a bit.
+        if (frozen && !this.#unified && round % 10 === 0) await writeFile(join(directory, file), 'THAWED');
         await delay(1);
       }
     } catch (error) {

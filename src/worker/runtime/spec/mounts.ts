@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { OciMount } from './oci-spec.ts';
 import type { SpecMount, SpecRequest } from './spec-request.ts';
 
@@ -47,9 +48,14 @@ function defaultMounts(request: SpecRequest, writableCgroups: boolean): OciMount
   );
 }
 
-/** Message queues and shared memory belong to the IPC namespace, so they come from where that comes from. */
+/**
+ * Message queues and shared memory go with the IPC namespace. A container that shares another's has to be given its
+ * /dev/shm among the mounts, from a mount of the host's: one container's mounts cannot be bound into another.
+ */
 function ipcMounts({ namespaces: { ipc }, shmSize }: SpecRequest): OciMount[] {
-  if (ipc === 'host') return [bind('/dev/shm', '/dev/shm'), bind('/dev/mqueue', '/dev/mqueue')];
+  if (ipc === 'host') {
+    return ['/dev/shm', '/dev/mqueue'].filter((path) => existsSync(path)).map((path) => bind(path, path));
+  }
   const mqueue: OciMount = {
     destination: '/dev/mqueue',
     type: 'mqueue',
@@ -57,8 +63,6 @@ function ipcMounts({ namespaces: { ipc }, shmSize }: SpecRequest): OciMount[] {
     options: ['nosuid', 'noexec', 'nodev'],
   };
   if (ipc === 'none') return [mqueue];
-  const other = typeof ipc === 'object' ? /^(\/proc\/\d+)\/ns\/ipc$/.exec(ipc.path) : null;
-  if (other) return [mqueue, bind(`${other[1]}/root/dev/shm`, '/dev/shm')];
   return [
     mqueue,
     {
