@@ -2,6 +2,9 @@ import type { ErrorKind } from '#errors/errors.ts';
 import type { MemoryFile } from './memory-tree.ts';
 import type { Owner } from './rooted-directory.ts';
 
+/** Code of the error for several sources whose destination is not written as a directory. */
+export const MANY_SOURCES = 'MANY_SOURCES';
+
 /** Where COPY's sources are. `context` is the archive that the thread has open. */
 export type SourceTree =
   | { readonly kind: 'context' }
@@ -30,6 +33,8 @@ export interface CopyRequest extends Selection {
   readonly destination: string;
   /** undefined: the sources' own. */
   readonly owner: Owner | undefined;
+  /** Of what is unpacked; undefined: the archive's own. */
+  readonly archiveOwner: Owner | undefined;
   readonly mode: number | undefined;
   /** Unpack archives, as ADD does with local ones. */
   readonly unpack: boolean;
@@ -65,9 +70,13 @@ export interface ToFileThread {
 export interface FromFileThread {
   readonly id: number;
   readonly result?: unknown;
-  readonly error?: {
-    readonly kind: ErrorKind | undefined;
-    readonly message: string;
-    readonly stack?: string;
-  };
+  readonly error?: FileThreadError;
+}
+
+export interface FileThreadError {
+  /** undefined: a bug, told by its stack. */
+  readonly kind: ErrorKind | undefined;
+  readonly code: string | undefined;
+  readonly message: string;
+  readonly stack: string | undefined;
 }

@@ -3,7 +3,14 @@ import { IgnoreRules } from '../context/ignore.ts';
 import { ArchiveTree } from './archive-tree.ts';
 import { isArchive, unpackArchive } from './archive-unpacker.ts';
 import { DirectoryTree } from './directory-tree.ts';
-import type { FileOperation, FileRequest, FileResult, Selection, SourceTree } from './file-messages.ts';
+import {
+  type FileOperation,
+  type FileRequest,
+  type FileResult,
+  MANY_SOURCES,
+  type Selection,
+  type SourceTree,
+} from './file-messages.ts';
 import { cleanPath, type FileTree, resolvePath } from './file-tree.ts';
 import { MemoryTree } from './memory-tree.ts';
 import { RootedDirectory } from './rooted-directory.ts';
@@ -80,7 +87,7 @@ export class FileService implements Operations {
             await unpackArchive(tree, source.path, {
               root: request.root,
               directory,
-              ...(request.owner && { owner: request.owner }),
+              ...(request.archiveOwner && { owner: request.archiveOwner }),
             });
           } else copier.copy(source, request.destination, request.asDirectory);
         });
@@ -107,6 +114,7 @@ export class FileService implements Operations {
     if (found.reduce((sum, { selected }) => sum + selected.length, 0) > 1 && !selection.asDirectory) {
       throw invalid(
         `When using ${selection.instruction} with more than one source file, the destination must be a directory and end with a /`,
+        { code: MANY_SOURCES },
       );
     }
     for (const { open, selected } of found) visit(open, selected);

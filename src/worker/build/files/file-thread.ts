@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { SlipwayError } from '#errors/errors.ts';
-import type { FromFileThread, ToFileThread } from './file-messages.ts';
+import type { FileThreadError, FromFileThread, ToFileThread } from './file-messages.ts';
 import { FileService } from './file-service.ts';
 
 /** A build's file thread: does one operation after the other, synchronously, away from the event loop. */
@@ -19,11 +19,8 @@ port.on('message', ({ id, operation, request }: ToFileThread) => {
   });
 });
 
-function describe(error: unknown): FromFileThread['error'] {
+function describe(error: unknown): FileThreadError {
   const thrown = error instanceof Error ? error : new Error(String(error));
-  return {
-    kind: error instanceof SlipwayError ? error.kind : undefined,
-    message: thrown.message,
-    ...(thrown.stack && { stack: thrown.stack }),
-  };
+  const known = error instanceof SlipwayError ? error : undefined;
+  return { kind: known?.kind, code: known?.code, message: thrown.message, stack: thrown.stack };
 }

@@ -47,8 +47,11 @@ export class FileWorker {
     this.#calls.delete(id);
     if (this.#calls.size === 0) this.#worker.unref();
     if (!error) call?.resolve(result);
-    else if (error.kind) call?.reject(new SlipwayError(error.kind, error.message));
-    else call?.reject(Object.assign(new Error(error.message), { stack: error.stack }));
+    else if (error.kind) {
+      call?.reject(
+        new SlipwayError(error.kind, error.message, error.code === undefined ? {} : { code: error.code }),
+      );
+    } else call?.reject(Object.assign(new Error(error.message), { stack: error.stack }));
   }
 
   #fail(error: Error): void {

@@ -45,6 +45,17 @@ export class RootedDirectory {
     return { path: found, stats: last === undefined ? statOf(found) : undefined };
   }
 
+  /** The host paths of the components that do not exist, outermost first. */
+  missing(path: string): string[] {
+    const found: string[] = [];
+    try {
+      this.#walk(path, (missing) => found.push(missing));
+    } catch {
+      // A file or too many links are in the way: whoever wants to go there will say so.
+    }
+    return found;
+  }
+
   #walk(path: string, onMissing: (path: string, isLast: boolean) => void): string {
     const pending = partsOf(path).reverse();
     const resolved: string[] = [];

@@ -1,0 +1,82 @@
+import { lstat, rm, rmdir } from 'node:fs/promises';
+import { posix } from 'node:path';
+import { systemCode } from '#errors/errors.ts';
+import { getXattr } from '#worker/snapshots/libc.ts';
+import { OPAQUE_XATTR } from '#worker/snapshots/tree/overlay-marks.ts';
+import { RootedDirectory } from '../files/rooted-directory.ts';
+import type { Workspace } from './layer-workspace.ts';
+
+interface Stub {
+  /** Relative to the root. */
+  readonly path: string;
+  /** The directory that it would be made in, as it was. */
+  readonly parent?: {
+    readonly path: string;
+    readonly mode: number;
+    readonly uid: number;
+    readonly gid: number;
+  };
+}
+
+/**
+ * The runtime makes files and directories to mount on where the image has none. They must not be in the layer:
+ * remembers what is missing before a command runs, and takes away what is still empty after it.
+ */
+export class MountStubs {
+  readonly #stubs: readonly Stub[];
+
+  private constructor(stubs: readonly Stub[]) {
+    this.#stubs = stubs;
+  }
+
+  static async before({ root }: Workspace, destinations: readonly string[]): Promise<MountStubs> {
+    const rooted = new RootedDirectory(root);
+    const missing = new Set(destinations.flatMap((path) => rooted.missing(path)));
+    const stubs = await Promise.all(
+      [...missing].sort().map(async (path): Promise<Stub> => {
+        const parent = posix.dirname(path);
+        if (missing.has(parent)) return { path: path.slice(root.length + 1) };
+        const { mode, uid, gid } = await lstat(parent);
+        return {
+          path: path.slice(root.length + 1),
+          parent: { path: parent.slice(root.length + 1), mode, uid, gid },
+        };
+      }),
+    );
+    return new MountStubs(stubs);
+  }
+
+  /** `upper` is no longer mounted. */
+  async remove({ upper }: Workspace): Promise<void> {
+    for (const { path, parent } of this.#stubs.toReversed()) {
+      if (!(await removeEmpty(posix.join(upper, path)))) continue;
+      if (parent && parent.path !== '') await removeUnchanged(posix.join(upper, parent.path), parent);
+    }
+  }
+}
+
+/** Whether there was an empty file or directory, and is no more. */
+async function removeEmpty(path: string): Promise<boolean> {
+  const stats = await lstat(path).catch(() => undefined);
+  if (stats?.isFile() && stats.size === 0) await rm(path);
+  else if (!stats?.isDirectory() || !(await removedDirectory(path))) return false;
+  return true;
+}
+
+/** A directory that is in the upper layer only because a stub was made in it says nothing any more. */
+async function removeUnchanged(path: string, before: NonNullable<Stub['parent']>): Promise<void> {
+  const stats = await lstat(path).catch(() => undefined);
+  if (!stats?.isDirectory()) return;
+  const same = stats.mode === before.mode && stats.uid === before.uid && stats.gid === before.gid;
+  if (same && getXattr(path, OPAQUE_XATTR) === undefined) await removedDirectory(path);
+}
+
+async function removedDirectory(path: string): Promise<boolean> {
+  try {
+    await rmdir(path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'ENOTEMPTY' || systemCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,46 @@
+import type { BuildOutput } from '../build/build-request.ts';
+import type { ProgressStream } from './progress-stream.ts';
+
+/** What a quiet build keeps, to be shown if it fails. */
+const MAX_HELD_LINES = 10_000;
+
+/** The engine's JSON lines of a build. A quiet one sends the image's ID alone, or all it held back when it fails. */
+export class BuildProgress implements BuildOutput {
+  readonly #stream: ProgressStream;
+  readonly #quiet: boolean;
+  #held: object[] = [];
+
+  constructor(stream: ProgressStream, options: { quiet: boolean }) {
+    this.#stream = stream;
+    this.#quiet = options.quiet;
+  }
+
+  stdout(text: string): Promise<void> {
+    return this.#write({ stream: text });
+  }
+
+  /** The engine marks it red, for the client has one output only. */
+  stderr(text: string): Promise<void> {
+    return this.#write({ stream: `\u001b[91m${text}\u001b[0m` });
+  }
+
+  progress(line: object): Promise<void> {
+    return this.#write(line);
+  }
+
+  async finish(id: string): Promise<void> {
+    await this.#stream.write({ aux: { ID: id } });
+    if (this.#quiet) await this.#stream.write({ stream: `${id}\n` });
+    this.#stream.end();
+  }
+
+  async replay(): Promise<void> {
+    for (const line of this.#held) await this.#stream.write(line);
+    this.#held = [];
+  }
+
+  async #write(line: object): Promise<void> {
+    if (!this.#quiet) return this.#stream.write(line);
+    if (this.#held.length < MAX_HELD_LINES) this.#held.push(line);
+  }
+}

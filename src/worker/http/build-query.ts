@@ -1,0 +1,82 @@
+import { invalid } from '#errors/errors.ts';
+import type { RegistryAuth } from '../build/build-request.ts';
+import type { ExecLimits } from '../build/graph/op.ts';
+import { numberQuery, stringQuery } from './query.ts';
+import type { EngineContext } from './router.ts';
+
+/** A query parameter that is a JSON object; absent is an empty one. Throws `invalid`. */
+export function jsonObject<T>(
+  ctx: EngineContext,
+  name: string,
+  isValue: (value: unknown) => boolean,
+): Record<string, T> {
+  const value = json(ctx, name);
+  if (value === undefined || value === null) return {};
+  if (typeof value !== 'object' || Array.isArray(value) || !Object.values(value).every(isValue)) {
+    throw invalid(`error reading build ${name}: not an object of strings`);
+  }
+  return value as Record<string, T>;
+}
+
+/** What a build's commands may use. Throws `invalid`. */
+export function buildLimits(ctx: EngineContext): ExecLimits {
+  const number = (name: string) => numberQuery(ctx, name) || undefined;
+  const cpusetCpus = stringQuery(ctx, 'cpusetcpus');
+  const cpusetMems = stringQuery(ctx, 'cpusetmems');
+  const resources = defined({
+    memory: number('memory'),
+    memorySwap: number('memswap'),
+    cpuShares: number('cpushares'),
+    cpuPeriod: number('cpuperiod'),
+    cpuQuota: number('cpuquota'),
+    cpusetCpus: cpusetCpus || undefined,
+    cpusetMems: cpusetMems || undefined,
+  });
+  return defined({
+    shmSize: number('shmsize'),
+    resources: Object.keys(resources).length > 0 ? resources : undefined,
+    ulimits: ulimits(ctx),
+    cgroupParent: stringQuery(ctx, 'cgroupparent') || undefined,
+  });
+}
+
+/** `X-Registry-Config`: base64 JSON, credentials by registry. What cannot be read counts as none, as in the engine. */
+export function registryAuth(ctx: EngineContext): RegistryAuth {
+  const header = ctx.get('X-Registry-Config');
+  if (header === '') return {};
+  try {
+    const value = JSON.parse(Buffer.from(header, 'base64url').toString('utf8'));
+    return typeof value === 'object' && value !== null ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+function ulimits(ctx: EngineContext): ExecLimits['ulimits'] {
+  const value = json(ctx, 'ulimits');
+  if (value === undefined || value === null) return undefined;
+  if (!Array.isArray(value)) throw invalid('error reading ulimit settings: not an array');
+  return value.map((entry) => {
+    const { Name: name, Soft: soft, Hard: hard } = entry ?? {};
+    if (typeof name !== 'string' || !Number.isInteger(soft) || !Number.isInteger(hard)) {
+      throw invalid('error reading ulimit settings: Name, Soft and Hard are needed');
+    }
+    return { name, soft, hard };
+  });
+}
+
+function json(ctx: EngineContext, name: string): unknown {
+  const text = stringQuery(ctx, name);
+  if (!text) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw invalid(`error reading build ${name}: invalid JSON`, { cause });
+  }
+}
+
+type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+function defined<T extends object>(value: T): Defined<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as Defined<T>;
+}
