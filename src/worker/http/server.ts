@@ -79,6 +79,8 @@ function identify(log: Logger): Koa.Middleware<EngineState> {
       ctx.status = status;
       ctx.body = status === 304 ? null : { message };
     } finally {
+      // The CLI reads an error's message only out of exactly this type, without a charset.
+      if (!ctx.headerSent && ctx.response.is('json')) ctx.set('Content-Type', 'application/json');
       log.debug({ method: ctx.method, path: ctx.path, status: ctx.status }, 'request');
     }
   };
