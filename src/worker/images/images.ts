@@ -1,5 +1,9 @@
 import type { ContentStore } from '#content/content-store.ts';
 import type { WorkerDatabase } from '#database/worker/open.ts';
+import { HttpTransport } from '#distribution/http-transport.ts';
+import { Registries } from '#distribution/registries.ts';
+import { RegistryHosts } from '#distribution/registry-hosts.ts';
+import type { RetryOptions } from '#distribution/retry.ts';
 import type { EventPublisher } from '../events/event-publisher.ts';
 import type { DiffApplier, DiffComparer } from '../snapshots/diff.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
@@ -9,6 +13,10 @@ import { ImageStore } from './image-store.ts';
 import { LayerBlobs } from './layer-blobs.ts';
 import { LayerRepository } from './layer-repository.ts';
 import { LayerStore } from './layer-store.ts';
+import { LayerPuller } from './pull/layer-puller.ts';
+import { Puller } from './pull/puller.ts';
+import { ImagePusher } from './push/image-pusher.ts';
+import { LayerPusher } from './push/layer-pusher.ts';
 
 export interface ImagesPorts {
   readonly database: WorkerDatabase;
@@ -19,27 +27,59 @@ export interface ImagesPorts {
   readonly events: EventPublisher;
 }
 
+export interface ImagesOptions {
+  /** Where Docker Hub's names are looked up first, in order: `http://127.0.0.1:5000`. */
+  readonly registryMirrors?: readonly string[];
+  /** Hosts and networks that are spoken to in plain HTTP, besides loopback. */
+  readonly insecureRegistries?: readonly string[];
+  /** Layers that are downloaded, or uploaded, at once. */
+  readonly concurrentDownloads?: number;
+  readonly concurrentUploads?: number;
+  readonly retry?: RetryOptions;
+}
+
 /** Everything that this folder offers, wired. */
 export interface Images {
   /** What containers and builds use. */
   readonly store: ImageStore;
   readonly loader: ImageLoader;
+  readonly puller: Puller;
+  readonly pusher: ImagePusher;
   readonly layers: LayerStore;
   /** Call once at start, after the snapshotter's. */
   reconcile(): Promise<void>;
+  /** Closes connections to registries. */
+  stop(): void;
 }
 
-export function createImages(ports: ImagesPorts): Images {
+export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): Images {
   const { content, events } = ports;
   const images = new ImageRepository(ports.database);
   const layerRows = new LayerRepository(ports.database);
   const blobs = new LayerBlobs({ content, layers: layerRows });
   const layers = new LayerStore({ ...ports, layers: layerRows, blobs });
   const store = new ImageStore({ images, layers, events });
+  const transport = new HttpTransport();
+  const hosts = new RegistryHosts({
+    mirrors: options.registryMirrors ?? [],
+    insecure: options.insecureRegistries ?? [],
+  });
+  const registries = new Registries({ transport, hosts }, options.retry ? { retry: options.retry } : {});
+  const layerPuller = new LayerPuller(
+    { content, layers, blobs },
+    { concurrency: options.concurrentDownloads ?? 3 },
+  );
+  const layerPusher = new LayerPusher(
+    { layers, layerRows, blobs },
+    { concurrency: options.concurrentUploads ?? 5 },
+  );
   return {
     store,
     layers,
     loader: new ImageLoader({ content, images, store, layers, blobs, events }),
+    puller: new Puller({ registries, images, store, layers, layerRows, layerPuller, events }),
+    pusher: new ImagePusher({ registries, images, store, layerPusher, events }),
     reconcile: () => layers.reconcile(),
+    stop: () => transport[Symbol.dispose](),
   };
 }

@@ -1,5 +1,5 @@
 import type { ContentStore } from '#content/content-store.ts';
-import { invalid } from '#errors/errors.ts';
+import { canceled, invalid } from '#errors/errors.ts';
 import { chainIds } from '#oci/chain-id.ts';
 import type { Digest } from '#oci/digest.ts';
 import { MEDIA_TYPE } from '#oci/media-type.ts';
@@ -148,7 +148,7 @@ async function* abortable(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of source) {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw canceled();
     yield chunk;
   }
 }

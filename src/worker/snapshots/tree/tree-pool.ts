@@ -89,7 +89,7 @@ export class TreePool implements AsyncDisposable {
     task: Extract<TreeTask, { op: Op }>,
     options: { input?: AsyncIterable<Uint8Array>; signal?: AbortSignal } = {},
   ): Promise<TreeResults[Op]> {
-    options.signal?.throwIfAborted();
+    if (options.signal?.aborted) throw canceled();
     const window = new Window();
     const { promise, resolve, reject } = Promise.withResolvers<TreeResults[Op]>();
     const { id, worker } = this.#pick(task).begin(task, {

@@ -1,0 +1,194 @@
+import { invalid, notFound, tooLarge, unavailable } from '#errors/errors.ts';
+import type { Descriptor } from '#oci/descriptor.ts';
+import { type Digest, digestOf } from '#oci/digest.ts';
+import { bareMediaType, MEDIA_TYPE } from '#oci/media-type.ts';
+import { asUnavailable, type HttpResponse } from './http-transport.ts';
+import { isTransient, readLimited, registryError } from './registry-error.ts';
+import type { RepositoryClient } from './repository-client.ts';
+import { backOff, type RetryOptions, retrying } from './retry.ts';
+
+/** A manifest or an index, byte for byte as the registry keeps it. */
+export interface FetchedManifest {
+  readonly mediaType: string;
+  readonly digest: Digest;
+  readonly payload: Buffer;
+}
+
+const ACCEPT = [
+  MEDIA_TYPE.ociIndex,
+  MEDIA_TYPE.dockerManifestList,
+  MEDIA_TYPE.ociManifest,
+  MEDIA_TYPE.dockerManifest,
+].join(', ');
+
+const MAX_MANIFEST_BYTES = 8 * 1024 * 1024;
+
+/** Reads from one repository. Failures that may pass are tried again. */
+export class Fetcher {
+  readonly #client: RepositoryClient;
+  readonly #retry: RetryOptions;
+
+  constructor(client: RepositoryClient, options: { retry?: RetryOptions } = {}) {
+    this.#client = client;
+    this.#retry = options.retry ?? {};
+  }
+
+  /** By tag or digest; verified when by digest. Throws `not-found`, `unauthorized`, `unavailable` … */
+  async manifest(reference: string, options: { signal?: AbortSignal } = {}): Promise<FetchedManifest> {
+    return retrying(async () => {
+      const response = await this.#get(`manifests/${reference}`, { accept: ACCEPT }, options);
+      const payload = await this.#whole(response, MAX_MANIFEST_BYTES, options);
+      const digest = digestOf(payload);
+      if (reference.startsWith('sha256:') && digest !== reference) {
+        throw invalid(`manifest verification failed for digest ${reference}`);
+      }
+      return { mediaType: mediaTypeOf(response, payload), digest, payload };
+    }, this.#with(options));
+  }
+
+  /** What a tag points at, without reading it. */
+  async resolve(reference: string, options: { signal?: AbortSignal } = {}): Promise<Descriptor> {
+    // A HEAD would do where every registry sent the digest's header; a manifest is small enough.
+    const { mediaType, digest, payload } = await this.manifest(reference, options);
+    return { mediaType, digest, size: payload.length };
+  }
+
+  /** A small blob, verified. */
+  async smallBlob(
+    descriptor: Descriptor,
+    limit: number,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<Buffer> {
+    if (descriptor.size > limit) throw tooLarge(`blob ${descriptor.digest} is too large`);
+    return retrying(async () => {
+      const response = await this.#get(`blobs/${descriptor.digest}`, {}, options);
+      const bytes = await this.#whole(response, limit, options);
+      if (digestOf(bytes) !== descriptor.digest)
+        throw invalid(`blob verification failed for digest ${descriptor.digest}`);
+      return bytes;
+    }, this.#with(options));
+  }
+
+  /**
+   * A blob's bytes from `offset` on. A connection that breaks is taken up again where it broke, as long as that
+   * brings something. The bytes are not verified: the caller hashes what it stores.
+   */
+  async *blob(
+    descriptor: Pick<Descriptor, 'digest' | 'size'>,
+    options: { offset?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    let offset = options.offset ?? 0;
+    const attempts = this.#retry.attempts ?? 4;
+    for (let failures = 0; offset < descriptor.size; ) {
+      try {
+        for await (const chunk of this.#blobFrom(descriptor, offset, options)) {
+          offset += chunk.length;
+          failures = 0;
+          yield chunk;
+        }
+        if (offset < descriptor.size) throw unavailable('unexpected EOF');
+      } catch (error) {
+        if (++failures >= attempts || !isTransient(error)) throw error;
+        await backOff(failures, this.#with(options));
+      }
+    }
+  }
+
+  /** All tags of the repository, page by page. */
+  async tags(options: { signal?: AbortSignal } = {}): Promise<string[]> {
+    const tags: string[] = [];
+    for (let last = ''; ; last = tags.at(-1)!) {
+      const response = await retrying(
+        () => this.#get('tags/list', {}, options, { n: '1000', ...(last && { last }) }),
+        this.#with(options),
+      );
+      const page = tagsOf(await this.#whole(response, MAX_MANIFEST_BYTES, options));
+      tags.push(...page);
+      if (!response.headers.link || page.length === 0 || page.at(-1) === last) return tags;
+    }
+  }
+
+  async *#blobFrom(
+    { digest, size }: Pick<Descriptor, 'digest' | 'size'>,
+    offset: number,
+    options: { signal?: AbortSignal },
+  ): AsyncGenerator<Buffer> {
+    const headers = offset > 0 ? { range: `bytes=${offset}-` } : undefined;
+    const response = await this.#get(`blobs/${digest}`, { ...headers }, options);
+    // Not every server honours a range.
+    let skip = response.status === 206 ? 0 : offset;
+    let remaining = size - offset;
+    try {
+      for await (let chunk of response.body as AsyncIterable<Buffer>) {
+        const skipped = Math.min(skip, chunk.length);
+        skip -= skipped;
+        chunk = chunk.subarray(skipped);
+        if (chunk.length === 0) continue;
+        remaining -= chunk.length;
+        if (remaining < 0)
+          throw invalid(`blob ${digest} is larger than the ${size} bytes that its descriptor says`);
+        yield chunk;
+      }
+    } catch (error) {
+      throw isBodyFailure(error)
+        ? asUnavailable({ method: 'GET', url: response.url, ...options }, error)
+        : error;
+    } finally {
+      response.body.destroy();
+    }
+  }
+
+  async #get(
+    path: string,
+    headers: Record<string, string>,
+    options: { signal?: AbortSignal },
+    query?: Record<string, string>,
+  ): Promise<HttpResponse> {
+    const response = await this.#client.request({
+      method: 'GET',
+      path,
+      headers,
+      ...(query && { query }),
+      ...options,
+    });
+    if (response.status === 200 || response.status === 206) return response;
+    throw await registryError(response, `${this.#client.origin.host}/${this.#client.repository}/${path}`);
+  }
+
+  async #whole(response: HttpResponse, limit: number, options: { signal?: AbortSignal }): Promise<Buffer> {
+    const bytes = await readLimited(response, limit).catch((error: unknown) => {
+      throw asUnavailable({ method: 'GET', url: response.url, ...options }, error);
+    });
+    if (!bytes) throw tooLarge(`the answer of ${response.url.host} is larger than ${limit} bytes`);
+    return bytes;
+  }
+
+  #with(options: { signal?: AbortSignal }): RetryOptions {
+    return { ...this.#retry, ...(options.signal && { signal: options.signal }) };
+  }
+}
+
+function isBodyFailure(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.name !== 'SlipwayError';
+}
+
+/** What the manifest says of itself goes before the header, which some servers get wrong. */
+function mediaTypeOf(response: HttpResponse, payload: Buffer): string {
+  try {
+    const { mediaType } = JSON.parse(payload.toString('utf8')) as { mediaType?: unknown };
+    if (typeof mediaType === 'string') return mediaType;
+  } catch (cause) {
+    throw invalid('the registry sent a manifest that is not JSON', { cause });
+  }
+  return bareMediaType(response.headers['content-type'] ?? '');
+}
+
+function tagsOf(body: Buffer): string[] {
+  try {
+    const { tags } = JSON.parse(body.toString('utf8')) as { tags?: unknown };
+    if (Array.isArray(tags)) return tags.filter((tag) => typeof tag === 'string');
+  } catch {
+    // Told below.
+  }
+  throw notFound('the registry sent no list of tags');
+}

@@ -1,0 +1,50 @@
+import type { ImageReference } from '#oci/reference.ts';
+import type { Credentials } from './authorizer.ts';
+import { Fetcher } from './fetcher.ts';
+import type { HttpTransport } from './http-transport.ts';
+import { Pusher } from './pusher.ts';
+import type { RegistryHosts } from './registry-hosts.ts';
+import { RepositoryClient } from './repository-client.ts';
+import type { RetryOptions } from './retry.ts';
+
+/** Clients for whatever repository a reference names. */
+export class Registries {
+  readonly #transport: HttpTransport;
+  readonly #hosts: RegistryHosts;
+  readonly #retry: RetryOptions;
+
+  constructor(
+    ports: { transport: HttpTransport; hosts: RegistryHosts },
+    options: { retry?: RetryOptions } = {},
+  ) {
+    this.#transport = ports.transport;
+    this.#hosts = ports.hosts;
+    this.#retry = options.retry ?? {};
+  }
+
+  /** Where to pull from, best first: mirrors before the registry itself. A mirror gets no credentials: they are not its own. */
+  fetchers(reference: ImageReference, credentials?: Credentials): Fetcher[] {
+    const origins = this.#hosts.forPull(reference.domain);
+    return origins.map((origin, i) => {
+      const own = i === origins.length - 1;
+      const client = new RepositoryClient(this.#transport, {
+        origin,
+        repository: reference.path,
+        actions: 'pull',
+        ...(own && credentials && { credentials }),
+      });
+      // A mirror that does not answer is passed over at once.
+      return new Fetcher(client, { retry: own ? this.#retry : { ...this.#retry, attempts: 2 } });
+    });
+  }
+
+  pusher(reference: ImageReference, credentials?: Credentials): Pusher {
+    const client = new RepositoryClient(this.#transport, {
+      origin: this.#hosts.forPush(reference.domain),
+      repository: reference.path,
+      actions: 'pull,push',
+      ...(credentials && { credentials }),
+    });
+    return new Pusher(client, { retry: this.#retry });
+  }
+}
