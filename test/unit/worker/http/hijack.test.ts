@@ -85,6 +85,7 @@ describe('hijack', () => {
     socket.write(`POST /refuse HTTP/1.1\r\n${UPGRADE}\r\n`);
     const reply = await readAll();
     expect(reply).toMatch(/^HTTP\/1\.1 409 Conflict\r\n/);
+    expect(reply).toContain('\r\nContent-Type: application/json\r\n');
     expect(reply).toContain('{"message":"already there"}');
   });
 
