@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openWorkerDatabase } from '#database/worker/open.ts';
+import { createBuilder } from '#worker/build/builder.ts';
 import { applyChanges } from '#worker/build/compile/changes.ts';
 import { createContainers } from '#worker/containers/containers.ts';
 import { EventBus } from '#worker/events/event-bus.ts';
@@ -16,12 +17,14 @@ import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import { listProcesses } from '#worker/runtime/host/list-processes.ts';
 import { createSpec } from '#worker/runtime/spec/create-spec.ts';
 import { resourcesFor } from '#worker/runtime/spec/resources.ts';
+import { RuncStepRunner } from '#worker/runtime/step/runc-step-runner.ts';
 import { KernelMounter } from '#worker/snapshots/kernel-mounter.ts';
 import { OverlayDiffApplier } from '#worker/snapshots/overlay-diff-applier.ts';
 import { OverlayDiffComparer } from '#worker/snapshots/overlay-diff-comparer.ts';
 import { OverlaySnapshotter } from '#worker/snapshots/overlay-snapshotter.ts';
 import { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
 import { VolumeService } from '#worker/volumes/volume-service.ts';
+import { basePuller } from './base-puller.ts';
 
 export type WorkerParts = Awaited<ReturnType<typeof createWorkerParts>>;
 
@@ -35,8 +38,14 @@ export type WorkerParts = Awaited<ReturnType<typeof createWorkerParts>>;
  *     snapshots/    unpacked layers and containers' own files
  *     containers/   a container's log, /etc/hosts …
  *     volumes/
+ *     build/        contexts of builds under way
  */
-export async function createWorkerParts(config: Config, host: HostFacts, log: Logger, closing: AsyncDisposableStack) {
+export async function createWorkerParts(
+  config: Config,
+  host: HostFacts,
+  log: Logger,
+  closing: AsyncDisposableStack,
+) {
   const directory = join(config.dataDir, 'worker');
   const runDir = join(config.runDir, 'worker');
   await mkdir(directory, { recursive: true, mode: 0o711 });
@@ -52,7 +61,16 @@ export async function createWorkerParts(config: Config, host: HostFacts, log: Lo
   const snapshotter = new OverlaySnapshotter({ database, trees }, { root: join(directory, 'snapshots') });
   const applier = new OverlayDiffApplier({ snapshotter, trees });
   const comparer = new OverlayDiffComparer({ snapshotter, trees });
-  const images = createImages({ database, content, snapshotter, applier, comparer, events });
+  const images = createImages(
+    { database, content, snapshotter, applier, comparer, events },
+    {
+      registryMirrors: config.worker.registryMirrors,
+      insecureRegistries: config.worker.insecureRegistries,
+      concurrentDownloads: config.worker.maxConcurrentDownloads,
+      concurrentUploads: config.worker.maxConcurrentUploads,
+    },
+  );
+  closing.defer(() => images.stop());
   const { defaultBridge, addressPools } = config.worker.network;
   const networks = new NetworkService({ database, events, options: { runDir, defaultBridge, addressPools } });
   const volumes = new VolumeService({ database, events, mounter, options: { dataDir: directory } });
@@ -87,6 +105,19 @@ export async function createWorkerParts(config: Config, host: HostFacts, log: Lo
       hostname: hostname(),
     },
   );
+  const builder = createBuilder(
+    {
+      images: images.store,
+      puller: basePuller(images.puller),
+      snapshotter,
+      mounter,
+      steps: new RuncStepRunner({ stateDir: join(runDir, 'steps'), runc: host.tools.runc.path! }),
+      sandboxes: networks,
+      database,
+      host,
+    },
+    { root: join(directory, 'build') },
+  );
 
   await snapshotter.reconcile();
   await images.reconcile();
@@ -96,8 +127,19 @@ export async function createWorkerParts(config: Config, host: HostFacts, log: Lo
   await volumes.reconcile(containers.store.list().map(({ id }) => id));
   await containers.reconcile();
   closing.defer(() => containers.stop());
+  await builder.reconcile();
+  closing.defer(() => builder.stop());
 
-  return { id: await engineId(join(directory, 'id')), directory, events, images, networks, volumes, containers };
+  return {
+    id: await engineId(join(directory, 'id')),
+    directory,
+    events,
+    images,
+    networks,
+    volumes,
+    containers,
+    builder,
+  };
 }
 
 /** Stable for one data directory, as clients tell engines apart by it. */

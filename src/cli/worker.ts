@@ -3,12 +3,14 @@ import type { Server } from 'node:http';
 import type { Config } from '#config/schema.ts';
 import { unavailable } from '#errors/errors.ts';
 import { absentRoutes } from '#worker/http/absent-routes.ts';
+import { buildRoutes } from '#worker/http/build-routes.ts';
 import { containersRoutes } from '#worker/http/containers-routes.ts';
 import { eventsRoutes } from '#worker/http/events-routes.ts';
-import { execRoutes } from '#worker/http/exec-routes.ts';
+import { networksRoutes } from '#worker/http/networks-routes.ts';
 import { createEngineRouter, type EngineRouter } from '#worker/http/router.ts';
 import { createEngineServer } from '#worker/http/server.ts';
 import { systemRoutes } from '#worker/http/system-routes.ts';
+import { volumesRoutes } from '#worker/http/volumes-routes.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import { missingParts } from '#worker/runtime/host/missing-parts.ts';
 import { probeHost } from '#worker/runtime/host/probe-host.ts';
@@ -40,8 +42,13 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
-async function addRoutes(router: EngineRouter, parts: WorkerParts, host: HostFacts, config: Config): Promise<void> {
-  const { containers, events, images } = parts;
+async function addRoutes(
+  router: EngineRouter,
+  parts: WorkerParts,
+  host: HostFacts,
+  config: Config,
+): Promise<void> {
+  const { containers, events, images, networks, volumes, builder } = parts;
   systemRoutes(router, {
     id: parts.id,
     slipwayVersion: version,
@@ -59,7 +66,9 @@ async function addRoutes(router: EngineRouter, parts: WorkerParts, host: HostFac
     diskUsage: async () => ({}),
   });
   containersRoutes(router, { containers, images: images.store });
-  execRoutes(router, containers);
+  networksRoutes(router, { networks, containers: containers.networks });
+  volumesRoutes(router, { volumes });
+  buildRoutes(router, { builder });
   eventsRoutes(router, { events });
   void images;
   absentRoutes(router);
