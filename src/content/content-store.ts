@@ -35,6 +35,12 @@ export interface ContentStore {
 export interface ContentReader extends AsyncIterable<Uint8Array> {
   /** Size in bytes of the whole content, not of the range. */
   readonly size: number;
+
+  /**
+   * Hands over each chunk in turn, instead of iterating. A chunk's memory is used again once `take` resolved,
+   * which makes this the cheaper way for content that only passes through. Rejects with what `take` rejects with.
+   */
+  each(take: (chunk: Uint8Array) => Promise<void>): Promise<void>;
 }
 
 export interface ContentWriter extends AsyncDisposable {

@@ -1,7 +1,9 @@
 import type { FileHandle } from 'node:fs/promises';
+import { BufferPool } from './buffer-pool.ts';
 import type { ContentReader } from './content-store.ts';
 
-const CHUNK_SIZE = 512 * 1024;
+const CHUNK_SIZE = 256 * 1024;
+const buffers = new BufferPool({ size: 512 * 1024, limit: 32, smallSize: 64 * 1024 });
 
 /** Reads an open file, one chunk ahead of its consumer, and closes it at the end. */
 export class FilesystemContentReader implements ContentReader {
@@ -37,17 +39,30 @@ export class FilesystemContentReader implements ContentReader {
     return { next: () => this.#next(), return: () => this.#return() };
   }
 
+  async each(take: (chunk: Uint8Array) => Promise<void>): Promise<void> {
+    const left = Math.max(this.#end - this.#position, 0);
+    let current = buffers.take(left);
+    let other = buffers.take(left - current.length);
+    try {
+      let chunk = await this.#read(current);
+      while (chunk.length > 0) {
+        this.#readAhead(other);
+        await take(chunk);
+        chunk = (await this.#ahead) ?? EMPTY;
+        [current, other] = [other, current];
+      }
+    } finally {
+      await this.#return();
+      buffers.give(current);
+      buffers.give(other);
+    }
+  }
+
   async #next(): Promise<IteratorResult<Uint8Array>> {
     try {
-      const reading = this.#ahead ?? this.#read();
-      this.#ahead = undefined;
-      const chunk = await reading;
+      const chunk = await (this.#ahead ?? this.#read());
       if (chunk.length === 0) return await this.#return();
-      if (this.#position < this.#end) {
-        this.#ahead = this.#read();
-        // Its failure is for whoever asks for that chunk; nobody may.
-        this.#ahead.catch(() => {});
-      }
+      this.#readAhead();
       return { done: false, value: chunk };
     } catch (error) {
       await this.#return();
@@ -55,20 +70,28 @@ export class FilesystemContentReader implements ContentReader {
     }
   }
 
+  #readAhead(buffer?: Buffer): void {
+    this.#ahead = undefined;
+    if (this.#position >= this.#end) return;
+    this.#ahead = this.#read(buffer);
+    // A failure is for whoever asks for that chunk; nobody may.
+    this.#ahead.catch(() => {});
+  }
+
   /** The next chunk; empty at the end. */
-  async #read(): Promise<Uint8Array> {
-    const length = Math.min(CHUNK_SIZE, this.#end - this.#position);
-    if (length <= 0 || this.#closed) return new Uint8Array(0);
+  async #read(into?: Buffer): Promise<Uint8Array> {
+    const length = Math.min(into?.length ?? CHUNK_SIZE, this.#end - this.#position);
+    if (length <= 0 || this.#closed) return EMPTY;
     const position = this.#position;
     this.#position += length;
-    const buffer = Buffer.allocUnsafeSlow(length);
+    const buffer = into ?? Buffer.allocUnsafeSlow(length);
     for (let filled = 0; filled < length; ) {
       const { bytesRead } = await this.#file.read(buffer, filled, length - filled, position + filled);
       // Committed content does not shrink, short of someone cutting it by hand.
       if (bytesRead === 0) throw new Error(`content ended at ${position + filled} of ${this.#end} bytes`);
       filled += bytesRead;
     }
-    return buffer;
+    return length === buffer.length ? buffer : buffer.subarray(0, length);
   }
 
   async #return(): Promise<IteratorReturnResult<undefined>> {
@@ -81,3 +104,5 @@ export class FilesystemContentReader implements ContentReader {
     return { done: true, value: undefined };
   }
 }
+
+const EMPTY = new Uint8Array(0);

@@ -37,6 +37,9 @@ export class MemoryContentStore implements ContentStore {
     return {
       size: entry.size,
       [Symbol.asyncIterator]: () => slices(entry.chunks, start, end + 1),
+      async each(take) {
+        for await (const chunk of slices(entry.chunks, start, end + 1)) await take(chunk);
+      },
     };
   }
 

@@ -1,6 +1,6 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import {
-  CompiledQuery,
+  type CompiledQuery,
   type DatabaseConnection,
   type DatabaseIntrospector,
   type Dialect,
@@ -14,6 +14,7 @@ import {
   SqliteQueryCompiler,
 } from 'kysely';
 import { Semaphore } from '#async/semaphore.ts';
+import { WalSync } from './wal-sync.ts';
 
 export interface SqliteOptions {
   /** A path, or `:memory:`. */
@@ -27,7 +28,8 @@ export interface SqliteOptions {
 
 /**
  * Kysely on Node's own SQLite. One connection: SQLite has one writer anyway, and its reads take microseconds.
- * Transactions queue for it; statements outside a transaction wait while one is open.
+ * Transactions queue for it; statements outside a transaction wait while one is open. Nobody waits for the sync
+ * of another's commit.
  */
 export class SqliteDialect implements Dialect {
   readonly #options: SqliteOptions;
@@ -56,98 +58,172 @@ export class SqliteDialect implements Dialect {
 class SqliteDriver implements Driver {
   readonly #options: SqliteOptions;
   readonly #turn = new Semaphore(1);
-  #connection: SqliteConnection | undefined;
-  #release: (() => void) | undefined;
+  #database: SqliteDatabase | undefined;
 
   constructor(options: SqliteOptions) {
     this.#options = options;
   }
 
   async init(): Promise<void> {
-    const database = new DatabaseSync(this.#options.file, { enableForeignKeyConstraints: true });
-    database.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = ${this.#options.synchronous};
-      PRAGMA busy_timeout = 10000;
-      PRAGMA cache_size = -32000;
-      PRAGMA temp_store = MEMORY;
-    `);
-    this.#connection = new SqliteConnection(database);
+    this.#database = new SqliteDatabase(this.#options);
   }
 
-  async acquireConnection(): Promise<DatabaseConnection> {
-    const { promise: acquired, resolve } = Promise.withResolvers<void>();
-    void this.#turn.run(() => {
-      resolve();
-      return new Promise<void>((release) => {
-        this.#release = release;
-      });
-    });
-    await acquired;
-    return this.#connection!;
+  async acquireConnection(): Promise<SqliteConnection> {
+    const connection = new SqliteConnection(this.#database!, this.#turn);
+    await connection.take();
+    return connection;
   }
 
-  async releaseConnection(): Promise<void> {
-    this.#release?.();
+  async releaseConnection(connection: SqliteConnection): Promise<void> {
+    connection.release();
   }
 
-  async beginTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('begin immediate'));
+  async beginTransaction(connection: SqliteConnection): Promise<void> {
+    connection.control('begin immediate');
   }
 
-  async commitTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('commit'));
+  async commitTransaction(connection: SqliteConnection): Promise<void> {
+    connection.control('commit');
+    // The next one may have its turn meanwhile: what it commits is synced along with this, or after it.
+    connection.release();
+    await this.#database!.durable();
   }
 
-  async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('rollback'));
+  async rollbackTransaction(connection: SqliteConnection): Promise<void> {
+    connection.control('rollback');
   }
 
   async destroy(): Promise<void> {
-    this.#connection?.close();
+    await this.#database?.close();
   }
 }
 
 /** Statements are prepared once and kept; the least recently used one makes room. */
 const MAX_PREPARED = 500;
 
-class SqliteConnection implements DatabaseConnection {
+interface Prepared {
+  readonly statement: StatementSync;
+  readonly hasRows: boolean;
+  readonly reads: boolean;
+}
+
+/** The open file, and what was prepared on it. */
+class SqliteDatabase {
   readonly #database: DatabaseSync;
-  readonly #prepared = new Map<string, StatementSync>();
+  readonly #options: SqliteOptions;
+  #walSync: WalSync | undefined;
+  readonly #prepared = new Map<string, Prepared>();
 
-  constructor(database: DatabaseSync) {
-    this.#database = database;
+  constructor(options: SqliteOptions) {
+    this.#options = options;
+    this.#database = new DatabaseSync(options.file, { enableForeignKeyConstraints: true });
+    this.#database.exec(`
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = normal;
+      PRAGMA busy_timeout = 10000;
+      PRAGMA cache_size = -32000;
+      PRAGMA wal_autocheckpoint = 10000;
+      PRAGMA temp_store = MEMORY;
+    `);
   }
 
-  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    const statement = this.#prepare(query.sql);
+  get inTransaction(): boolean {
+    return this.#database.isTransaction;
+  }
+
+  /** Resolves when what was committed is as durable as the options ask. */
+  async durable(): Promise<void> {
+    const { file, synchronous } = this.#options;
+    if (synchronous === 'normal' || file === ':memory:') return;
+    this.#walSync ??= new WalSync(file);
+    await this.#walSync.synced();
+  }
+
+  exec(sql: string): void {
+    this.#database.exec(sql);
+  }
+
+  run<R>(query: CompiledQuery): { result: QueryResult<R>; wrote: boolean } {
+    const { statement, hasRows, reads } = this.#prepare(query.sql);
     const parameters = query.parameters.map(toSqlite);
-    if (statement.columns().length > 0) return { rows: statement.all(...parameters) as R[] };
+    if (hasRows) return { result: { rows: statement.all(...parameters) as R[] }, wrote: !reads };
     const { changes, lastInsertRowid } = statement.run(...parameters);
-    return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
+    const result = { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
+    return { result, wrote: true };
   }
 
-  async *streamQuery<R>(query: CompiledQuery): AsyncGenerator<QueryResult<R>> {
+  *iterate<R>(query: CompiledQuery): Generator<R> {
     // Its own statement: an iterator that is still open must not be reset by another run of the same SQL.
     const statement = this.#database.prepare(query.sql);
-    for (const row of statement.iterate(...query.parameters.map(toSqlite))) yield { rows: [row as R] };
+    for (const row of statement.iterate(...query.parameters.map(toSqlite))) yield row as R;
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#prepared.clear();
+    await this.#walSync?.close();
     this.#database.close();
   }
 
-  #prepare(sql: string): StatementSync {
-    let statement = this.#prepared.get(sql);
-    if (statement) this.#prepared.delete(sql);
+  #prepare(sql: string): Prepared {
+    let prepared = this.#prepared.get(sql);
+    if (prepared) this.#prepared.delete(sql);
     else {
-      statement = this.#database.prepare(sql);
+      const statement = this.#database.prepare(sql);
+      const reads = /^\s*(?:select|pragma|explain)\b/i.test(sql);
+      prepared = { statement, hasRows: statement.columns().length > 0, reads };
       const oldest = this.#prepared.size >= MAX_PREPARED ? this.#prepared.keys().next().value : undefined;
       if (oldest !== undefined) this.#prepared.delete(oldest);
     }
-    this.#prepared.set(sql, statement);
-    return statement;
+    this.#prepared.set(sql, prepared);
+    return prepared;
+  }
+}
+
+/** One holder's turn with the database. */
+class SqliteConnection implements DatabaseConnection {
+  readonly #database: SqliteDatabase;
+  readonly #turn: Semaphore;
+  #end: (() => void) | undefined;
+
+  constructor(database: SqliteDatabase, turn: Semaphore) {
+    this.#database = database;
+    this.#turn = turn;
+  }
+
+  async take(): Promise<void> {
+    await new Promise<void>((taken) => {
+      void this.#turn.run(
+        () =>
+          new Promise<void>((end) => {
+            this.#end = end;
+            taken();
+          }),
+      );
+    });
+  }
+
+  release(): void {
+    this.#end?.();
+    this.#end = undefined;
+  }
+
+  /** Begins or ends a transaction; without the turn there is none to end. */
+  control(sql: 'begin immediate' | 'commit' | 'rollback'): void {
+    if (this.#end) this.#database.exec(sql);
+  }
+
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    const { result, wrote } = this.#database.run<R>(query);
+    if (wrote && !this.#database.inTransaction) {
+      this.release();
+      await this.#database.durable();
+      await this.take();
+    }
+    return result;
+  }
+
+  async *streamQuery<R>(query: CompiledQuery): AsyncGenerator<QueryResult<R>> {
+    for (const row of this.#database.iterate<R>(query)) yield { rows: [row] };
   }
 }
 

@@ -1,25 +1,25 @@
 import type { Migration } from 'kysely';
-import type { ColumnTypes } from '../column-types.ts';
+import type { TableWords } from '../table-words.ts';
 
-export function registryMigrations(types: ColumnTypes): Record<string, Migration> {
-  return { 'registry-0001-distribution': distribution(types) };
+export function registryMigrations(words: TableWords): Record<string, Migration> {
+  return { 'registry-0001-distribution': distribution(words) };
 }
 
-function distribution(types: ColumnTypes): Migration {
+function distribution(words: TableWords): Migration {
   return {
     async up(db) {
       await db.schema
         .createTable('repositories')
-        .addColumn('id', types.id, (column) => column.primaryKey())
-        .addColumn('name', types.name, (column) => column.notNull().unique())
+        .addColumn('id', words.id, (column) => column.primaryKey())
+        .addColumn('name', words.name, (column) => column.notNull().unique())
         .addColumn('created_at', 'bigint', (column) => column.notNull())
         .execute();
 
       await db.schema
         .createTable('blobs')
-        .addColumn('digest', types.name, (column) => column.primaryKey().notNull())
+        .addColumn('digest', words.name, (column) => column.primaryKey().notNull())
         .addColumn('size', 'bigint', (column) => column.notNull())
-        .addColumn('location', types.name, (column) => column.notNull().unique())
+        .addColumn('location', words.name, (column) => column.notNull().unique())
         .addColumn('created_at', 'bigint', (column) => column.notNull())
         .execute();
 
@@ -28,9 +28,10 @@ function distribution(types: ColumnTypes): Migration {
         .addColumn('repository_id', 'bigint', (column) =>
           column.notNull().references('repositories.id').onDelete('cascade'),
         )
-        .addColumn('digest', types.name, (column) => column.notNull().references('blobs.digest'))
+        .addColumn('digest', words.name, (column) => column.notNull().references('blobs.digest'))
         .addColumn('created_at', 'bigint', (column) => column.notNull())
         .addPrimaryKeyConstraint('repository_blobs_key', ['repository_id', 'digest'])
+        .modifyEnd(words.byKey)
         .execute();
       await db.schema
         .createIndex('repository_blobs_digest')
@@ -43,9 +44,9 @@ function distribution(types: ColumnTypes): Migration {
         .addColumn('repository_id', 'bigint', (column) =>
           column.notNull().references('repositories.id').onDelete('cascade'),
         )
-        .addColumn('digest', types.name, (column) => column.notNull())
+        .addColumn('digest', words.name, (column) => column.notNull())
         .addColumn('media_type', 'text', (column) => column.notNull())
-        .addColumn('payload', types.bytes, (column) => column.notNull())
+        .addColumn('payload', words.bytes, (column) => column.notNull())
         .addColumn('created_at', 'bigint', (column) => column.notNull())
         .addPrimaryKeyConstraint('manifests_key', ['repository_id', 'digest'])
         .execute();
@@ -53,9 +54,9 @@ function distribution(types: ColumnTypes): Migration {
       await db.schema
         .createTable('manifest_references')
         .addColumn('repository_id', 'bigint', (column) => column.notNull())
-        .addColumn('manifest', types.name, (column) => column.notNull())
+        .addColumn('manifest', words.name, (column) => column.notNull())
         .addColumn('kind', 'text', (column) => column.notNull())
-        .addColumn('digest', types.name, (column) => column.notNull())
+        .addColumn('digest', words.name, (column) => column.notNull())
         .addPrimaryKeyConstraint('manifest_references_key', ['repository_id', 'manifest', 'digest', 'kind'])
         .addForeignKeyConstraint(
           'manifest_references_manifest',
@@ -64,6 +65,7 @@ function distribution(types: ColumnTypes): Migration {
           ['repository_id', 'digest'],
           (key) => key.onDelete('cascade'),
         )
+        .modifyEnd(words.byKey)
         .execute();
       await db.schema
         .createIndex('manifest_references_digest')
@@ -74,8 +76,8 @@ function distribution(types: ColumnTypes): Migration {
       await db.schema
         .createTable('tags')
         .addColumn('repository_id', 'bigint', (column) => column.notNull())
-        .addColumn('name', types.name, (column) => column.notNull())
-        .addColumn('manifest', types.name, (column) => column.notNull())
+        .addColumn('name', words.name, (column) => column.notNull())
+        .addColumn('manifest', words.name, (column) => column.notNull())
         .addColumn('updated_at', 'bigint', (column) => column.notNull())
         .addPrimaryKeyConstraint('tags_key', ['repository_id', 'name'])
         // Deleting a manifest takes its tags along, by the index below.
@@ -86,6 +88,7 @@ function distribution(types: ColumnTypes): Migration {
           ['repository_id', 'digest'],
           (key) => key.onDelete('cascade'),
         )
+        .modifyEnd(words.byKey)
         .execute();
       await db.schema
         .createIndex('tags_by_manifest')
@@ -96,8 +99,8 @@ function distribution(types: ColumnTypes): Migration {
       await db.schema
         .createTable('referrers')
         .addColumn('repository_id', 'bigint', (column) => column.notNull())
-        .addColumn('subject', types.name, (column) => column.notNull())
-        .addColumn('digest', types.name, (column) => column.notNull())
+        .addColumn('subject', words.name, (column) => column.notNull())
+        .addColumn('digest', words.name, (column) => column.notNull())
         .addColumn('artifact_type', 'text')
         .addColumn('descriptor', 'text', (column) => column.notNull())
         .addPrimaryKeyConstraint('referrers_key', ['repository_id', 'subject', 'digest'])
@@ -108,6 +111,7 @@ function distribution(types: ColumnTypes): Migration {
           ['repository_id', 'digest'],
           (key) => key.onDelete('cascade'),
         )
+        .modifyEnd(words.byKey)
         .execute();
       await db.schema
         .createIndex('referrers_by_manifest')
@@ -117,9 +121,9 @@ function distribution(types: ColumnTypes): Migration {
 
       await db.schema
         .createTable('uploads')
-        .addColumn('id', types.name, (column) => column.primaryKey().notNull())
+        .addColumn('id', words.name, (column) => column.primaryKey().notNull())
         .addColumn('repository', 'text', (column) => column.notNull())
-        .addColumn('location', types.name, (column) => column.notNull().unique())
+        .addColumn('location', words.name, (column) => column.notNull().unique())
         .addColumn('algorithm', 'text', (column) => column.notNull())
         .addColumn('created_at', 'bigint', (column) => column.notNull())
         .execute();

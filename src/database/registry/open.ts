@@ -1,7 +1,7 @@
 import { Kysely } from 'kysely';
-import { SQLITE_COLUMN_TYPES } from '../column-types.ts';
 import { migrate } from '../migrate.ts';
 import { SqliteDialect } from '../sqlite-dialect.ts';
+import { SQLITE_TABLE_WORDS } from '../table-words.ts';
 import { registryMigrations } from './migrations.ts';
 import type { RegistrySchema } from './schema.ts';
 
@@ -13,6 +13,6 @@ export type RegistryDatabase = Kysely<RegistrySchema>;
  */
 export async function openRegistryDatabase(file: string): Promise<RegistryDatabase> {
   const db = new Kysely<RegistrySchema>({ dialect: new SqliteDialect({ file, synchronous: 'full' }) });
-  await migrate(db, registryMigrations(SQLITE_COLUMN_TYPES));
+  await migrate(db, registryMigrations(SQLITE_TABLE_WORDS));
   return db;
 }

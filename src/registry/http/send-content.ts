@@ -1,25 +1,22 @@
 import type { ServerResponse } from 'node:http';
+import type { ContentReader } from '#content/content-store.ts';
 import { canceled } from '#errors/errors.ts';
 
 /** Writes content to a client, as fast as that takes it. Throws `canceled` when it goes away. */
-export async function sendContent(
-  response: ServerResponse,
-  content: AsyncIterable<Uint8Array>,
-): Promise<void> {
-  for await (const chunk of content) {
-    if (response.destroyed) throw canceled('the client went away');
-    if (!response.write(chunk)) await drained(response);
-  }
+export async function sendContent(response: ServerResponse, content: ContentReader): Promise<void> {
+  await content.each((chunk) => written(response, chunk));
 }
 
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.on('drain', done);
-    response.on('close', done);
+/** Resolves when the chunk is with the kernel, and its memory free for the next one. */
+function written(response: ServerResponse, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const goneAway = () => reject(canceled('the client went away'));
+    if (response.destroyed) return goneAway();
+    response.once('close', goneAway);
+    response.write(chunk, (error) => {
+      response.off('close', goneAway);
+      if (error) goneAway();
+      else resolve();
+    });
   });
 }
