@@ -69,7 +69,12 @@ async function sendTar(ctx: EngineContext, archive: AsyncIterable<Uint8Array>): 
   ctx.respond = false;
   ctx.res.statusCode = 200;
   ctx.res.setHeader('Content-Type', 'application/x-tar');
-  await pipeline(archive, ctx.res, { signal });
+  try {
+    await pipeline(archive, ctx.res, { signal });
+  } catch (error) {
+    // A client that has enough is no failure.
+    if (!signal.aborted) throw error;
+  }
 }
 
 function setPathStat(ctx: EngineContext, stat: PathStat): void {

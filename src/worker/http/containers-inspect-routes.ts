@@ -50,7 +50,11 @@ export function containersInspectRoutes(router: EngineRouter, services: Services
 
   router.get(containerPath('changes'), async (ctx) => {
     const container = containerOf(ctx, store);
-    const mountedAt = container.record.mounts.map(({ destination }) => destination);
+    const { mounts, hostConfig } = container.record;
+    const mountedAt = [
+      ...mounts.map(({ destination }) => destination),
+      ...Object.keys(hostConfig.Tmpfs ?? {}),
+    ];
     const changes = ownChanges(await comparer.changes(container.id), mountedAt);
     ctx.body =
       changes.length > 0 ? changes.map(({ path, kind }) => ({ Path: path, Kind: CHANGE_KINDS[kind] })) : null;

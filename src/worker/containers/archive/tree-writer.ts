@@ -6,8 +6,10 @@ import {
   lutimes,
   mkdir,
   open,
-  rm,
+  readdir,
+  rmdir,
   symlink,
+  unlink,
 } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { conflict, invalid, isKind, unsupported } from '#errors/errors.ts';
@@ -65,15 +67,23 @@ export class TreeWriter {
   ): Promise<void> {
     if (path !== directory) await makeParents(tree, splitParent(path)[0] || '/');
     await using location = await tree.locate(path, { follow: path === directory });
-    if (entry.type === 'directory') return this.#putDirectory(location, entry, options);
+    if (entry.type === 'directory') {
+      await this.#putDirectory(tree, location, entry, options);
+      return;
+    }
     if (path === directory) throw invalid(`invalid tar: its root is not a directory`);
-    await makeRoom(location, options);
+    await makeRoom(tree, location, options);
     await this.#make(tree, directory, location.entry, entry, body, options);
   }
 
-  async #putDirectory(location: Location, entry: TarEntry, options: WriteOptions): Promise<void> {
+  async #putDirectory(
+    tree: ContainerTree,
+    location: Location,
+    entry: TarEntry,
+    options: WriteOptions,
+  ): Promise<void> {
     if (location.stats && !location.stats.isDirectory())
-      await makeRoom(location, { ...options, directory: true });
+      await makeRoom(tree, location, { ...options, directory: true });
     const path = location.stats?.isDirectory() ? location.access : location.entry;
     if (!location.stats?.isDirectory()) await mkdir(path, { mode: 0o700 });
     // An existing one is entered through its handle, a new one must not have become a link.
@@ -168,7 +178,24 @@ async function makeParents(tree: ContainerTree, path: string): Promise<void> {
   if (!location.stats) await mkdir(location.entry, { mode: 0o755 });
 }
 
-async function makeRoom(location: Location, options: WriteOptions & { directory?: boolean }): Promise<void> {
+/** Step by step through open directories: a path-based removal could be led astray by whoever moves them meanwhile. */
+async function removeTree(tree: ContainerTree, location: Location): Promise<void> {
+  if (!location.stats!.isDirectory()) return unlink(location.entry);
+  for (const name of await readdir(location.access)) {
+    const found = await tree.child(location, name);
+    if (!found) continue;
+    await using child = found;
+    if (child.isMount) throw conflict(`cannot remove ${child.path}: it is a mount`);
+    await removeTree(tree, child);
+  }
+  await rmdir(location.entry);
+}
+
+async function makeRoom(
+  tree: ContainerTree,
+  location: Location,
+  options: WriteOptions & { directory?: boolean },
+): Promise<void> {
   if (!location.stats) return;
   if (options.keepTypes && location.stats.isDirectory() !== (options.directory ?? false)) {
     throw conflict(
@@ -178,7 +205,7 @@ async function makeRoom(location: Location, options: WriteOptions & { directory?
     );
   }
   if (location.isMount) throw conflict(`cannot replace ${location.path}: it is a mount`);
-  await rm(location.entry, { recursive: true, force: true });
+  await removeTree(tree, location);
 }
 
 async function setTime(handle: FileHandle, entry: TarEntry): Promise<void> {

@@ -172,22 +172,27 @@ export class ContainerSupervisor {
     const remove = !byUser && !restart && container.record.hostConfig.AutoRemove;
     if (status.oomKilled) events.publish(containerEvent(container, 'oom'));
     container.announceEnd();
-    const freed = Promise.all([this.#deleteTask(container, task), launcher.release(container)]);
+    const deleted = this.#deleteTask(container, task);
+    const released = launcher.release(container);
     await this.#recordExit(container, status, restart);
     const attributes = {
       exitCode: String(status.code),
       execDuration: String(Math.max(0, Math.round(ranFor / 1000))),
     };
     events.publish(containerEvent(container, 'die', attributes));
-    await freed;
+    await released;
     container.announceExit(status);
     await launcher.unmount(container);
-    if (restart) {
-      container.backoff = nextBackoff(container.backoff, ranFor);
-      this.restartLater(container, container.backoff);
-    } else if (remove) {
+    if (remove) {
+      // Nobody can ask for its id again, so nobody has to wait for the runtime to forget it.
+      launcher.leaveToFinish(deleted);
       await remover.remove(container, { volumes: true });
+      return;
     }
+    await deleted;
+    if (!restart) return;
+    container.backoff = nextBackoff(container.backoff, ranFor);
+    this.restartLater(container, container.backoff);
   }
 
   async #recordExit(container: Container, status: ExitStatus, restart: boolean): Promise<void> {

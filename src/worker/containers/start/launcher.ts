@@ -80,8 +80,7 @@ export class Launcher {
     const detached = this.#quietly(container, () => this.#ports.sandboxes.detach(container.id));
     const unnoticed = sandbox?.endpoints.every((endpoint) => endpoint.networkName === 'bridge');
     if (!sandbox || sandbox.ports.length > 0 || !unnoticed) return detached;
-    this.#teardowns.add(detached);
-    void detached.finally(() => this.#teardowns.delete(detached));
+    this.leaveToFinish(detached);
   }
 
   /** Unmounts the root file system; it may take the kernel a while to write back what was changed. */
@@ -90,7 +89,13 @@ export class Launcher {
     publishVolumes(this.#ports.events, container, 'unmount');
   }
 
-  /** What `release` left to do is done. */
+  /** Lets something finish that nobody waits for, except for the worker's own end. */
+  leaveToFinish(task: Promise<void>): void {
+    this.#teardowns.add(task);
+    void task.finally(() => this.#teardowns.delete(task));
+  }
+
+  /** What was left to finish is done. */
   async settled(): Promise<void> {
     await Promise.all(this.#teardowns);
   }
