@@ -35,8 +35,8 @@ ENTRYPOINT ["slipway"]
 
 FROM base AS worker
 RUN apt-get update \
- && apt-get install -y --no-install-recommends runc conmon netavark aardvark-dns iptables iproute2 socat \
-    golang-github-containers-common procps ca-certificates xz-utils bzip2 \
+ && apt-get install -y --no-install-recommends runc conmon socat iptables iproute2 netavark \
+    golang-github-containers-common procps ca-certificates catatonit xz-utils bzip2 \
  && rm -rf /var/lib/apt/lists/*
 CMD ["worker"]
 

@@ -8,20 +8,15 @@
 export const packages = [
   { purpose: 'start', name: 'runc', paths: ['runc'] },
   { purpose: 'start', name: 'conmon', paths: ['conmon'] },
-  {
-    purpose: 'start',
-    name: 'netavark',
-    paths: ['/usr/lib/podman/netavark', '/usr/libexec/podman/netavark', 'netavark'],
-  },
-  {
-    purpose: 'start',
-    name: 'aardvark-dns',
-    paths: ['/usr/lib/podman/aardvark-dns', '/usr/libexec/podman/aardvark-dns', 'aardvark-dns'],
-  },
   { purpose: 'start', name: 'iptables', paths: ['iptables'] },
   { purpose: 'start', name: 'iproute2', paths: ['ip'] },
   { purpose: 'start', name: 'socat', paths: ['socat'] },
-  // The default seccomp profile.
+  // The default seccomp profile. Its package wants a network stack for podman, of which netavark is the smallest.
+  {
+    purpose: 'start',
+    name: 'netavark',
+    paths: ['/usr/lib/podman/netavark', '/usr/share/containers/seccomp.json'],
+  },
   {
     purpose: 'start',
     name: 'golang-github-containers-common',
@@ -30,6 +25,12 @@ export const packages = [
   // `docker top`
   { purpose: 'start', name: 'procps', paths: ['ps'] },
   { purpose: 'start', name: 'ca-certificates', paths: ['/etc/ssl/certs/ca-certificates.crt'] },
+  // `docker run --init`
+  {
+    purpose: 'start',
+    name: 'catatonit',
+    paths: ['docker-init', 'catatonit', '/usr/libexec/catatonit/catatonit', 'tini-static'],
+  },
   // ADD unpacks these.
   { purpose: 'start', name: 'xz-utils', paths: ['xz'] },
   { purpose: 'start', name: 'bzip2', paths: ['bzip2'] },

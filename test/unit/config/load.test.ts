@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -100,6 +100,10 @@ describe('sources', () => {
       'environment: worker.stopTimeout: expected a duration such as 30s or 24h',
     );
   });
+});
+
+it.each(readdirSync('config'))('the example %s is valid', (name) => {
+  expect(load({ file: join('config', name) }).worker.listen.length).toBeGreaterThan(0);
 });
 
 describe('addresses', () => {
