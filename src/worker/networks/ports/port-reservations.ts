@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
-import { conflict, systemCode, unavailable } from '#errors/errors.ts';
+import { conflict, isKind, systemCode, unavailable } from '#errors/errors.ts';
 import type { PortRequest, PublishedPort } from '../sandbox.ts';
 import { holdPort, type PortTarget } from './held-port.ts';
 
@@ -59,6 +59,7 @@ export class PortReservations {
       try {
         return await this.#reserveExactly(owner, request, hostPort, target);
       } catch (error) {
+        if (!isKind(error, 'conflict')) throw error;
         failure = error;
       }
     }

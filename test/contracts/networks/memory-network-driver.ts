@@ -1,0 +1,70 @@
+import { unavailable } from '#errors/errors.ts';
+import type { Attachment, BridgeSpec, NetworkDriver } from '#worker/networks/network-driver.ts';
+
+/** A network driver without a kernel: it remembers what hangs where. */
+export class MemoryNetworkDriver implements NetworkDriver {
+  readonly bridges = new Map<string, BridgeSpec>();
+  readonly namespaces = new Set<string>();
+  /** By host end. */
+  readonly attachments = new Map<string, Attachment & { namespace: string }>();
+  readonly gateways = new Map<string, readonly string[]>();
+  /** Subnets that the host reaches by other interfaces. */
+  routes: { subnet: string; interfaceName: string }[] = [];
+
+  async ensureBridge(bridge: BridgeSpec): Promise<void> {
+    this.bridges.set(bridge.name, bridge);
+  }
+
+  async hasInterface(name: string): Promise<boolean> {
+    return this.bridges.has(name) || this.attachments.has(name);
+  }
+
+  async removeBridge(name: string): Promise<void> {
+    this.bridges.delete(name);
+  }
+
+  async bridgePorts(name: string): Promise<string[]> {
+    if (!this.bridges.has(name)) return [];
+    return [...this.attachments.values()]
+      .filter(({ bridge }) => bridge === name)
+      .map((port) => port.hostInterface);
+  }
+
+  createNamespace(path: string): void {
+    if (this.namespaces.has(path)) throw unavailable(`${path} is there already`, { code: 'EEXIST' });
+    this.namespaces.add(path);
+  }
+
+  removeNamespace(path: string): void {
+    this.namespaces.delete(path);
+    for (const [name, { namespace }] of this.attachments)
+      if (namespace === path) this.attachments.delete(name);
+  }
+
+  async join(namespace: string, attachment: Attachment): Promise<void> {
+    if (!this.bridges.has(attachment.bridge)) throw unavailable('the bridge is gone', { code: 'ENODEV' });
+    this.attachments.set(attachment.hostInterface, { ...attachment, namespace });
+    if (attachment.gateways.length > 0) this.gateways.set(namespace, attachment.gateways);
+  }
+
+  async leave(hostInterface: string): Promise<void> {
+    this.attachments.delete(hostInterface);
+  }
+
+  async setGateways(namespace: string, gateways: readonly string[]): Promise<void> {
+    this.gateways.set(namespace, gateways);
+  }
+
+  async hostRoutes(): Promise<{ subnet: string; interfaceName: string }[]> {
+    const own = [...this.bridges.values()].flatMap(({ name, addresses }) =>
+      addresses
+        .filter(({ address }) => !address.includes(':'))
+        .map(({ address, prefixLength }) => ({ subnet: `${address}/${prefixLength}`, interfaceName: name })),
+    );
+    return [...this.routes, ...own];
+  }
+
+  async hostMtu(): Promise<number> {
+    return 1500;
+  }
+}
