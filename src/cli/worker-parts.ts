@@ -62,7 +62,16 @@ export async function createWorkerParts(
   const applier = new OverlayDiffApplier({ snapshotter, trees });
   const comparer = new OverlayDiffComparer({ snapshotter, trees });
   const images = createImages(
-    { database, content, snapshotter, applier, comparer, events },
+    {
+      database,
+      content,
+      snapshotter,
+      applier,
+      comparer,
+      events,
+      applyChanges,
+      isRunning: (id) => containers.store.find(id)?.active === true,
+    },
     {
       registryMirrors: config.worker.registryMirrors,
       insecureRegistries: config.worker.insecureRegistries,

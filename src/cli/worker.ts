@@ -6,6 +6,7 @@ import { absentRoutes } from '#worker/http/absent-routes.ts';
 import { buildRoutes } from '#worker/http/build-routes.ts';
 import { containersRoutes } from '#worker/http/containers-routes.ts';
 import { eventsRoutes } from '#worker/http/events-routes.ts';
+import { imagesRoutes } from '#worker/http/images-routes.ts';
 import { networksRoutes } from '#worker/http/networks-routes.ts';
 import { createEngineRouter, type EngineRouter } from '#worker/http/router.ts';
 import { createEngineServer } from '#worker/http/server.ts';
@@ -62,7 +63,7 @@ async function addRoutes(
     seccomp: host.seccompProfile !== undefined,
     registryMirrors: config.worker.registryMirrors,
     insecureRegistries: { cidrs: ['127.0.0.0/8', '::1/128'], names: config.worker.insecureRegistries },
-    counts: async () => ({ ...containers.counts(), images: 0 }),
+    counts: async () => ({ ...containers.counts(), images: await images.lister.count() }),
     diskUsage: async () => ({}),
   });
   containersRoutes(router, { containers, images: images.store });
@@ -70,7 +71,7 @@ async function addRoutes(
   volumesRoutes(router, { volumes });
   buildRoutes(router, { builder });
   eventsRoutes(router, { events });
-  void images;
+  imagesRoutes(router, images);
   absentRoutes(router);
 }
 

@@ -2,6 +2,7 @@ import type { ImageReference } from '#oci/reference.ts';
 import type { Credentials } from './authorizer.ts';
 import { Fetcher } from './fetcher.ts';
 import type { HttpTransport } from './http-transport.ts';
+import { logIn } from './login.ts';
 import { Pusher } from './pusher.ts';
 import type { RegistryHosts } from './registry-hosts.ts';
 import { RepositoryClient } from './repository-client.ts';
@@ -46,5 +47,10 @@ export class Registries {
       ...(credentials && { credentials }),
     });
     return new Pusher(client, { retry: this.#retry });
+  }
+
+  /** Tries credentials at a registry (`docker.io`, `127.0.0.1:5000`). Throws as `logIn`. */
+  logIn(domain: string, credentials: Credentials, options: { signal?: AbortSignal } = {}): Promise<void> {
+    return logIn(this.#transport, this.#hosts.forPush(domain), credentials, options);
   }
 }

@@ -1,4 +1,4 @@
-import type { Kysely, Selectable } from 'kysely';
+import { type Kysely, type Selectable, sql } from 'kysely';
 import type { ImageTables } from '#database/worker/images-schema.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { LayerRow } from './layer-repository.ts';
@@ -220,15 +220,14 @@ export class ImageRepository {
     return (await query.execute()).map((row) => ({ imageId: row.image_id as Digest, user: row.user }));
   }
 
-  /** Sum of the layers' bytes, by image. */
-  async sizes(): Promise<Map<Digest, number>> {
-    const rows = await this.#db
-      .selectFrom('image_layers')
-      .innerJoin('layers', 'layers.chain_id', 'image_layers.chain_id')
-      .select(({ fn }) => ['image_id', fn.sum<number>('layers.bytes').as('bytes')])
-      .groupBy('image_id')
-      .execute();
-    return new Map(rows.map((row) => [row.image_id as Digest, Number(row.bytes)]));
+  /** Bytes of an image's layers, by image: all of them, and those that other images have too. */
+  async sizes(): Promise<Map<Digest, { total: number; shared: number }>> {
+    const { rows } = await sql<{ image_id: Digest; total: number; shared: number }>`
+      with uses (chain_id, count) as (select chain_id, count(*) from image_layers group by chain_id)
+      select image_id, sum(bytes) as total, sum(iif(count > 1, bytes, 0)) as shared
+      from image_layers join layers using (chain_id) join uses using (chain_id)
+      group by image_id`.execute(this.#db);
+    return new Map(rows.map(({ image_id, total, shared }) => [image_id, { total, shared }]));
   }
 
   /** An image's layers, bottom first. */

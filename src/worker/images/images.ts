@@ -7,16 +7,23 @@ import type { RetryOptions } from '#distribution/retry.ts';
 import type { EventPublisher } from '../events/event-publisher.ts';
 import type { DiffApplier, DiffComparer } from '../snapshots/diff.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
+import { type ApplyChanges, ImageImporter } from './archive/image-importer.ts';
 import { ImageLoader } from './archive/image-loader.ts';
+import { ImageSaver } from './archive/image-saver.ts';
 import { ImageRepository } from './image-repository.ts';
 import { ImageStore } from './image-store.ts';
 import { LayerBlobs } from './layer-blobs.ts';
 import { LayerRepository } from './layer-repository.ts';
 import { LayerStore } from './layer-store.ts';
+import { type ImageDetails, imageDetails } from './list/image-details.ts';
+import { type HistoryStep, imageHistory } from './list/image-history.ts';
+import { ImageLister } from './list/image-lister.ts';
 import { LayerPuller } from './pull/layer-puller.ts';
 import { Puller } from './pull/puller.ts';
 import { ImagePusher } from './push/image-pusher.ts';
 import { LayerPusher } from './push/layer-pusher.ts';
+import { ImagePruner } from './remove/image-pruner.ts';
+import { ImageRemover } from './remove/image-remover.ts';
 
 export interface ImagesPorts {
   readonly database: WorkerDatabase;
@@ -25,6 +32,10 @@ export interface ImagesPorts {
   readonly applier: DiffApplier;
   readonly comparer: DiffComparer;
   readonly events: EventPublisher;
+  /** For `docker import --change`. */
+  readonly applyChanges: ApplyChanges;
+  /** Whether a container runs, by its ID. */
+  readonly isRunning: (containerId: string) => boolean | Promise<boolean>;
 }
 
 export interface ImagesOptions {
@@ -42,10 +53,19 @@ export interface ImagesOptions {
 export interface Images {
   /** What containers and builds use. */
   readonly store: ImageStore;
+  readonly lister: ImageLister;
   readonly loader: ImageLoader;
+  readonly saver: ImageSaver;
+  readonly importer: ImageImporter;
+  readonly remover: ImageRemover;
+  readonly pruner: ImagePruner;
+  readonly registries: Registries;
   readonly puller: Puller;
   readonly pusher: ImagePusher;
   readonly layers: LayerStore;
+  /** Throw `not-found`. */
+  details(reference: string): Promise<ImageDetails>;
+  history(reference: string): Promise<HistoryStep[]>;
   /** Call once at start, after the snapshotter's. */
   reconcile(): Promise<void>;
   /** Closes connections to registries. */
@@ -73,12 +93,22 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
     { layers, layerRows, blobs },
     { concurrency: options.concurrentUploads ?? 5 },
   );
+  const lister = new ImageLister({ images, layers: layerRows, store });
+  const remover = new ImageRemover({ images, store, layers, events, isRunning: ports.isRunning });
   return {
     store,
     layers,
+    lister,
+    remover,
+    registries,
+    pruner: new ImagePruner({ lister, remover, layers, blobs }),
     loader: new ImageLoader({ content, images, store, layers, blobs, events }),
+    saver: new ImageSaver({ images, store, layers, events }),
+    importer: new ImageImporter({ layers, store, events, applyChanges: ports.applyChanges }),
     puller: new Puller({ registries, images, store, layers, layerRows, layerPuller, events }),
     pusher: new ImagePusher({ registries, images, store, layerPusher, events }),
+    details: (reference) => imageDetails(reference, { images, store }),
+    history: (reference) => imageHistory(reference, { images, store }),
     reconcile: () => layers.reconcile(),
     stop: () => transport[Symbol.dispose](),
   };

@@ -107,6 +107,7 @@ export class LayerStore {
     const layer = { ...diff, chainId: chainOf(info.parent as Digest | undefined, diff.diffId) };
     this.pins.pinFor(layer.chainId, HAND_OVER_MS);
     await this.#publish(snapshotKey, layer, options);
+    if (options.user !== undefined) this.pins.handedOver(layer.chainId);
     return layer;
   }
 
