@@ -12,6 +12,8 @@ import type { StepExit, StepRequest, StepRunner } from './step-runner.ts';
 
 const PID_POLL_MS = 5;
 
+type StepOutput = (bytes: Uint8Array) => Promise<void>;
+
 /**
  * `runc run` in the foreground with pipes for output: one process a step instead of the four that a monitored
  * container takes. Its state directory holds
@@ -65,6 +67,15 @@ export class RuncStepRunner implements StepRunner {
     });
   }
 
+  /** The runtime complains on the same stderr, but only before the command runs: that is in its log anyway. */
+  #commandsOwn(child: ChildProcess, bundle: string, request: StepRequest): StepOutput {
+    let started = false;
+    return async (bytes) => {
+      started ||= await hasStarted(child, bundle);
+      if (started) await request.output('stderr', bytes);
+    };
+  }
+
   /** Passes output on until the command has ended; resolves with its exit code. */
   async #attend(
     child: ChildProcess,
@@ -78,7 +89,7 @@ export class RuncStepRunner implements StepRunner {
     try {
       await Promise.all([
         forward(child.stdout!, (bytes) => request.output('stdout', bytes), signal),
-        forward(child.stderr!, (bytes) => request.output('stderr', bytes), signal),
+        forward(child.stderr!, this.#commandsOwn(child, bundle, request), signal),
       ]);
       return (await ended)[0] ?? 128;
     } catch (error) {
@@ -93,11 +104,17 @@ export class RuncStepRunner implements StepRunner {
   }
 }
 
-async function forward(
-  source: Readable,
-  take: (bytes: Uint8Array) => Promise<void>,
-  signal: AbortSignal | undefined,
-): Promise<void> {
+/** Resolves with whether the command has been started; false when the runtime has ended without. */
+async function hasStarted(child: ChildProcess, bundle: string): Promise<boolean> {
+  for (;;) {
+    const ended = child.exitCode !== null || child.signalCode !== null;
+    if ((await readPid(bundle)) !== undefined) return true;
+    if (ended) return false;
+    await sleep(PID_POLL_MS);
+  }
+}
+
+async function forward(source: Readable, take: StepOutput, signal: AbortSignal | undefined): Promise<void> {
   for await (const bytes of source as AsyncIterable<Buffer>) {
     // After an abort the pipe is only drained: nobody wants to hear the rest.
     if (!signal?.aborted) await take(bytes);
@@ -109,23 +126,18 @@ async function forward(
  * the runtime instead would leave the step running.
  */
 async function killStep(child: ChildProcess, bundle: string): Promise<void> {
-  while (child.exitCode === null && child.signalCode === null) {
-    const pid = await readPid(bundle);
-    if (pid !== undefined) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It has just ended by itself.
-      }
-      return;
-    }
-    await sleep(PID_POLL_MS);
+  if (!(await hasStarted(child, bundle))) return;
+  const pid = await readPid(bundle);
+  try {
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has just ended by itself.
   }
 }
 
 async function startFailure(bundle: string) {
   const log = await readFile(join(bundle, 'oci.log'), 'utf8').catch(() => '');
-  const message = lastError(log) ?? 'the runtime ended without a word';
+  const message = lastError(log)?.replace(/^runc run failed: /, '') ?? 'the runtime ended without a word';
   return invalid(
     `failed to create task for container: failed to create shim task: OCI runtime create failed: ${message}: unknown`,
   );

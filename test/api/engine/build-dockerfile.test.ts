@@ -1,0 +1,263 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type BuildWorker, contextOf, startBuildWorker } from './build-worker.ts';
+
+let worker: BuildWorker;
+
+beforeAll(async () => {
+  worker = await startBuildWorker();
+});
+afterAll(async () => {
+  await worker[Symbol.asyncDispose]();
+});
+
+const lines = (...text: string[]) => `${text.join('\n')}\n`;
+
+async function configOf(dockerfile: string, query: Record<string, string> = {}) {
+  const answer = await worker.build({ Dockerfile: dockerfile }, query);
+  if (!answer.id) throw new Error(answer.error ?? answer.output);
+  return (await worker.images.store.resolve(answer.id)).config;
+}
+
+it('puts every configuration instruction into the image', async () => {
+  const image = await configOf(
+    lines(
+      'FROM busybox',
+      'MAINTAINER somebody',
+      'ENV A=1 B="two words" C=$A',
+      'LABEL x="a b" y=$A',
+      'EXPOSE 80 53/udp 9000-9001',
+      'VOLUME ["/data", "/more"]',
+      'WORKDIR /srv',
+      'WORKDIR app/$A',
+      'USER 1000:1000',
+      'STOPSIGNAL SIGQUIT',
+      'HEALTHCHECK --interval=5s CMD true',
+      'SHELL ["/bin/sh", "-ec"]',
+      'CMD echo hi',
+      'ONBUILD RUN echo triggered',
+    ),
+  );
+  expect(image.author).toBe('somebody');
+  expect(image.config).toMatchObject({
+    Env: expect.arrayContaining(['A=1', 'B=two words', 'C=']),
+    Labels: { x: 'a b', y: '1' },
+    ExposedPorts: { '80/tcp': {}, '53/udp': {}, '9000/tcp': {}, '9001/tcp': {} },
+    Volumes: { '/data': {}, '/more': {} },
+    WorkingDir: '/srv/app/1',
+    User: '1000:1000',
+    StopSignal: 'SIGQUIT',
+    Healthcheck: { Test: ['CMD-SHELL', 'true'], Interval: 5e9 },
+    Shell: ['/bin/sh', '-ec'],
+    Cmd: ['/bin/sh', '-ec', 'echo hi'],
+    OnBuild: ['RUN echo triggered'],
+  });
+  expect(image.history?.at(-2)).toMatchObject({
+    created_by: '/bin/sh -c #(nop)  CMD ["/bin/sh" "-ec" "echo hi"]',
+    empty_layer: true,
+  });
+  expect(image.history?.filter((entry) => !entry.empty_layer)).toHaveLength(image.rootfs.diff_ids.length);
+});
+
+it('lets ENTRYPOINT clear a command that the base image set, not one of its own stage', async () => {
+  const inherited = await configOf('FROM busybox\nENTRYPOINT ["/bin/echo"]\n');
+  expect(inherited.config).toMatchObject({ Entrypoint: ['/bin/echo'], Cmd: null });
+  const own = await configOf('FROM busybox\nCMD ["x"]\nENTRYPOINT ["/bin/echo"]\n');
+  expect(own.config).toMatchObject({ Entrypoint: ['/bin/echo'], Cmd: ['x'] });
+});
+
+it('runs only the stages that the target needs, and numbers only those', async () => {
+  const dockerfile = lines(
+    'ARG BASE=busybox',
+    'FROM $BASE AS tools',
+    'RUN echo made > /made',
+    'FROM busybox AS unused',
+    'RUN exit 1',
+    'FROM scratch AS result',
+    'COPY --from=tools /made /copied',
+    'COPY --from=0 /bin/busybox /bin/sh',
+    'FROM result AS last',
+    'RUN ["/bin/sh", "-c", "read line < /copied; echo it is $line"]',
+  );
+  const whole = await worker.build({ Dockerfile: dockerfile });
+  expect(whole.error).toBeUndefined();
+  expect(whole.output).toContain('Step 1/8 : ARG BASE=busybox');
+  expect(whole.output).toContain('it is made');
+  expect(whole.output).not.toContain('unused');
+  const result = await worker.build({ Dockerfile: dockerfile }, { target: 'result' });
+  expect(result.output).toContain('Step 6/6 : COPY --from=0');
+  const missing = await worker.build({ Dockerfile: dockerfile }, { target: 'nope' });
+  expect(missing).toMatchObject({ status: 400, error: 'target stage "nope" could not be found' });
+});
+
+it('leaves no trace of its mounts in layers, also on scratch', async () => {
+  const answer = await worker.build(
+    {
+      Dockerfile: lines(
+        'FROM busybox AS tools',
+        'FROM scratch',
+        'COPY --from=tools /bin/busybox /sh',
+        'RUN ["/sh", "-c", "exit 0"]',
+        'RUN ["/sh", "-c", "echo x > /etc-x"]',
+      ),
+    },
+    { t: 'bare' },
+  );
+  expect(answer.error).toBeUndefined();
+  const { config } = await worker.images.store.resolve('bare');
+  // A command that changed nothing made no layer.
+  expect(config.rootfs.diff_ids).toHaveLength(2);
+  const listing = await worker.build(
+    {
+      Dockerfile:
+        'FROM busybox\nCOPY --from=bare / /x/\nRUN find /x | sort; cat /etc/resolv.conf /etc/hosts\n',
+    },
+    { nocache: '1' },
+  );
+  expect(listing.output).toContain('\n/x\n/x/etc-x\n/x/sh\nnameserver 127.0.0.53\n127.0.0.1 localhost');
+});
+
+it('gives ARGs to RUN, and to nothing after', async () => {
+  const dockerfile = lines(
+    'ARG GLOBAL=outer',
+    'FROM busybox',
+    'ARG GLOBAL',
+    'ARG WITH=default NONE',
+    'ARG LOSES=arg',
+    'ENV LOSES=env',
+    'RUN echo "$GLOBAL $WITH [$NONE] $LOSES $HTTP_PROXY"',
+  );
+  const query = {
+    buildargs: JSON.stringify({ WITH: 'given', HTTP_PROXY: 'http://p', STRAY: '1', NULLED: null }),
+  };
+  const answer = await worker.build({ Dockerfile: dockerfile }, query);
+  expect(answer.output).toContain('\nouter given [] env http://p\n');
+  expect(answer.output).toContain('[Warning] One or more build-args [STRAY] were not consumed');
+  const { config, history } = (await worker.images.store.resolve(answer.id!)).config;
+  expect(config?.Env?.some((entry) => /WITH|GLOBAL|PROXY/.test(entry))).toBe(false);
+  expect(history?.at(-1)?.created_by).toBe(
+    '|2 GLOBAL=outer WITH=given /bin/sh -c echo "$GLOBAL $WITH [$NONE] $LOSES $HTTP_PROXY"',
+  );
+});
+
+it('executes the triggers of its base image', async () => {
+  await worker.build(
+    { Dockerfile: 'FROM busybox\nONBUILD COPY x /x\nONBUILD RUN cat /x\n' },
+    { t: 'trigger' },
+  );
+  const answer = await worker.build({ Dockerfile: 'FROM trigger\nRUN true\n', x: 'pulled in' });
+  expect(answer.output).toContain('Step 1/2 : FROM trigger\n# Executing 2 build triggers\n');
+  expect(answer.output).toContain('pulled in');
+  expect((await worker.images.store.resolve(answer.id!)).config.config?.OnBuild ?? null).toBeNull();
+});
+
+it('runs heredocs: for the shell, as a script, and as files', async () => {
+  const answer = await worker.build({
+    Dockerfile: lines(
+      'FROM busybox',
+      'ARG WHO=you',
+      'RUN <<EOF',
+      'echo one',
+      'echo two $WHO',
+      'EOF',
+      'RUN <<SCRIPT',
+      '#!/bin/cat',
+      'as a script',
+      'SCRIPT',
+      'RUN cat <<A - <<B',
+      'first',
+      'A',
+      'second',
+      'B',
+      'COPY <<one.txt <<"two.txt" /files/',
+      'hello $WHO',
+      'one.txt',
+      'hello $WHO',
+      'two.txt',
+      'RUN cat /files/one.txt /files/two.txt',
+    ),
+  });
+  expect(answer.error).toBeUndefined();
+  expect(answer.output).toContain('one\ntwo you\n');
+  expect(answer.output).toContain('#!/bin/cat\nas a script\n');
+  expect(answer.output).toContain('second\n');
+  expect(answer.output).toContain('hello you\nhello $WHO\n');
+});
+
+it('runs commands with their environment, user and directory', async () => {
+  const answer = await worker.build(
+    {
+      Dockerfile: lines(
+        'FROM busybox',
+        'RUN echo me:x:1234:1234::/home/me:/bin/sh >> /etc/passwd',
+        'USER me',
+        'WORKDIR /home/me/work',
+        'RUN id -un; pwd; echo "HOME=$HOME"; stat -c %U .; ulimit -n; grep -c . /proc/self/status >/dev/null && echo proc',
+        'RUN ["echo", "$HOME", "exec  form"]',
+      ),
+    },
+    { ulimits: JSON.stringify([{ Name: 'nofile', Soft: 64, Hard: 64 }]), memory: String(64 * 1024 * 1024) },
+  );
+  expect(answer.error).toBeUndefined();
+  expect(answer.output).toContain('\nme\n/home/me/work\nHOME=/home/me\nme\n64\nproc\n');
+  expect(answer.output).toContain('\n$HOME exec  form\n');
+});
+
+it('takes labels from the query, quotes in them and all', async () => {
+  const labels = { b: 'two "$A"', a: '1' };
+  const answer = await worker.build({ Dockerfile: 'FROM busybox\n' }, { labels: JSON.stringify(labels) });
+  expect(answer.output).toContain('Step 2/3 : LABEL a=1');
+  expect((await worker.images.store.resolve(answer.id!)).config.config?.Labels).toMatchObject(labels);
+});
+
+it('reads the Dockerfile that it is told, from compressed contexts too', async () => {
+  const files = { 'sub/Other.dockerfile': 'FROM busybox\nRUN echo other\n' };
+  const tar = await buffer(contextOf(files));
+  for (const body of [tar, gzipSync(tar), zstdCompressSync(tar)]) {
+    const answer = await worker.build(
+      {},
+      { dockerfile: 'sub/Other.dockerfile', nocache: '1' },
+      { body: chunks(body) },
+    );
+    expect(answer.output).toContain('\nother\n');
+  }
+});
+
+it('builds from a URL: of a Dockerfile, or of a context', async () => {
+  const tar = await buffer(contextOf({ Dockerfile: 'FROM busybox\nCOPY f /f\n', f: 'x' }));
+  const server = createServer((req, res) => {
+    res.statusCode = req.url === '/gone' ? 404 : 200;
+    res.end(req.url === '/tar' ? tar : 'FROM busybox\nRUN echo remote\n');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    expect((await worker.build({}, { remote: `${url}/Dockerfile` })).output).toContain('\nremote\n');
+    expect((await worker.build({}, { remote: `${url}/tar` })).output).toContain('COPY f /f');
+    expect(await worker.build({}, { remote: `${url}/gone` })).toMatchObject({
+      status: 400,
+      error: /status 404/,
+    });
+    expect(await worker.build({}, { remote: 'https://example.com/x.git' })).toMatchObject({
+      status: 501,
+      error: /git is not supported yet/,
+    });
+  } finally {
+    server.close();
+  }
+});
+
+it('is quiet when asked', async () => {
+  const quiet = await worker.build({ Dockerfile: 'FROM busybox\nRUN echo loud\n' }, { q: '1' });
+  expect(quiet.output).toBe(`${quiet.id}\n`);
+  const failed = await worker.build({ Dockerfile: 'FROM busybox\nRUN echo why; exit 3\n' }, { q: '1' });
+  expect(failed.output).toContain('why');
+  expect(failed.error).toContain('non-zero code: 3');
+});
+
+async function* chunks(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
+}
