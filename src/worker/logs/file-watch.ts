@@ -1,10 +1,14 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { dirname } from 'node:path';
 
+/** How often to look where the machine has no inotify watch left. */
+const POLL_INTERVAL = 100;
+
 /** Wakes a reader that has come to the end of a growing file. */
 export class FileWatch implements Disposable {
   readonly #path: string;
   #watcher: FSWatcher | undefined;
+  #poll: NodeJS.Timeout | undefined;
   #woken = false;
   #wake: (() => void) | undefined;
 
@@ -14,11 +18,14 @@ export class FileWatch implements Disposable {
 
   /** Begins to watch; from here on no change is missed. While the file does not exist its directory is watched. */
   start(exists: boolean): void {
-    this.#watcher?.close();
-    this.#watcher = watch(exists ? this.#path : dirname(this.#path), { persistent: false }, () =>
-      this.wake(),
-    );
-    this.#watcher.on('error', () => this.wake());
+    this[Symbol.dispose]();
+    try {
+      const watched = exists ? this.#path : dirname(this.#path);
+      this.#watcher = watch(watched, { persistent: false }, () => this.wake());
+      this.#watcher.on('error', () => this.wake());
+    } catch {
+      this.#poll = setInterval(() => this.wake(), POLL_INTERVAL);
+    }
   }
 
   wake(): void {
@@ -39,5 +46,6 @@ export class FileWatch implements Disposable {
 
   [Symbol.dispose](): void {
     this.#watcher?.close();
+    clearInterval(this.#poll);
   }
 }

@@ -61,10 +61,11 @@ export class Cgroup {
     }
   }
 
-  /** Removes its directories, which are empty; not finding them is no error. */
-  async remove(): Promise<void> {
+  /** Removes its directories, in which nothing runs; false when some of them resist. */
+  async remove(): Promise<boolean> {
     const bases = this.#unified ? [ROOT] : (await readdir(ROOT)).map((controller) => join(ROOT, controller));
-    await Promise.all(bases.map((base) => removeBelow(join(base, this.#path))));
+    const removed = await Promise.all(bases.map((base) => removeTree(join(base, this.#path))));
+    return removed.every(Boolean);
   }
 
   async #setFrozen(frozen: boolean): Promise<void> {
@@ -100,9 +101,20 @@ async function pidsBelow(directory: string): Promise<number[]> {
   return [...own, ...below.flat()];
 }
 
-async function removeBelow(directory: string): Promise<void> {
-  for (const child of await childrenOf(directory)) await removeBelow(child);
-  await rmdir(directory).catch(() => undefined);
+async function removeTree(directory: string): Promise<boolean> {
+  for (const child of await childrenOf(directory)) await removeTree(child);
+  for (let attempt = 0; attempt < 8; attempt++) {
+    try {
+      await rmdir(directory);
+      return true;
+    } catch (error) {
+      // Busy for a moment after its last process has gone.
+      if (systemCode(error) === 'ENOENT') return true;
+      if (systemCode(error) !== 'EBUSY') return false;
+      await delay(2 ** attempt);
+    }
+  }
+  return false;
 }
 
 async function childrenOf(directory: string): Promise<string[]> {

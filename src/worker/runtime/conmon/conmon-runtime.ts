@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { canceled, invalid } from '#errors/errors.ts';
@@ -88,9 +88,7 @@ export class ConmonRuntime implements Runtime, Disposable {
 
   async list(): Promise<string[]> {
     await this.#prepare();
-    const found = await Promise.all(
-      [this.#bundles, this.#exits.directory, this.#runc.root].map((path) => readdir(path)),
-    );
+    const found = await Promise.all([this.#bundles, this.#runc.root].map((path) => readdir(path)));
     return [...new Set(found.flat())];
   }
 
@@ -100,14 +98,14 @@ export class ConmonRuntime implements Runtime, Disposable {
     const record = await bundle.read('task.json');
     const cgroupPath: string = record ? JSON.parse(record).cgroupPath : `${this.#cgroupParent}/${id}`;
     const cgroup = new Cgroup(cgroupPath);
-    // Before the runtime is asked to delete, which would look for the end of a process in steps of 100 ms.
     await cgroup.kill();
     await this.#endMonitor(bundle);
-    await this.#runc.delete(id).catch(() => undefined);
-    // What is left if the runtime was killed half-way through a creation.
-    await cgroup.remove();
-    await bundle.remove();
+    // What the runtime's own delete would do, at the price of a process; it is asked where something resists.
+    if (await cgroup.remove()) await rm(join(this.#runc.root, id), { recursive: true, force: true });
+    else await this.#runc.delete(id);
     await this.#exits.remove(id);
+    // Last, for it is what `list` goes by.
+    await bundle.remove();
   }
 
   /** Lets go of what this process watches; the containers stay. */

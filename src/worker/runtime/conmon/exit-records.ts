@@ -11,6 +11,7 @@ export interface ExitRecord {
 
 interface Waiter {
   readonly monitor: ProcessIdentity | undefined;
+  readonly promise: Promise<ExitRecord | undefined>;
   readonly resolve: (record: ExitRecord | undefined) => void;
 }
 
@@ -30,11 +31,13 @@ export class ExitRecords implements Disposable {
     this.directory = directory;
   }
 
-  /** Resolves when `id` has ended: with undefined when its monitor is gone and left no record. One caller an id. */
+  /** Resolves when `id` has ended: with undefined when its monitor is gone and left no record. */
   wait(id: string, monitor: ProcessIdentity | undefined): Promise<ExitRecord | undefined> {
+    const already = this.#waiting.get(id);
+    if (already) return already.promise;
     const { promise, resolve } = Promise.withResolvers<ExitRecord | undefined>();
-    this.#waiting.set(id, { monitor, resolve });
-    this.#watcher ??= watch(this.directory, { persistent: false }, (_, name) => this.#settle(name));
+    this.#waiting.set(id, { monitor, promise, resolve });
+    this.#watcher ??= this.#watch();
     this.#poll ??= setInterval(() => this.#checkMonitors(), POLL_INTERVAL);
     // It may have ended before anybody watched.
     this.#settle(id);
@@ -63,6 +66,16 @@ export class ExitRecords implements Disposable {
     this.#watcher?.close();
     clearInterval(this.#poll);
     this.#waiting.clear();
+  }
+
+  #watch(): FSWatcher | undefined {
+    try {
+      const watcher = watch(this.directory, { persistent: false }, (_, name) => this.#settle(name));
+      return watcher.on('error', () => undefined);
+    } catch {
+      // The machine is out of inotify watches: the poll finds the ends too, only later.
+      return undefined;
+    }
   }
 
   #settle(id: string | null): void {

@@ -38,18 +38,6 @@ const CANDIDATES: Record<ToolName, Candidate> = {
     paths: inPath('socat'),
     versionArgs: ['-V'],
   },
-  netavark: {
-    package: 'netavark',
-    purpose: 'connects containers to networks',
-    required: true,
-    paths: inPath('netavark', ...PODMAN),
-  },
-  'aardvark-dns': {
-    package: 'aardvark-dns',
-    purpose: 'names of containers on networks',
-    required: true,
-    paths: inPath('aardvark-dns', ...PODMAN),
-  },
   iptables: {
     package: 'iptables',
     purpose: 'address translation and published ports',

@@ -24,8 +24,6 @@ export function hostWith(changes: Partial<HostFacts> = {}): HostFacts {
       runc: tool,
       conmon: tool,
       socat: tool,
-      netavark: tool,
-      'aardvark-dns': tool,
       iptables: tool,
       init: { ...tool, package: 'catatonit' },
     },
