@@ -5,6 +5,7 @@ import { unavailable } from '#errors/errors.ts';
 import { absentRoutes } from '#worker/http/absent-routes.ts';
 import { buildRoutes } from '#worker/http/build-routes.ts';
 import { containersRoutes } from '#worker/http/containers-routes.ts';
+import { diskUsageRoutes } from '#worker/http/disk-usage-routes.ts';
 import { eventsRoutes } from '#worker/http/events-routes.ts';
 import { imagesRoutes } from '#worker/http/images-routes.ts';
 import { networksRoutes } from '#worker/http/networks-routes.ts';
@@ -64,9 +65,9 @@ async function addRoutes(
     registryMirrors: config.worker.registryMirrors,
     insecureRegistries: { cidrs: ['127.0.0.0/8', '::1/128'], names: config.worker.insecureRegistries },
     counts: async () => ({ ...containers.counts(), images: await images.lister.count() }),
-    diskUsage: async () => ({}),
   });
   containersRoutes(router, { containers, images: images.store });
+  diskUsageRoutes(router, { images, containers, volumes, builder });
   networksRoutes(router, { networks, containers: containers.networks });
   volumesRoutes(router, { volumes });
   buildRoutes(router, { builder });

@@ -1,5 +1,4 @@
 import type { Host } from '../system/host.ts';
-import { booleanQuery } from './query.ts';
 import type { EngineContext, EngineRouter } from './router.ts';
 import { API_VERSION, MIN_API_VERSION } from './server.ts';
 
@@ -22,11 +21,9 @@ export interface SystemServices {
     stopped: number;
     images: number;
   }>;
-  /** The four parts of `docker system df`, in the Engine API's shapes. */
-  readonly diskUsage: () => Promise<Readonly<Record<string, unknown>>>;
 }
 
-/** Ping, version, info and disk usage. */
+/** Ping, version and info. */
 export function systemRoutes(router: EngineRouter, services: SystemServices): void {
   const ping = (ctx: EngineContext) => {
     ctx.set('Builder-Version', '1');
@@ -43,10 +40,6 @@ export function systemRoutes(router: EngineRouter, services: SystemServices): vo
   });
   router.get('/info', async (ctx) => {
     ctx.body = await infoShape(services);
-  });
-  router.get('/system/df', async (ctx) => {
-    void booleanQuery(ctx, 'verbose');
-    ctx.body = await services.diskUsage();
   });
 }
 
