@@ -56,6 +56,9 @@ export class ConmonRuntime implements Runtime, Disposable {
     const { id, terminal, openStdin, stdinOnce, logPath } = request;
     const bundle = this.#bundle(id);
     const cgroupPath = request.spec.linux.cgroupsPath ?? `${this.#cgroupParent}/${id}`;
+    // Everything in it is killed in the end: it must be this container's alone.
+    if (!cgroupPath.endsWith(`/${id}`))
+      throw invalid(`the cgroup ${cgroupPath} is not named after container ${id}`);
     const record: TaskRecord = { id, terminal, openStdin, stdinOnce, logPath, cgroupPath };
     await bundle.create({
       'task.json': JSON.stringify(record),
