@@ -52,6 +52,12 @@ export interface NetworkDriver {
   /** Makes these gateways (at most one a family) the default routes of a namespace, instead of `former`. */
   setGateways(namespace: string, gateways: readonly string[], former?: readonly string[]): Promise<void>;
 
+  /**
+   * Makes the packet filter judge senders anew that it knows already: who kept sending to a UDP port of the host
+   * while no container had it would never reach the one that has it now.
+   */
+  forgetUdpFlows(port: number): Promise<void>;
+
   /** Subnets that the host reaches already, with the interface they are behind; without the default route. */
   hostRoutes(): Promise<{ readonly subnet: string; readonly interfaceName: string }[]>;
   /** Of the interface that the host's default route uses; 1500 without one. */

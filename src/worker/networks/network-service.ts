@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { WorkerDatabase } from '#database/worker/open.ts';
-import { forbidden, isKind } from '#errors/errors.ts';
+import { isKind } from '#errors/errors.ts';
 import type { EventPublisher } from '#worker/events/event-publisher.ts';
 import { AddressBook } from './address-book.ts';
 import { bridgeOptions } from './bridge-options.ts';
@@ -158,14 +158,9 @@ export class NetworkService implements Sandboxes {
   /** Throws `not-found`, `forbidden` (predefined, or somebody is on it). */
   async remove(reference: string): Promise<void> {
     await this.#load();
-    const removed = await this.#catalog.remove(reference, async (network) => {
-      const [user] = this.#table.onNetwork(network.id);
-      if (user) {
-        const names = `(name:"${user.record.containerName}" id:"${user.endpoint.endpointId.slice(0, 12)}")`;
-        throw forbidden(
-          `error while removing network: network ${network.name} has active endpoints ${names}`,
-        );
-      }
+    const wanted = this.#catalog.get(reference);
+    using _closed = isPredefined(wanted.name) ? undefined : this.#table.close(wanted);
+    const removed = await this.#catalog.remove(wanted.id, async (network) => {
       await this.#bridges.remove(network);
       this.#book.forget(network);
       await this.#firewall.sync();

@@ -76,6 +76,7 @@ export class SandboxKeeper implements Sandboxes {
           `endpoint with name ${record.containerName} already exists in network ${network.name}`,
         );
       }
+      using _hold = table.hold(network);
       await using undo = new AsyncDisposableStack();
       const endpoint = planEndpoint(network, request, record.endpoints, book);
       undo.defer(() => book.release(network, endpoint));
@@ -132,12 +133,14 @@ export class SandboxKeeper implements Sandboxes {
     { onNamespace }: { onNamespace?: (namespace: string) => void },
   ): Promise<SandboxRecord> {
     const { catalog, table, book, driver } = this.#with;
+    using holds = new DisposableStack();
     await using undo = new AsyncDisposableStack();
     const wishes = request.mode === 'networks' ? request.endpoints : [{ network: request.mode }];
     const endpoints: EndpointRecord[] = [];
     for (const wish of wishes) {
       const network = catalog.get(wish.network);
       if (request.mode === 'networks' && network.driver !== 'bridge') checkConnectable(undefined, network);
+      holds.use(table.hold(network));
       const endpoint = planEndpoint(network, wish, endpoints, book);
       undo.defer(() => book.release(network, endpoint));
       endpoints.push(endpoint);
@@ -237,7 +240,12 @@ export class SandboxKeeper implements Sandboxes {
   }
 
   async #forwardPorts(record: SandboxRecord): Promise<void> {
-    if (record.ports.length > 0) await this.#with.firewall.sync();
+    if (record.ports.length === 0) return;
+    await this.#with.firewall.sync();
+    for (const { protocol, hostPort } of record.ports) {
+      // Without it only senders of before are worse off.
+      if (protocol === 'udp') await this.#with.driver.forgetUdpFlows(hostPort).catch(() => {});
+    }
   }
 
   async #detach(containerId: string): Promise<void> {

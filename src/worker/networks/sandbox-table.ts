@@ -1,3 +1,4 @@
+import { forbidden, notFound } from '#errors/errors.ts';
 import { type Network, subnetOf } from './network.ts';
 import type { NetworkCatalog } from './network-catalog.ts';
 import type { NetworksRepository } from './networks-repository.ts';
@@ -7,6 +8,9 @@ import type { EndpointRecord, SandboxRecord } from './sandbox-record.ts';
 export class SandboxTable {
   readonly #repository: NetworksRepository;
   readonly #records = new Map<string, SandboxRecord>();
+  /** By network: how many are joining it. */
+  readonly #holds = new Map<string, number>();
+  readonly #closed = new Set<string>();
 
   constructor(repository: NetworksRepository) {
     this.#repository = repository;
@@ -32,6 +36,32 @@ export class SandboxTable {
   async delete(containerId: string): Promise<void> {
     await this.#repository.deleteSandbox(containerId);
     this.#records.delete(containerId);
+  }
+
+  /** Keeps a network from being removed while somebody joins it. Throws `not-found` when that has begun. */
+  hold(network: Network): Disposable {
+    if (this.#closed.has(network.id)) throw notFound(`network ${network.name} not found`);
+    this.#holds.set(network.id, (this.#holds.get(network.id) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        const left = (this.#holds.get(network.id) ?? 1) - 1;
+        if (left === 0) this.#holds.delete(network.id);
+        else this.#holds.set(network.id, left);
+      },
+    };
+  }
+
+  /** Keeps everybody from joining a network while it is removed. Throws `forbidden` when somebody is on it. */
+  close(network: Network): Disposable {
+    const [user] = this.onNetwork(network.id);
+    if (user || this.#holds.has(network.id)) {
+      const who = user
+        ? ` (name:"${user.record.containerName}" id:"${user.endpoint.endpointId.slice(0, 12)}")`
+        : '';
+      throw forbidden(`error while removing network: network ${network.name} has active endpoints${who}`);
+    }
+    this.#closed.add(network.id);
+    return { [Symbol.dispose]: () => void this.#closed.delete(network.id) };
   }
 
   /** Containers on one network, each with its endpoint there. */

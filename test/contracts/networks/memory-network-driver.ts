@@ -55,6 +55,8 @@ export class MemoryNetworkDriver implements NetworkDriver {
     this.gateways.set(namespace, gateways);
   }
 
+  async forgetUdpFlows(): Promise<void> {}
+
   async hostRoutes(): Promise<{ subnet: string; interfaceName: string }[]> {
     const own = [...this.bridges.values()].flatMap(({ name, addresses }) =>
       addresses

@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -95,6 +96,22 @@ describe('published ports', () => {
     const held = await lab.attach('late', { ports: [port(80, { hostPort: busy })] });
     const rival = createServer().listen(hostPort(held), '0.0.0.0');
     await expect(once(rival, 'listening')).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  });
+
+  test('who kept sending UDP while nobody listened reaches the next container', async () => {
+    const before = await lab.attach('udp1', { ports: [port(80, { protocol: 'udp' })] });
+    await lab.networks.detach(before.containerId);
+    const sender = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(sender, 'listening');
+    const heard = once(sender, 'message', { signal: AbortSignal.timeout(10_000) });
+    const target = hostPort(before);
+    sender.on('error', () => {});
+    sender.send('?', target, '127.0.0.1');
+    const after = await lab.attach('udp2', { ports: [port(80, { protocol: 'udp', hostPort: target })] });
+    await lab.serve(after, 'udp2', 80);
+    sender.send('?', target, '127.0.0.1');
+    expect(String((await heard)[0])).toMatch(/^udp2 /);
+    sender.close();
   });
 
   test('a range gives its first free port', async () => {

@@ -1,7 +1,7 @@
 import { addressBytes, familyOf, numberToAddress } from '../ip/address.ts';
 import { lastAddress, parseSubnet } from '../ip/subnet.ts';
 import { attribute, decodeAttributes, type NetlinkMessage } from './netlink-message.ts';
-import type { RouteSocket } from './route-socket.ts';
+import type { NetlinkSocket } from './netlink-socket.ts';
 
 /** Addresses and routes of interfaces. */
 
@@ -51,7 +51,7 @@ export interface Route {
 }
 
 /** IPv4 routes of the main table. */
-export async function listRoutes(socket: RouteSocket): Promise<Route[]> {
+export async function listRoutes(socket: NetlinkSocket): Promise<Route[]> {
   const header = Buffer.alloc(12);
   header.writeUInt8(2, 0);
   const routes = await socket.dump({ type: GET_ROUTE, flags: 0, body: header });

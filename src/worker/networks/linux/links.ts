@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { attribute, decodeAttributes, type NetlinkMessage } from './netlink-message.ts';
-import type { RouteSocket } from './route-socket.ts';
+import type { NetlinkSocket } from './netlink-socket.ts';
 
 /** Network interfaces (rtnetlink's links): bridges and veth pairs. */
 
@@ -47,7 +47,7 @@ export interface VethPair {
   readonly mtu: number;
 }
 
-export async function findLink(socket: RouteSocket, name: string): Promise<Link | undefined> {
+export async function findLink(socket: NetlinkSocket, name: string): Promise<Link | undefined> {
   const answer = await socket.get({
     type: GET_LINK,
     flags: 0,
@@ -56,7 +56,7 @@ export async function findLink(socket: RouteSocket, name: string): Promise<Link 
   return answer && toLink(answer);
 }
 
-export async function listLinks(socket: RouteSocket): Promise<Link[]> {
+export async function listLinks(socket: NetlinkSocket): Promise<Link[]> {
   return (await socket.dump({ type: GET_LINK, flags: 0, body: linkBody({}) })).map(toLink);
 }
 
@@ -72,7 +72,7 @@ export const createBridge = (name: string, mac: string, mtu: number): NetlinkMes
   );
 
 /** Makes both ends at once, the far one already in its namespace under its final name; it is not up yet. */
-export async function createVeth(socket: RouteSocket, pair: VethPair): Promise<void> {
+export async function createVeth(socket: NetlinkSocket, pair: VethPair): Promise<void> {
   const namespace = openSync(pair.namespace, 'r');
   try {
     const peer = linkBody(

@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { isKind, type SlipwayError, systemCode, unavailable } from '#errors/errors.ts';
 import type { Attachment, BridgeSpec, NetworkDriver } from '../network-driver.ts';
 import { addAddress, deleteDefaultRoute, listRoutes, setDefaultRoute } from './addresses.ts';
+import { forgetUdpFlows } from './conntrack.ts';
 import { createBridge, createVeth, deleteLink, findLink, listLinks, setUp } from './links.ts';
 import { createNamespace, insideNamespace, removeNamespace, writeSysctl } from './namespace.ts';
-import { RouteSocket } from './route-socket.ts';
+import { NETLINK_NETFILTER, NetlinkSocket } from './netlink-socket.ts';
 
 const LOOPBACK = 1;
 
@@ -14,11 +15,11 @@ export class LinuxNetworkDriver implements NetworkDriver {
   readonly #bridges = new Map<string, number>();
 
   async ensureBridge(bridge: BridgeSpec): Promise<void> {
-    using host = RouteSocket.open();
+    using host = NetlinkSocket.open();
     const mac = `02:42:${randomBytes(4).toString('hex').match(/../g)?.join(':')}`;
     await host.request(createBridge(bridge.name, mac, bridge.mtu)).catch(unless('EEXIST'));
     const link = await findLink(host, bridge.name);
-    if (!link) throw unavailable(`the bridge ${bridge.name} is gone`, { code: 'ENODEV' });
+    if (!link) throw bridgeGone(bridge.name);
     this.#bridges.set(bridge.name, link.index);
     const hasIpv6 = bridge.addresses.some(({ address }) => address.includes(':'));
     writeSysctl(`net/ipv6/conf/${bridge.name}/disable_ipv6`, hasIpv6 ? '0' : '1');
@@ -32,7 +33,7 @@ export class LinuxNetworkDriver implements NetworkDriver {
   }
 
   async hasInterface(name: string): Promise<boolean> {
-    using host = RouteSocket.open();
+    using host = NetlinkSocket.open();
     return (await findLink(host, name)) !== undefined;
   }
 
@@ -42,7 +43,7 @@ export class LinuxNetworkDriver implements NetworkDriver {
   }
 
   async bridgePorts(name: string): Promise<string[]> {
-    using host = RouteSocket.open();
+    using host = NetlinkSocket.open();
     const bridge = await findLink(host, name);
     if (!bridge) return [];
     return (await listLinks(host)).filter((link) => link.master === bridge.index).map((link) => link.name);
@@ -57,10 +58,9 @@ export class LinuxNetworkDriver implements NetworkDriver {
   }
 
   async join(namespace: string, attachment: Attachment): Promise<void> {
-    using host = RouteSocket.open();
+    using host = NetlinkSocket.open();
     const master = this.#bridges.get(attachment.bridge) ?? (await findLink(host, attachment.bridge))?.index;
-    if (master === undefined)
-      throw unavailable(`the bridge ${attachment.bridge} is gone`, { code: 'ENODEV' });
+    if (master === undefined) throw bridgeGone(attachment.bridge);
     try {
       await createVeth(host, {
         hostName: attachment.hostInterface,
@@ -74,12 +74,13 @@ export class LinuxNetworkDriver implements NetworkDriver {
     } catch (error) {
       this.#bridges.delete(attachment.bridge);
       await this.leave(attachment.hostInterface);
+      if (!(await findLink(host, attachment.bridge))) throw bridgeGone(attachment.bridge);
       throw error;
     }
   }
 
   async leave(hostInterface: string): Promise<void> {
-    using host = RouteSocket.open();
+    using host = NetlinkSocket.open();
     const link = await findLink(host, hostInterface);
     if (link) await host.request(deleteLink(link.index)).catch(unless('ENODEV'));
   }
@@ -89,7 +90,7 @@ export class LinuxNetworkDriver implements NetworkDriver {
     gateways: readonly string[],
     former: readonly string[] = [],
   ): Promise<void> {
-    using inside = RouteSocket.open(namespace);
+    using inside = NetlinkSocket.open(namespace);
     for (const gateway of former) {
       if (!gateways.includes(gateway))
         await inside.request(deleteDefaultRoute(gateway)).catch(unless('ESRCH'));
@@ -97,8 +98,13 @@ export class LinuxNetworkDriver implements NetworkDriver {
     if (gateways.length > 0) await inside.request(...gateways.map(setDefaultRoute));
   }
 
+  async forgetUdpFlows(port: number): Promise<void> {
+    using host = NetlinkSocket.open(undefined, NETLINK_NETFILTER);
+    await host.request(forgetUdpFlows(port)).catch(unless('ENOENT'));
+  }
+
   async hostRoutes(): Promise<{ subnet: string; interfaceName: string }[]> {
-    using host = RouteSocket.open();
+    using host = NetlinkSocket.open();
     const names = new Map((await listLinks(host)).map((link) => [link.index, link.name]));
     const routes = (await listRoutes(host)).filter((route) => route.prefixLength > 0);
     return routes.map((route) => ({
@@ -108,7 +114,7 @@ export class LinuxNetworkDriver implements NetworkDriver {
   }
 
   async hostMtu(): Promise<number> {
-    using host = RouteSocket.open();
+    using host = NetlinkSocket.open();
     const route = (await listRoutes(host)).find(({ prefixLength }) => prefixLength === 0);
     return (await listLinks(host)).find((link) => link.index === route?.link)?.mtu ?? 1500;
   }
@@ -118,7 +124,7 @@ export class LinuxNetworkDriver implements NetworkDriver {
       const key = `net/ipv6/conf/${attachment.interfaceName}/disable_ipv6`;
       insideNamespace(namespace, () => writeSysctl(key, '0'));
     }
-    using inside = RouteSocket.open(namespace);
+    using inside = NetlinkSocket.open(namespace);
     const index = (await findLink(inside, attachment.interfaceName))?.index ?? 0;
     const addresses = attachment.addresses.map(({ address, prefixLength }) =>
       addAddress(index, address, prefixLength),
@@ -127,6 +133,8 @@ export class LinuxNetworkDriver implements NetworkDriver {
     await inside.request(setUp(LOOPBACK), setUp(index), ...addresses, ...routes);
   }
 }
+
+const bridgeGone = (name: string) => unavailable(`the bridge ${name} is gone`, { code: 'ENODEV' });
 
 /** For `catch`: lets one error code of the kernel pass. */
 const unless = (code: string) => (error: unknown) => {

@@ -219,6 +219,23 @@ describe('networks', () => {
     expect(await database.selectFrom('sandboxes').selectAll().execute()).toEqual([]);
   });
 
+  test('a network that somebody is about to join is not removed under them', async () => {
+    const { id } = await networks.create({ name: 'wanted' });
+    const joining = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const join = driver.join.bind(driver);
+    driver.join = async (...args) => {
+      begun.resolve();
+      await joining.promise;
+      await join(...args);
+    };
+    const attached = networks.attach(request('web', 'wanted'));
+    await begun.promise;
+    await expect(networks.remove(id)).rejects.toMatchObject({ kind: 'forbidden' });
+    joining.resolve();
+    expect((await attached).endpoints[0]?.networkId).toBe(id);
+  });
+
   test('links of the default network are in the hosts file', async () => {
     await networks.attach(request('database'));
     const wish = request('web');

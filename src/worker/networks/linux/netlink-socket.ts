@@ -15,7 +15,10 @@ import {
 import { insideNamespace } from './namespace.ts';
 import { decodeMessages, encodeMessage, type NetlinkMessage } from './netlink-message.ts';
 
-const NETLINK_ROUTE = 0;
+/** Whom to talk to: about links, addresses and routes, or about the packet filter. */
+export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
+
 const REQUEST = 0x1;
 const ACK = 0x4;
 const ERROR = 2;
@@ -29,11 +32,11 @@ const sendAsync = promisify(send.async) as unknown as (
 ) => Promise<number>;
 
 /**
- * A conversation with the kernel's routing subsystem about one network namespace: the one it was opened in.
+ * A conversation with a subsystem of the kernel about one network namespace: the one it was opened in.
  * Requests are handled while they are sent, and may wait there for the kernel's lock, so that is done on
  * another thread; one request at a time a socket.
  */
-export class RouteSocket implements Disposable {
+export class NetlinkSocket implements Disposable {
   readonly #fd: number;
   #sequence = 0;
 
@@ -41,10 +44,10 @@ export class RouteSocket implements Disposable {
     this.#fd = fd;
   }
 
-  /** Of the host, or of the namespace at a path. */
-  static open(namespace?: string): RouteSocket {
-    const open = () => checked('socket', socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-    return new RouteSocket(namespace === undefined ? open() : insideNamespace(namespace, open));
+  /** About the host, or about the namespace at a path. */
+  static open(namespace?: string, subsystem = NETLINK_ROUTE): NetlinkSocket {
+    const open = () => checked('socket', socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, subsystem));
+    return new NetlinkSocket(namespace === undefined ? open() : insideNamespace(namespace, open));
   }
 
   /** Carries requests out in order; throws for the first that fails, with its errno's name as `code`. */
