@@ -1,4 +1,5 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { answerFrom } from './answer.ts';
 import { formatAnswer, parseQuestion, RCODE } from './dns-message.ts';
@@ -36,19 +37,18 @@ export class EmbeddedResolver implements NameServer {
     if (this.#served.has(containerId)) return;
     const sockets = await openResolverSockets(namespace, options.fresh);
     const clients = new Set<Socket>();
-    const udp = createSocket('udp4');
-    udp.on('message', async (message, from) => {
-      const answer = await this.#answer(containerId, message, 'udp');
-      if (answer && this.#served.has(containerId)) udp.send(answer, from.port, from.address, () => {});
+    const udp = createSocket('udp4', (message, from) => {
+      void this.#answer(containerId, message, 'udp').then((answer) => {
+        if (answer && this.#served.has(containerId)) udp.send(answer, from.port, from.address, () => {});
+      });
     });
-    udp.on('error', () => {});
-    udp.bind({ fd: sockets.udp });
-    udp.unref();
-    const tcp = createServer((client) => this.#converse(containerId, client, clients));
+    const tcp = createServer((client) => void this.#converse(containerId, client, clients));
     tcp.maxConnections = MAX_TCP_CLIENTS;
-    tcp.on('error', () => {});
-    tcp.listen({ fd: sockets.tcp });
-    tcp.unref();
+    const listening = Promise.all([once(udp, 'listening'), once(tcp, 'listening')]);
+    udp.bind({ fd: sockets.udp }).unref();
+    tcp.listen({ fd: sockets.tcp }).unref();
+    await listening;
+    for (const socket of [udp, tcp]) socket.on('error', () => {});
     this.#served.set(containerId, { udp, tcp, clients });
   }
 
