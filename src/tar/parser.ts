@@ -72,10 +72,16 @@ export class TarParser {
     }
   }
 
-  /** Call at the end of the input. Throws `invalid` when the archive is cut short. */
+  /**
+   * Call at the end of the input. Throws `invalid` when the archive is cut short. The end mark may be missing, and
+   * so may the last entry's padding: `docker build -f` with a file outside of the context leaves out both.
+   */
   finish(): void {
     const between = this.#state === 'header' && this.#pendingBytes === 0 && !this.#pax && !this.#longPath;
-    if (this.#state !== 'ended' && !between) throw invalid('invalid tar: unexpected end of archive');
+    const unpadded = this.#state === 'data' && this.#remaining === 0;
+    if (this.#state !== 'ended' && !between && !unpadded) {
+      throw invalid('invalid tar: unexpected end of archive');
+    }
   }
 
   #consumeData(chunk: Buffer, start: number): number {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Kysely } from 'kysely';
 import { Semaphore } from '#async/semaphore.ts';
 import type { BuildTables } from '#database/worker/build-schema.ts';
-import { canceled } from '#errors/errors.ts';
+import { canceled, invalid } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { ImageSource } from '#worker/images/image-source.ts';
 import type { Sandboxes } from '#worker/networks/sandbox.ts';
@@ -18,6 +18,7 @@ import type { BuildOutput, BuildRequest } from './build-request.ts';
 import { BuildCache, type CacheUsage, type PruneRequest } from './cache/build-cache.ts';
 import { ClassicBuild } from './classic-build.ts';
 import { ClassicOutput, shortId } from './classic-output.ts';
+import type { StageState } from './compile/stage-state.ts';
 import { openContext } from './context/build-context.ts';
 import { Downloads } from './context/downloads.ts';
 import { parseDockerfile } from './dockerfile/parser.ts';
@@ -196,13 +197,20 @@ export class Builder {
     hiddenEnv.push(...[...classic.args.proxies].map(([name, value]) => `${name}=${value}`));
     const state = await classic.run((total) => new ClassicOutput(output, total));
     signal.throwIfAborted();
-    const image = await this.#ports.images.create(imageConfigOf(state));
-    await output.stdout(`Successfully built ${shortId(image.id)}\n`);
+    const image = await this.#export(state);
+    await output.stdout(`Successfully built ${shortId(image)}\n`);
     for (const tag of request.tags) {
-      await this.#ports.images.tag(image.id, tag);
+      await this.#ports.images.tag(image, tag);
       await output.stdout(`Successfully tagged ${tag}\n`);
     }
-    return image.id;
+    return image;
+  }
+
+  /** A Dockerfile that does nothing to an image is that image. */
+  async #export(state: StageState): Promise<Digest> {
+    if (state.image) return state.image;
+    if (state.history.length === 0) throw invalid('No image was generated. Is your Dockerfile empty?');
+    return (await this.#ports.images.create(imageConfigOf(state))).id;
   }
 }
 

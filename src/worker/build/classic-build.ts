@@ -102,7 +102,7 @@ export class ClassicBuild {
       kind: 'source',
       source: { type: 'image', id: image.id, diffIds: image.config.rootfs.diff_ids },
     });
-    return this.#trigger(at, stageFrom(source, image.config));
+    return this.#trigger(at, stageFrom(source, image));
   }
 
   /** Runs what the base image left for those who build on it. */
@@ -237,6 +237,7 @@ function advance({ vertex: solved, createdBy, state }: Step, { result, createdAt
     ...state,
     files: solved.op.kind === 'config' ? state.files : solved,
     last: solved,
+    image: undefined,
     diffIds,
     createdAt: created,
     history: [...state.history, entry],

@@ -20,8 +20,8 @@ export class ClassicOutput {
   }
 
   /** The image that a step has come to. */
-  image(id: string): Promise<void> {
-    return this.#output.stdout(` ---> ${shortId(id)}\n`);
+  image(id: string | undefined): Promise<void> {
+    return this.#output.stdout(` ---> ${id === undefined ? '' : shortId(id)}\n`);
   }
 
   triggers(count: number): Promise<void> {

@@ -261,3 +261,26 @@ it('is quiet when asked', async () => {
 async function* chunks(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
 }
+
+it('is the base image when nothing is done to it, and nothing without one', async () => {
+  const base = await worker.images.store.resolve('busybox');
+  const same = await worker.build({ Dockerfile: 'FROM busybox\n' }, { t: 'same' });
+  expect(same.id).toBe(base.id);
+  expect(same.output).toContain(`Step 1/1 : FROM busybox\n ---> ${base.id.slice(7, 19)}\n`);
+  const empty = await worker.build({ Dockerfile: 'FROM scratch\n' });
+  expect(empty.error).toBe('No image was generated. Is your Dockerfile empty?');
+});
+
+it('reads a context that ends as the CLI ends it when the Dockerfile is from outside', async () => {
+  const files = {
+    a: 'A',
+    '.dockerfile.04bd': 'FROM busybox\nCOPY . /all\nRUN ls -A /all\n',
+    '.dockerignore': '.dockerignore\n.dockerfile.04bd',
+  };
+  const whole = await buffer(contextOf(files));
+  // Neither padding nor end mark.
+  const body = whole.subarray(0, whole.length - 1024 - (512 - files['.dockerignore'].length));
+  const answer = await worker.build({}, { dockerfile: '.dockerfile.04bd' }, { body: chunks(body) });
+  expect(answer.error).toBeUndefined();
+  expect(answer.output).toMatch(/Running in [0-9a-f]{12}\na\n ---> Removed/);
+});

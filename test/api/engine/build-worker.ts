@@ -14,6 +14,7 @@ import { type TarInput, writeTar } from '#tar/writer.ts';
 import { busyboxArchive } from '#test/images/busybox-image.ts';
 import type { BasePuller } from '#worker/build/base-puller.ts';
 import { type Builder, createBuilder } from '#worker/build/builder.ts';
+import { applyChanges } from '#worker/build/compile/changes.ts';
 import { buildRoutes } from '#worker/http/build-routes.ts';
 import { createEngineRouter } from '#worker/http/router.ts';
 import { createEngineServer } from '#worker/http/server.ts';
@@ -87,6 +88,8 @@ export async function startBuildWorker(): Promise<BuildWorker> {
     applier,
     comparer,
     events: { publish: () => {} },
+    applyChanges,
+    isRunning: () => false,
   });
   const host = await probeHost();
   const sandboxes = new LoopbackSandboxes();

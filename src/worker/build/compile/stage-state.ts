@@ -1,6 +1,7 @@
 import type { Digest } from '#oci/digest.ts';
-import type { HistoryEntry, ImageConfig, RunConfig } from '#oci/image-config.ts';
+import type { HistoryEntry, RunConfig } from '#oci/image-config.ts';
 import { hostPlatform, type Platform } from '#oci/platform.ts';
+import type { Image } from '#worker/images/image-source.ts';
 import type { Variables } from '../dockerfile/expansion.ts';
 import type { Vertex } from '../graph/vertex.ts';
 
@@ -13,6 +14,8 @@ export interface StageState {
   readonly files: Vertex;
   /** The last instruction, which the next one's date hangs on. */
   readonly last: Vertex;
+  /** The image that it is, while nothing was done to it. */
+  readonly image: Digest | undefined;
   readonly config: RunConfig;
   readonly platform: Platform;
   readonly author: string | undefined;
@@ -26,13 +29,15 @@ export interface StageState {
 }
 
 /** The beginning of a stage on an image, or on nothing. */
-export function stageFrom(files: Vertex, image: ImageConfig | undefined): StageState {
+export function stageFrom(files: Vertex, base: Pick<Image, 'id' | 'config'> | undefined): StageState {
+  const image = base?.config;
   const config = image?.config ?? {};
   const env = config.Env ?? [];
   const { architecture, os, variant } = image ?? hostPlatform();
   return {
     files,
     last: files,
+    image: base?.id,
     config: env.some((entry) => entry.startsWith('PATH='))
       ? config
       : { ...config, Env: [...env, `PATH=${DEFAULT_PATH}`] },

@@ -19,9 +19,10 @@ export function imageConfigOf(state: StageState): Uint8Array {
   return Buffer.from(JSON.stringify(config));
 }
 
-/** What the image would be called after each step. */
-export function imageIdOf(state: StageState): Digest {
-  return digestOf(imageConfigOf(state));
+/** What the image would be called after each step; undefined while there is none. */
+export function imageIdOf(state: StageState): Digest | undefined {
+  if (state.image) return state.image;
+  return state.history.length === 0 ? undefined : digestOf(imageConfigOf(state));
 }
 
 /** Members in one order, however the instructions came. */
