@@ -1,5 +1,5 @@
 import type { ContentReader, ContentStore } from '#content/content-store.ts';
-import { notFound } from '#errors/errors.ts';
+import { isKind, notFound } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { RepositoryName } from '#oci/reference.ts';
 import type { BlobsRepository } from './blobs-repository.ts';
@@ -25,7 +25,12 @@ export class Blobs {
   async get(repository: RepositoryName, digest: Digest): Promise<Blob> {
     const found = await this.#blobs.find(repository, digest);
     if (!found) throw unknown(digest);
-    return { size: found.size, open: (range) => this.#content.open(found.location, range) };
+    const open = (range?: { start: number; end: number }) =>
+      this.#content.open(found.location, range).catch((error: unknown) => {
+        // Recorded and not there: whoever pushes it again puts it right.
+        throw isKind(error, 'not-found') ? unknown(digest, error) : error;
+      });
+    return { size: found.size, open };
   }
 
   /**
@@ -42,6 +47,6 @@ export class Blobs {
   }
 }
 
-function unknown(digest: Digest) {
-  return notFound('blob unknown to registry', { code: 'BLOB_UNKNOWN', detail: { digest } });
+function unknown(digest: Digest, cause?: unknown) {
+  return notFound('blob unknown to registry', { code: 'BLOB_UNKNOWN', detail: { digest }, cause });
 }

@@ -17,18 +17,13 @@ export function blobRoutes(router: Router, { blobs }: { blobs: Blobs }): void {
   router.get(BLOB, async (ctx) => {
     const [repository, digest] = [repositoryOf(ctx), digestIn(ctx)];
     const blob = await blobs.get(repository, digest);
-    const { res } = ctx;
-    res.setHeader('Docker-Content-Digest', digest);
-    res.setHeader('ETag', `"${digest}"`);
-    res.setHeader('Accept-Ranges', 'bytes');
-    // What a digest names never changes; who may see it can.
-    res.setHeader('Cache-Control', 'private, max-age=31536000');
-    res.setHeader('X-Content-Type-Options', 'nosniff');
     if (matches(ctx.get('If-None-Match'), digest)) {
+      ctx.set('ETag', `"${digest}"`);
       ctx.status = 304;
       return;
     }
     await answer(ctx, blob, digest);
+    ctx.res.end();
   });
 
   router.delete(BLOB, async (ctx) => {
@@ -38,13 +33,10 @@ export function blobRoutes(router: Router, { blobs }: { blobs: Blobs }): void {
 }
 
 async function answer(ctx: Context, blob: Blob, digest: Digest): Promise<void> {
-  const ranges =
-    ctx.method === 'GET' && mayRange(ctx, digest)
-      ? parseByteRanges(ctx.get('Range') || undefined, blob.size)
-      : undefined;
-  if (ranges === undefined) return await sendWhole(ctx, blob);
-  const [range, ...others] = ranges;
-  if (!range) {
+  const header = ctx.method === 'GET' && mayRange(ctx, digest) ? ctx.get('Range') : '';
+  const ranges = parseByteRanges(header || undefined, blob.size);
+  const [range] = ranges ?? [];
+  if (ranges && !range) {
     ctx.set('Content-Range', `bytes */${blob.size}`);
     throw new SlipwayError('range', 'requested range not satisfiable', {
       code: 'SIZE_INVALID',
@@ -52,31 +44,29 @@ async function answer(ctx: Context, blob: Blob, digest: Digest): Promise<void> {
     });
   }
   // Ranges that add up to more than the whole are a way to make a server work, not to read a blob.
-  if (total(ranges) > blob.size) return await sendWhole(ctx, blob);
-  return others.length === 0 ? await sendRange(ctx, blob, range) : await sendRanges(ctx, blob, ranges);
+  if (!ranges || !range || total(ranges) > blob.size) await sendWhole(ctx, blob, digest);
+  else if (ranges.length === 1) await sendRange(ctx, blob, digest, range);
+  else await sendRanges(ctx, blob, digest, ranges);
 }
 
-async function sendWhole(ctx: Context, blob: Blob): Promise<void> {
-  ctx.res.setHeader('Content-Type', TYPE);
-  ctx.res.setHeader('Content-Length', blob.size);
-  ctx.status = 200;
-  ctx.respond = false;
-  if (ctx.method !== 'HEAD') await sendContent(ctx.res, await blob.open());
-  ctx.res.end();
+async function sendWhole(ctx: Context, blob: Blob, digest: Digest): Promise<void> {
+  const content = ctx.method === 'HEAD' ? undefined : await blob.open();
+  begin(ctx, digest, 200, { 'Content-Type': TYPE, 'Content-Length': blob.size });
+  if (content) await sendContent(ctx.res, content);
 }
 
-async function sendRange(ctx: Context, blob: Blob, range: ByteRange): Promise<void> {
-  ctx.res.setHeader('Content-Type', TYPE);
-  ctx.res.setHeader('Content-Range', contentRange(range, blob.size));
-  ctx.res.setHeader('Content-Length', length(range));
-  ctx.status = 206;
-  ctx.respond = false;
-  await sendContent(ctx.res, await blob.open(range));
-  ctx.res.end();
+async function sendRange(ctx: Context, blob: Blob, digest: Digest, range: ByteRange): Promise<void> {
+  const content = await blob.open(range);
+  begin(ctx, digest, 206, {
+    'Content-Type': TYPE,
+    'Content-Length': length(range),
+    'Content-Range': contentRange(range, blob.size),
+  });
+  await sendContent(ctx.res, content);
 }
 
 /** RFC 9110, 14.6: each range as a part of its own. */
-async function sendRanges(ctx: Context, blob: Blob, ranges: readonly ByteRange[]): Promise<void> {
+async function sendRanges(ctx: Context, blob: Blob, digest: Digest, ranges: ByteRange[]): Promise<void> {
   const boundary = randomUUID();
   const end = `\r\n--${boundary}--\r\n`;
   const parts = ranges.map((range) => ({
@@ -84,15 +74,31 @@ async function sendRanges(ctx: Context, blob: Blob, ranges: readonly ByteRange[]
     head: `\r\n--${boundary}\r\nContent-Type: ${TYPE}\r\nContent-Range: ${contentRange(range, blob.size)}\r\n\r\n`,
   }));
   const size = parts.reduce((sum, part) => sum + part.head.length + length(part.range), end.length);
-  ctx.res.setHeader('Content-Type', `multipart/byteranges; boundary=${boundary}`);
-  ctx.res.setHeader('Content-Length', size);
-  ctx.status = 206;
-  ctx.respond = false;
-  for (const { head, range } of parts) {
+  let content = await blob.open(parts[0]!.range);
+  begin(ctx, digest, 206, {
+    'Content-Type': `multipart/byteranges; boundary=${boundary}`,
+    'Content-Length': size,
+  });
+  for (const [index, { head, range }] of parts.entries()) {
+    if (index > 0) content = await blob.open(range);
     ctx.res.write(head);
-    await sendContent(ctx.res, await blob.open(range));
+    await sendContent(ctx.res, content);
   }
-  ctx.res.end(end);
+  ctx.res.write(end);
+}
+
+/** From here on the answer is the content; what fails breaks it off. */
+function begin(ctx: Context, digest: Digest, status: number, headers: Record<string, string | number>): void {
+  ctx.respond = false;
+  ctx.res.writeHead(status, {
+    'Docker-Content-Digest': digest,
+    ETag: `"${digest}"`,
+    'Accept-Ranges': 'bytes',
+    // What a digest names never changes; who may see it can.
+    'Cache-Control': 'private, max-age=31536000',
+    'X-Content-Type-Options': 'nosniff',
+    ...headers,
+  });
 }
 
 /** A range of another version than the one the client has is of no use to it (RFC 9110, 13.1.5). */

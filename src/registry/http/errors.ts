@@ -46,7 +46,8 @@ export function sendError(
 function answer(ctx: Context, error: unknown, logger: Logger): void {
   if (error instanceof SlipwayError) {
     const [status, code] = KINDS[error.kind];
-    if (status >= 500) logger.warn({ err: error, method: ctx.method, url: ctx.url }, error.message);
+    const ours = status >= 500 || (status === 404 && error.cause !== undefined);
+    if (ours) logger.warn({ err: error, method: ctx.method, url: ctx.url }, error.message);
     sendError(ctx, status, error.code ?? code, error.message, error.detail);
     return;
   }

@@ -1,0 +1,54 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
+import { openRegistryDatabase, type RegistryDatabase } from '#database/registry/open.ts';
+import { createRegistryApp } from '#registry/http/registry-app.ts';
+import { closeServer, createRegistryServer } from '#registry/http/registry-server.ts';
+import { createRegistry, type Registry } from '#registry/registry.ts';
+import { DistributionClient } from './distribution-client.ts';
+
+export interface TestRegistry extends AsyncDisposable {
+  /** `127.0.0.1:port` */
+  readonly address: string;
+  readonly client: DistributionClient;
+  readonly registry: Registry;
+  readonly db: RegistryDatabase;
+  readonly content: FilesystemContentStore;
+  /** Where the content is. */
+  readonly blobs: string;
+}
+
+/** The whole registry in this process, on a folder and port of its own. */
+export async function startTestRegistry(options: { maxManifestSize?: number } = {}): Promise<TestRegistry> {
+  await using started = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-registry-'));
+  started.defer(() => rm(folder, { recursive: true, force: true }));
+  const db = await openRegistryDatabase(join(folder, 'registry.db'));
+  started.defer(() => db.destroy());
+  const blobs = join(folder, 'blobs');
+  const content = new FilesystemContentStore(blobs);
+  const registry = createRegistry({ db, content });
+  const app = createRegistryApp(registry, {
+    logger: pino({ level: 'silent' }),
+    maxManifestSize: options.maxManifestSize ?? 4 * 1024 * 1024,
+  });
+  const server = createRegistryServer(app);
+  started.defer(() => closeServer(server, 0));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const client = new DistributionClient(address);
+  started.defer(async () => client.close());
+  const running = started.move();
+  return {
+    address,
+    client,
+    registry,
+    db,
+    content,
+    blobs,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}

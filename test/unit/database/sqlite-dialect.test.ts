@@ -1,0 +1,131 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Generated, Kysely, sql } from 'kysely';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { prepare } from '#database/prepared.ts';
+import { SqliteDialect } from '#database/sqlite-dialect.ts';
+
+interface Schema {
+  words: { id: Generated<number>; word: string };
+}
+
+let folder: string;
+let db: Kysely<Schema>;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'slipway-database-'));
+  db = open();
+  await sql`create table words (id integer primary key, word text not null unique)`.execute(db);
+});
+
+afterEach(async () => {
+  await db.destroy();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const open = () =>
+  new Kysely<Schema>({ dialect: new SqliteDialect({ file: join(folder, 'x.db'), synchronous: 'full' }) });
+const insert = (on: Kysely<Schema>, word: string) => on.insertInto('words').values({ word }).execute();
+const words = async (on: Kysely<Schema>) =>
+  (await on.selectFrom('words').select('word').orderBy('id').execute()).map((row) => row.word);
+
+it('shows a transaction to others when it is committed, whole', async () => {
+  const seen: string[][] = [];
+  await Promise.all([
+    db.transaction().execute(async (trx) => {
+      await insert(trx, 'a');
+      await new Promise((resolve) => setImmediate(resolve));
+      await insert(trx, 'b');
+    }),
+    words(db).then((found) => seen.push(found)),
+  ]);
+  expect([[], ['a', 'b']]).toContainEqual(seen[0]);
+  expect(await words(db)).toEqual(['a', 'b']);
+});
+
+it('runs many transactions at once without one seeing half of another', async () => {
+  await Promise.all(
+    Array.from({ length: 50 }, (_, number) =>
+      db.transaction().execute(async (trx) => {
+        const before = (await words(trx)).length;
+        await insert(trx, `first ${number}`);
+        await new Promise((resolve) => setImmediate(resolve));
+        await insert(trx, `second ${number}`);
+        expect((await words(trx)).length).toBe(before + 2);
+      }),
+    ),
+  );
+  expect(await words(db)).toHaveLength(100);
+});
+
+it('rolls back what fails, and nothing else', async () => {
+  const outcomes = await Promise.allSettled([
+    db.transaction().execute(async (trx) => {
+      await insert(trx, 'kept');
+    }),
+    db.transaction().execute(async (trx) => {
+      await insert(trx, 'lost');
+      throw new Error('no');
+    }),
+    insert(db, 'alone'),
+    insert(db, 'alone'),
+  ]);
+  expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'rejected']);
+  expect((await words(db)).toSorted()).toEqual(['alone', 'kept']);
+});
+
+it('has statements outside a transaction wait for one under way', async () => {
+  const order: string[] = [];
+  await Promise.all([
+    db.transaction().execute(async (trx) => {
+      await insert(trx, 'a');
+      await new Promise((resolve) => setImmediate(resolve));
+      order.push('transaction');
+    }),
+    insert(db, 'b').then(() => order.push('statement')),
+  ]);
+  expect(order).toEqual(['transaction', 'statement']);
+});
+
+it('keeps one connection together while its statements sync', async () => {
+  await Promise.all(
+    [
+      db.connection().execute(async (one) => {
+        for (let number = 0; number < 5; number++) await insert(one, `one ${number}`);
+      }),
+      ...Array.from({ length: 5 }, (_, number) =>
+        db.transaction().execute(async (trx) => {
+          await insert(trx, `two ${number}`);
+          await new Promise((resolve) => setImmediate(resolve));
+          if (number % 2 === 0) throw new Error('no');
+        }),
+      ),
+    ].map((task) => task.catch(() => {})),
+  );
+  const found = await words(db);
+  expect(found.filter((word) => word.startsWith('one'))).toHaveLength(5);
+  expect(found.filter((word) => word.startsWith('two')).toSorted()).toEqual(['two 1', 'two 3']);
+});
+
+it('has what was committed after it is opened again', async () => {
+  await insert(db, 'a');
+  await db.destroy();
+  db = open();
+  expect(await words(db)).toEqual(['a']);
+});
+
+it('runs a prepared query with the parameters of each call, whatever their order', async () => {
+  await insert(db, 'a');
+  await insert(db, 'b');
+  const find = prepare<{ word: string; id: number }, { id: number; word: string }>(db, (parameter) =>
+    db
+      .selectFrom('words')
+      .select(['id', 'word'])
+      .where('id', '>=', parameter('id'))
+      .where('word', '=', parameter('word')),
+  );
+  expect(await find({ word: 'b', id: 1 })).toEqual([{ id: 2, word: 'b' }]);
+  expect(await find({ word: 'a', id: 1 })).toEqual([{ id: 1, word: 'a' }]);
+  expect(await find({ word: 'a', id: 2 })).toEqual([]);
+});
