@@ -76,19 +76,19 @@ it('docker run -it, docker exec -it', async () => {
   {
     using terminal = slipway.dockerTerminal('run', '-it', '--name', 'shell', '--hostname', 'boat', 'busybox');
     await terminal.shows(/# /);
-    terminal.type('tty; stty size; hostname\n');
+    terminal.type('tty; stty size; hostname\r');
     await terminal.shows(/\/dev\/pts\/\d+\r\n24 80\r\nboat\r\n/);
-    terminal.type('exit 3\n');
+    terminal.type('exit 3\r');
     expect(await terminal.ends()).toBe(3);
   }
   await slipway.dockerOk('run', '-d', '--name', 'cache', 'redis');
   using terminal = slipway.dockerTerminal('exec', '-it', 'cache', 'redis-cli');
   await terminal.shows(/6379> /);
-  terminal.type('set answer 42\n');
+  terminal.type('set answer 42\r');
   await terminal.shows(/OK\r\n/);
-  terminal.type('get answer\n');
+  terminal.type('get answer\r');
   await terminal.shows(/"42"\r\n/);
-  terminal.type('exit\n');
+  terminal.type('exit\r');
   expect(await terminal.ends()).toBe(0);
 });
 
@@ -127,6 +127,8 @@ it('exit codes are those of docker', async () => {
   expect(await code('sh', '-c', 'exit 7')).toBe(7);
   expect(await code('no-such-program')).toBe(127);
   expect(await code('/etc/passwd')).toBe(126);
-  expect(await code('sh', '-c', 'kill -9 $$')).toBe(137);
+  await slipway.dockerOk('run', '-d', '--name', 'killed', 'busybox', 'sleep', '1000');
+  await slipway.dockerOk('kill', 'killed');
+  expect(await slipway.dockerOk('wait', 'killed')).toBe('137');
   expect((await slipway.docker(['run', '--rm', '--no-such-flag', 'busybox'])).code).toBe(125);
 });

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Copies between a new pseudo terminal of 24 rows and 80 columns and our own stdin and stdout. */
 const relay = `
@@ -51,19 +51,25 @@ export class Terminal {
 
   /** Waits until the screen has shown this. */
   async shows(pattern: RegExp): Promise<RegExpExecArray> {
+    const deadline = Date.now() + 30_000;
     while (true) {
       const match = pattern.exec(this.#output);
       if (match) return match;
       if (this.#child.exitCode !== null)
         throw new Error(`ended without showing ${pattern}:\n${this.#output}`);
-      await Promise.race([once(this.#child.stdout, 'data'), once(this.#child, 'close')]);
+      if (Date.now() > deadline) throw new Error(`does not show ${pattern}:\n${this.#output}`);
+      await sleep(10);
     }
   }
 
   /** The exit code, once it has ended by itself. */
   async ends(): Promise<number> {
-    if (this.#child.exitCode === null) await once(this.#child, 'close');
-    return this.#child.exitCode ?? 255;
+    const deadline = Date.now() + 30_000;
+    while (this.#child.exitCode === null) {
+      if (Date.now() > deadline) throw new Error(`does not end:\n${this.#output}`);
+      await sleep(10);
+    }
+    return this.#child.exitCode;
   }
 
   [Symbol.dispose](): void {
