@@ -52,6 +52,11 @@ export class ContainerStore {
     return id === undefined ? undefined : this.#byId.get(id);
   }
 
+  /** Also while the container that is to have it is still being made. */
+  isNameTaken(name: string): boolean {
+    return this.#byName.has(name);
+  }
+
   has(id: string): boolean {
     return this.#byId.has(id);
   }

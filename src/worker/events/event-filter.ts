@@ -48,6 +48,6 @@ function isOfImage({ type, actor }: EngineEvent, value: string): boolean {
   const stripTag = (name: string) => name.replace(/(?<=[^/]):[^/:]+$/, '');
   const candidates = type === 'image' ? [actor.id, actor.attributes.name] : [actor.attributes.image];
   return candidates.some(
-    (name) => name !== undefined && (name === value || stripTag(name) === stripTag(value)),
+    (name) => name !== undefined && (name === value || stripTag(name) === value),
   );
 }

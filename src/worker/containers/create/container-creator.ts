@@ -84,7 +84,7 @@ export class ContainerCreator {
     }
     for (let attempt = 0; attempt < 8; attempt++) {
       const name = generateContainerName(attempt);
-      if (store.findByName(name)) continue;
+      if (store.isNameTaken(name)) continue;
       store.reserveName(name, id);
       return name;
     }
