@@ -11,23 +11,27 @@ import { RegistryCopy } from './registry-copy.ts';
 const cache = fileURLToPath(new URL('../../.cache/images', import.meta.url));
 
 /** What builds and pushes: a docker CLI pointed at an engine, and a registry beside it. */
-export interface Builder {
+interface Builder {
   readonly registry: string;
   dockerOk(...args: string[]): Promise<string>;
 }
 
-/** Puts stand-ins into a registry as `library/NAME`, building those that are not kept from an earlier run. */
+/** Puts stand-ins into a registry as `library/NAME`, making those that are not kept from an earlier run. */
 export async function seedImages(registry: string, names: readonly ImageName[]): Promise<void> {
-  const missing = names.filter((name) => !existsSync(manifestFile(name)));
-  if (missing.length > 0) {
-    await using slipway = await startSlipway();
-    await buildImages(slipway, missing);
-  }
+  await makeImages(names);
   for (const name of names) await pushKept(registry, name);
 }
 
+/** Builds the stand-ins that are not kept from an earlier run, with a Slipway of their own. */
+export async function makeImages(names: readonly ImageName[]): Promise<void> {
+  const missing = names.filter((name) => !existsSync(manifestFile(name)));
+  if (missing.length === 0) return;
+  await using slipway = await startSlipway();
+  await buildImages(slipway, missing);
+}
+
 /** Builds stand-ins and the ones that they are made from, and keeps what came out. */
-export async function buildImages(builder: Builder, names: readonly ImageName[]): Promise<void> {
+async function buildImages(builder: Builder, names: readonly ImageName[]): Promise<void> {
   for (const name of names) {
     if (existsSync(manifestFile(name))) continue;
     const { base, ingredient } = catalog[name];
