@@ -4,7 +4,7 @@ import type { Containers } from '../containers/containers.ts';
 import type { Images } from '../images/images.ts';
 import type { VolumeService } from '../volumes/volume-service.ts';
 import { summaryShape } from './containers-summary-shape.ts';
-import { imageSummaryShape } from './images-shapes.ts';
+import { imagesUsage } from './images-routes.ts';
 import { listQuery } from './query.ts';
 import { requestSignal } from './request-signal.ts';
 import type { EngineRouter } from './router.ts';
@@ -24,7 +24,7 @@ export function diskUsageRoutes(router: EngineRouter, services: DiskUsageService
     const wants = (type: string) => types.length === 0 || types.includes(type);
     const signal = requestSignal(ctx);
     ctx.body = {
-      ...(wants('image') && (await imagesPart(services.images))),
+      ...(wants('image') && (await imagesUsage(services.images))),
       ...(wants('container') && { Containers: await containersPart(services.containers) }),
       ...(wants('volume') && { Volumes: await volumesPart(services.volumes, signal) }),
       ...(wants('build-cache') && {
@@ -33,15 +33,6 @@ export function diskUsageRoutes(router: EngineRouter, services: DiskUsageService
       }),
     };
   });
-}
-
-async function imagesPart(images: Images): Promise<object> {
-  const list = await images.lister.list({ all: false, filters: new Map() });
-  const shape = { noneNames: false, virtualSize: false, counts: true, sharedSize: true };
-  return {
-    LayersSize: await images.layers.totalBytes(),
-    Images: list.map((image) => imageSummaryShape(image, shape)),
-  };
 }
 
 async function containersPart({ sizes }: Containers): Promise<object[]> {

@@ -189,15 +189,6 @@ export class LayerRepository {
       .execute();
   }
 
-  /** Bytes of file content in all layers. */
-  async totalBytes(): Promise<number> {
-    const { bytes } = await this.#db
-      .selectFrom('layers')
-      .select(({ fn }) => fn.sum<number | null>('bytes').as('bytes'))
-      .executeTakeFirstOrThrow();
-    return bytes ?? 0;
-  }
-
   /** Repositories of a registry that had the blob, the last seen first. */
   async originsOf(digest: Digest, domain: string): Promise<string[]> {
     const rows = await this.#db

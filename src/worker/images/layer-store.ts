@@ -117,11 +117,6 @@ export class LayerStore {
     yield* stored ?? this.#ports.comparer.tar(layer.chainId);
   }
 
-  /** Bytes of file content in all layers, each counted once. */
-  totalBytes(): Promise<number> {
-    return this.#ports.layers.totalBytes();
-  }
-
   async retain(chainId: Digest, user: string): Promise<void> {
     await this.#ports.layers.retain(chainId, user);
     this.pins.handedOver(chainId);
