@@ -147,23 +147,30 @@ export class SandboxKeeper implements Sandboxes {
     }
     const bare = recordOf(request, endpoints, this.#namespaceFor(request));
     const ports = await this.#reservePorts(bare, request, undo);
-    if (request.mode === 'networks') {
-      driver.createNamespace(bare.namespace);
-      undo.defer(() => driver.removeNamespace(bare.namespace));
-      onNamespace?.(bare.namespace);
-      const way = gatewayEndpoint(endpoints, catalog)?.endpoint;
-      for (const endpoint of endpoints) {
-        const gateways = endpoint === way ? gatewaysOf(endpoints, catalog) : [];
-        await this.#join(bare.namespace, catalog.get(endpoint.networkId), endpoint, gateways);
-      }
-    }
     const record = { ...bare, ports };
-    await table.save(record);
+    if (request.mode === 'networks') {
+      driver.createNamespace(record.namespace);
+      undo.defer(() => driver.removeNamespace(record.namespace));
+      onNamespace?.(record.namespace);
+    }
     undo.defer(() => table.delete(record.containerId));
     undo.defer(() => this.#with.nameServer.stop(record.containerId));
-    await Promise.all([this.#serveNames(record, { fresh: true }), this.#forwardPorts(record)]);
+    await allOf(
+      this.#joinAll(record).then(() => this.#serveNames(record, { fresh: true })),
+      table.save(record).then(() => this.#forwardPorts(record)),
+    );
     undo.move();
     return record;
+  }
+
+  async #joinAll({ namespace, endpoints }: SandboxRecord): Promise<void> {
+    const { catalog } = this.#with;
+    const way = gatewayEndpoint(endpoints, catalog)?.endpoint;
+    for (const endpoint of endpoints) {
+      const network = catalog.get(endpoint.networkId);
+      if (network.driver !== 'bridge') continue;
+      await this.#join(namespace, network, endpoint, endpoint === way ? gatewaysOf(endpoints, catalog) : []);
+    }
   }
 
   async #reservePorts(
@@ -318,6 +325,13 @@ function checkConnectable(record: SandboxRecord | undefined, network: Network): 
     throw forbidden(
       'container cannot be connected to multiple networks with one of the networks in private (none) mode',
     );
+  }
+}
+
+/** Waits for all of them, also when one fails: what they began must not go on while it is undone. */
+async function allOf(...tasks: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(tasks)) {
+    if (result.status === 'rejected') throw result.reason;
   }
 }
 

@@ -32,6 +32,11 @@ export const send: KoffiFunc<(fd: number, bytes: Uint8Array, length: number, fla
 export const recv: KoffiFunc<(fd: number, bytes: Uint8Array, length: number, flags: number) => number> =
   libc.func('long recv(int fd, _Out_ void *bytes, size_t length, int flags)');
 
+/** 0 when there is none. Never waits, unlike asking over netlink. */
+export const interfaceIndex: KoffiFunc<(name: string) => number> = libc.func(
+  'unsigned int if_nametoindex(str name)',
+);
+
 export const CLONE_NEWNET = 0x40000000;
 export const MS_BIND = 0x1000;
 export const MNT_DETACH = 2;

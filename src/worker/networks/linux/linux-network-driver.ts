@@ -3,6 +3,7 @@ import { isKind, type SlipwayError, systemCode, unavailable } from '#errors/erro
 import type { Attachment, BridgeSpec, NetworkDriver } from '../network-driver.ts';
 import { addAddress, deleteDefaultRoute, listRoutes, setDefaultRoute } from './addresses.ts';
 import { forgetUdpFlows } from './conntrack.ts';
+import { interfaceIndex } from './libc.ts';
 import { createBridge, createVeth, deleteLink, findLink, listLinks, setUp } from './links.ts';
 import { createNamespace, insideNamespace, removeNamespace, writeSysctl } from './namespace.ts';
 import { NETLINK_NETFILTER, NetlinkSocket } from './netlink-socket.ts';
@@ -124,8 +125,11 @@ export class LinuxNetworkDriver implements NetworkDriver {
       const key = `net/ipv6/conf/${attachment.interfaceName}/disable_ipv6`;
       insideNamespace(namespace, () => writeSysctl(key, '0'));
     }
-    using inside = NetlinkSocket.open(namespace);
-    const index = (await findLink(inside, attachment.interfaceName))?.index ?? 0;
+    const [socket, index] = insideNamespace(
+      namespace,
+      () => [NetlinkSocket.open(), interfaceIndex(attachment.interfaceName)] as const,
+    );
+    using inside = socket;
     const addresses = attachment.addresses.map(({ address, prefixLength }) =>
       addAddress(index, address, prefixLength),
     );
