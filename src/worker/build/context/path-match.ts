@@ -21,6 +21,11 @@ export function hasWildcards(path: string): boolean {
   return false;
 }
 
+/** A pattern that matches one name, whatever characters are in it. */
+export function literalPattern(name: string): string {
+  return hasWildcards(name) ? name.replace(/[*?[]/g, '[$&]').replaceAll('\\', '\\\\') : name;
+}
+
 export function badPattern(pattern: string) {
   return invalid(`syntax error in pattern: ${JSON.stringify(pattern.slice(0, 200))}`);
 }

@@ -26,7 +26,7 @@ const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
  * A tar file as a tree, without unpacking it: an index of its entries, whose contents stay where they are. A
  * hostile archive has nothing to escape from, a cached build writes no file, and a copy reads each byte once.
  */
-export class ArchiveTree implements FileTree {
+export class ArchiveTree implements FileTree, Disposable {
   readonly #fd: number;
   readonly #nodes = new Map<string, ArchiveNode>();
 
@@ -37,7 +37,7 @@ export class ArchiveTree implements FileTree {
     try {
       this.#index(limits);
     } catch (error) {
-      this.close();
+      this[Symbol.dispose]();
       throw error;
     }
   }
@@ -74,7 +74,7 @@ export class ArchiveTree implements FileTree {
     visit('');
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     closeSync(this.#fd);
   }
 
@@ -185,6 +185,8 @@ function describe(entry: TarEntry, before: ArchiveNode | undefined): ArchiveNode
   };
 }
 
+/** A directory that no entry describes is as one that was made just now. */
 function impliedDirectory(): FileNode {
-  return { type: 'directory', mode: 0o755, uid: 0, gid: 0, size: 0, mtime: 0, mtimeNanoseconds: 0 };
+  const mtime = Math.floor(Date.now() / 1000);
+  return { type: 'directory', mode: 0o755, uid: 0, gid: 0, size: 0, mtime, mtimeNanoseconds: 0 };
 }

@@ -14,7 +14,7 @@ import { isOverlayXattr } from '#worker/snapshots/tree/overlay-marks.ts';
 import type { FileNode, FileTree, FileType } from './file-tree.ts';
 
 /** A directory of this machine as a tree: a stage's or an image's mounted root file system. */
-export class DirectoryTree implements FileTree {
+export class DirectoryTree implements FileTree, Disposable {
   readonly #root: string;
   #open: { readonly path: string; readonly fd: number } | undefined;
 
@@ -61,16 +61,17 @@ export class DirectoryTree implements FileTree {
 
   read(path: string, buffer: Uint8Array, offset: number): number {
     if (this.#open?.path !== path) {
-      this.close();
+      this[Symbol.dispose]();
       const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
       this.#open = { path, fd: openSync(this.#path(path), flags) };
     }
     const bytes = readSync(this.#open!.fd, buffer, 0, buffer.length, offset);
-    if (bytes === 0) this.close();
+    if (bytes === 0) this[Symbol.dispose]();
     return bytes;
   }
 
-  close(): void {
+  /** Closes the file that was read last. */
+  [Symbol.dispose](): void {
     if (this.#open) closeSync(this.#open.fd);
     this.#open = undefined;
   }

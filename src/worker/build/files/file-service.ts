@@ -27,6 +27,10 @@ interface OpenTree {
   readonly checksum: TreeChecksum;
 }
 
+interface SelectedPart extends OpenTree {
+  readonly selected: readonly SelectedSource[];
+}
+
 const ROOT = { uid: 0, gid: 0 };
 
 /** The file operations of one build. It lives on the build's thread and keeps the context's index there. */
@@ -60,40 +64,32 @@ export class FileService implements Operations {
   }
 
   checksum(request: FileRequest<'checksum'>): FileResult<'checksum'> {
+    using opened = new DisposableStack();
     const options = { owners: request.owners, ...excludesOf(request) };
-    const digests: string[] = [];
-    let count = 0;
-    this.#forSelected(request, ({ checksum }, selected) => {
-      digests.push(checksum.of(selected, options));
-      count += selected.length;
-    });
-    return { digest: digests.join(':'), count };
+    const parts = this.#select(request, opened);
+    return {
+      digest: parts.map(({ checksum, selected }) => checksum.of(selected, options)).join(':'),
+      count: parts.reduce((sum, { selected }) => sum + selected.length, 0),
+    };
   }
 
   async copy(request: FileRequest<'copy'>): Promise<void> {
+    using opened = new DisposableStack();
     const target = new RootedDirectory(request.root);
-    const parentOwner = request.owner ?? ROOT;
-    const options = { owner: request.owner, parentOwner, ...excludesOf(request) };
-    const pending: (() => Promise<void>)[] = [];
-    this.#forSelected(request, ({ tree }, selected) => {
-      const copier = new TreeCopier(tree, target, {
-        ...options,
-        ...(request.mode !== undefined && { mode: request.mode }),
-      });
+    const options = {
+      owner: request.owner,
+      parentOwner: request.owner ?? ROOT,
+      ...(request.mode !== undefined && { mode: request.mode }),
+      ...excludesOf(request),
+    };
+    for (const { tree, selected } of this.#select(request, opened)) {
+      const copier = new TreeCopier(tree, target, options);
       for (const source of selected) {
-        pending.push(async () => {
-          if (request.unpack && source.node.type === 'file' && (await isArchive(tree, source.path))) {
-            const directory = target.make(request.destination, parentOwner).slice(request.root.length + 1);
-            await unpackArchive(tree, source.path, {
-              root: request.root,
-              directory,
-              ...(request.archiveOwner && { owner: request.archiveOwner }),
-            });
-          } else copier.copy(source, request.destination, request.asDirectory);
-        });
+        const archive = request.unpack && source.node.type === 'file' && (await isArchive(tree, source.path));
+        if (archive) await unpackInto(target, tree, source.path, request);
+        else copier.copy(source, request.destination, request.asDirectory);
       }
-    });
-    for (const task of pending) await task();
+    }
   }
 
   makeDirectory({ root, path, owner }: FileRequest<'makeDirectory'>): void {
@@ -101,33 +97,44 @@ export class FileService implements Operations {
   }
 
   reset(): void {
-    this.#context?.tree.close();
+    this.#context?.tree[Symbol.dispose]();
     this.#context = undefined;
   }
 
-  #forSelected(selection: Selection, visit: (open: OpenTree, selected: SelectedSource[]) => void): void {
-    const found = selection.parts.map((part) => {
-      const open = this.#tree(part.tree);
+  #select(selection: Selection, opened: DisposableStack): SelectedPart[] {
+    const parts = selection.parts.map((part) => {
+      const open = this.#tree(part.tree, opened);
       const context = part.tree.kind === 'context';
-      return { open, selected: selectSources(open.tree, part.sources, { context }) };
+      return { ...open, selected: selectSources(open.tree, part.sources, { context }) };
     });
-    if (found.reduce((sum, { selected }) => sum + selected.length, 0) > 1 && !selection.asDirectory) {
+    if (parts.reduce((sum, { selected }) => sum + selected.length, 0) > 1 && !selection.asDirectory) {
       throw invalid(
         `When using ${selection.instruction} with more than one source file, the destination must be a directory and end with a /`,
         { code: MANY_SOURCES },
       );
     }
-    for (const { open, selected } of found) visit(open, selected);
+    return parts;
   }
 
-  #tree(source: SourceTree): OpenTree {
+  #tree(source: SourceTree, opened: DisposableStack): OpenTree {
     if (source.kind === 'context') {
       if (!this.#context) throw invalid('there is no build context');
       return this.#context;
     }
-    const tree = source.kind === 'directory' ? new DirectoryTree(source.root) : new MemoryTree(source.files);
+    const tree =
+      source.kind === 'directory' ? opened.use(new DirectoryTree(source.root)) : new MemoryTree(source.files);
     return { tree, checksum: new TreeChecksum(tree) };
   }
+}
+
+function unpackInto(
+  target: RootedDirectory,
+  tree: FileTree,
+  path: string,
+  { root, destination, owner, archiveOwner }: FileRequest<'copy'>,
+): Promise<void> {
+  const directory = target.make(destination, owner ?? ROOT).slice(root.length + 1);
+  return unpackArchive(tree, path, { root, directory, ...(archiveOwner && { owner: archiveOwner }) });
 }
 
 function excludesOf({ exclude }: Selection): { excludes?: (path: string) => boolean } {

@@ -10,6 +10,7 @@ const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
 /** The files that a COPY's heredocs write, side by side. */
 export class MemoryTree implements FileTree {
   readonly #files: ReadonlyMap<string, Uint8Array>;
+  readonly #mtime = Math.floor(Date.now() / 1000);
 
   constructor(files: readonly MemoryFile[]) {
     this.#files = new Map(files.map(({ name, content }) => [name, Buffer.from(content)]));
@@ -24,7 +25,7 @@ export class MemoryTree implements FileTree {
       uid: 0,
       gid: 0,
       size: content?.length ?? 0,
-      mtime: 0,
+      mtime: this.#mtime,
       mtimeNanoseconds: 0,
     };
   }

@@ -1,5 +1,6 @@
 import { SlipwayError } from '#errors/errors.ts';
 import { resolveUser } from '#worker/runtime/spec/user.ts';
+import { literalPattern } from '../context/path-match.ts';
 import { type CopyPart, MANY_SOURCES, type Selection } from '../files/file-messages.ts';
 import type { FileWorker } from '../files/file-worker.ts';
 import type { Owner } from '../files/rooted-directory.ts';
@@ -82,13 +83,18 @@ export class FileOpRunner implements OpRunner<FileOp> {
       }
       if ('files' in source) {
         const tree = { kind: 'files', files: source.files } as const;
-        return gather(at + 1, [...parts, { tree, sources: source.files.map(({ name }) => name) }]);
+        return gather(at + 1, [
+          ...parts,
+          { tree, sources: source.files.map(({ name }) => literalPattern(name)) },
+        ]);
       }
       const input = inputs[source.input]!;
       const next = (tree: CopyPart['tree'], sources: readonly string[]) =>
         gather(at + 1, [...parts, { tree, sources }]);
       if (input.kind === 'context') return next({ kind: 'context' }, source.paths);
-      if (input.kind === 'download') return next({ kind: 'directory', root: input.directory }, [input.name]);
+      if (input.kind === 'download') {
+        return next({ kind: 'directory', root: input.directory }, [literalPattern(input.name)]);
+      }
       const snapshot = snapshotOf(input);
       if (snapshot === undefined) return next({ kind: 'files', files: [] }, source.paths);
       return this.#workspace.reading(snapshot, (root) => next({ kind: 'directory', root }, source.paths));

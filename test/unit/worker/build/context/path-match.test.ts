@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { hasWildcards, pathMatcher } from '#worker/build/context/path-match.ts';
+import { hasWildcards, literalPattern, pathMatcher } from '#worker/build/context/path-match.ts';
 
 // The cases of Go's path/filepath tests that hold on Unix.
 it.each([
@@ -45,4 +46,12 @@ it.each(['[]a]', '[-]', '[x-]', '[-x]', '[a-b-c]', '[', '[^', '[^bc', 'a[', '\\'
 
 it('tells patterns from names', () => {
   expect(['a*', 'a?', 'a[b]', 'a', 'a\\*'].map(hasWildcards)).toEqual([true, true, true, false, false]);
+});
+
+it('makes a pattern of any name', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: fc.constantFrom('a', '*', '?', '[', ']', '-', '^') }), (name) => {
+      expect(pathMatcher(literalPattern(name))(name)).toBe(true);
+    }),
+  );
 });
