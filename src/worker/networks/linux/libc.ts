@@ -24,9 +24,6 @@ export const socket: KoffiFunc<(domain: number, type: number, protocol: number) 
 export const bind: KoffiFunc<(fd: number, address: Uint8Array, length: number) => number> = libc.func(
   'int bind(int fd, const void *address, unsigned int length)',
 );
-export const listen: KoffiFunc<(fd: number, backlog: number) => number> = libc.func(
-  'int listen(int fd, int backlog)',
-);
 export const send: KoffiFunc<(fd: number, bytes: Uint8Array, length: number, flags: number) => number> =
   libc.func('long send(int fd, const void *bytes, size_t length, int flags)');
 export const recv: KoffiFunc<(fd: number, bytes: Uint8Array, length: number, flags: number) => number> =
