@@ -1,12 +1,13 @@
 import { Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { invalid, messageOf, unsupported } from '#errors/errors.ts';
+import { invalid, messageOf } from '#errors/errors.ts';
+import { throughProgram } from './decompress-program.ts';
 
 const CHUNK_BYTES = 256 * 1024;
 
 /**
- * A tar's bytes, whatever it is compressed with: gzip or zstd, told by their first bytes, or nothing. Throws
- * `invalid` for broken, `unsupported` for other compression.
+ * A tar's bytes, whatever it is compressed with: gzip, zstd, xz or bzip2, told by their first bytes, or nothing.
+ * Throws `invalid` for broken streams, `unsupported` where the program for xz or bzip2 is missing.
  */
 export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const { head, all } = await peek(source, 6);
@@ -15,7 +16,10 @@ export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGener
     yield* all;
     return;
   }
-  if (kind !== 'gzip' && kind !== 'zstd') throw unsupported(`${kind} compression is not supported`);
+  if (kind === 'xz' || kind === 'bzip2') {
+    yield* throughProgram(kind, all);
+    return;
+  }
   const options = { chunkSize: CHUNK_BYTES };
   const inflate = kind === 'gzip' ? createGunzip(options) : createZstdDecompress(options);
   const input = Readable.from(all, { objectMode: false, highWaterMark: CHUNK_BYTES });

@@ -209,7 +209,8 @@ async function feed(
     // Copied, because a chunk is often a piece of a larger buffer that is not ours to give away.
     const chunk = new Uint8Array(bytes);
     worker.postMessage({ id, chunk }, [chunk.buffer]);
-    await window.reserve(chunk.length);
+    // Not the copy's length: what was given away has none.
+    await window.reserve(bytes.length);
   }
   if (!window.closed) worker.postMessage({ id, end: true });
 }
