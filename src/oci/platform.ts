@@ -24,6 +24,11 @@ const ALIASES: Readonly<Record<string, [architecture: string, variant?: string]>
   armel: ['arm', 'v6'],
 };
 
+const SYSTEMS: readonly string[] = ['linux', 'windows', 'darwin', 'freebsd'];
+const KNOWN_ARCHITECTURES: readonly string[] = [
+  ...['386', 'amd64', 'arm', 'arm64', 'loong64', 'mips64le', 'ppc64le', 'riscv64', 's390x'],
+];
+
 /** The platform of the process that asks. */
 export function hostPlatform(): Platform {
   return { os: 'linux', architecture: ARCHITECTURES[process.arch] ?? process.arch };
@@ -36,7 +41,11 @@ export function parsePlatform(text: string): Platform {
     throw invalid(`${JSON.stringify(text)} is an invalid platform specifier`);
   }
   const [first = '', second, third] = parts;
-  if (second === undefined && first !== 'linux' && first !== 'windows') return normalize('linux', first);
+  if (second === undefined && !SYSTEMS.includes(first)) {
+    const platform = normalize('linux', first);
+    if (KNOWN_ARCHITECTURES.includes(platform.architecture)) return platform;
+    throw invalid(`${JSON.stringify(text)}: unknown operating system or architecture: invalid argument`);
+  }
   return normalize(first, second ?? hostPlatform().architecture, third);
 }
 

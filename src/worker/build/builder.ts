@@ -69,7 +69,8 @@ export class Builder {
   readonly #cache: BuildCache;
   readonly #workers = new FileWorkers();
   readonly #turns: Semaphore;
-  readonly #running = new Map<string, AbortController>();
+  readonly #running = new Map<string, { controller: AbortController; done: Promise<unknown> }>();
+  #trimming: Promise<void> = Promise.resolve();
 
   constructor(ports: BuilderPorts, options: BuilderOptions) {
     this.#ports = ports;
@@ -91,22 +92,24 @@ export class Builder {
     const id = randomBytes(32).toString('hex');
     const controller = new AbortController();
     const handle = options.id || id;
-    this.#running.set(handle, controller);
     const signal = AbortSignal.any([options.signal, controller.signal]);
+    const done = this.#turns.run(() => this.#build(id, request, output, signal));
+    this.#running.set(handle, { controller, done });
     try {
-      return await this.#turns.run(() => this.#build(id, request, output, signal));
+      return await done;
     } catch (error) {
       // Whatever an abort made fail, the reason is the abort.
       if (signal.aborted) throw canceled('Build cancelled');
       throw error;
     } finally {
       this.#running.delete(handle);
+      this.#trim();
     }
   }
 
   /** Ends the build that was begun with this id; not finding it is no error. */
   cancel(id: string): void {
-    this.#running.get(id)?.abort();
+    this.#running.get(id)?.controller.abort();
   }
 
   prune(request?: PruneRequest): Promise<{ ids: string[]; bytes: number }> {
@@ -137,9 +140,21 @@ export class Builder {
 
   /** Ends running builds and waits for them. */
   async stop(): Promise<void> {
-    for (const controller of this.#running.values()) controller.abort();
-    while (this.#running.size > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    for (const { controller } of this.#running.values()) controller.abort();
+    await Promise.allSettled([...this.#running.values()].map(({ done }) => done));
+    await this.#trimming;
     await this.#workers.stop();
+  }
+
+  /** Keeps the cache within its limit, beside whatever goes on. */
+  #trim(): void {
+    this.#trimming = this.#trimming
+      .then(() => this.#cache.prune({ keepBytes: this.#options.maxCacheBytes }))
+      // What cannot be removed now is tried again after the next build.
+      .then(
+        () => undefined,
+        () => undefined,
+      );
   }
 
   async #build(id: string, request: BuildRequest, output: BuildOutput, signal: AbortSignal): Promise<Digest> {
@@ -174,7 +189,7 @@ export class Builder {
 
     await using images = new BaseImages(this.#ports, { buildId: id, directory, request, output, signal });
     await using network = new BuildNetwork(this.#ports, { id, directory, extraHosts: request.extraHosts });
-    using cache = this.#cache.forBuild();
+    await using cache = this.#cache.forBuild();
     const workspace = new LayerWorkspace(this.#ports, { directory: join(directory, 'mounts') });
     const { steps, host } = this.#ports;
     const hostname = id.slice(0, 12);

@@ -64,6 +64,9 @@ function buildRequest(ctx: EngineContext): BuildRequest {
 
 function refuseUnsupported(ctx: EngineContext): void {
   if (booleanQuery(ctx, 'squash')) throw invalid('squash is only supported with experimental mode');
+  if (listQuery(ctx, 'securityopt').some(Boolean)) {
+    throw invalid('The daemon on this platform does not support setting security options on build');
+  }
   const version = stringQuery(ctx, 'version');
   if (version && version !== '1') throw invalid(`unsupported builder version ${version}`);
   const outputs = stringQuery(ctx, 'outputs');

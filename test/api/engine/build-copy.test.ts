@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
@@ -247,6 +248,21 @@ describe('ADD', () => {
     expect(await show(commands, files, command)).toBe(
       lines('bin', 'l', '7:8 755 2', '1:2', 'bin/tool', 'textsingle.gz', 'text.tar.txt', 'kept'),
     );
+  });
+
+  it('unpacks what only programs unpack', async () => {
+    const inner = await buffer(contextOf({ f: 'x'.repeat(100_000) }));
+    const files = {
+      'a.tar.xz': execFileSync('xz', ['-c'], { input: inner }),
+      'b.tar.bz2': execFileSync('bzip2', ['-c'], { input: inner }),
+      'text.xz': execFileSync('xz', ['-c'], { input: 'no archive' }),
+    };
+    const commands = ['ADD a.tar.xz /a/', 'ADD b.tar.bz2 /b/', 'ADD text.xz /c/'];
+    expect(await show(commands, files, 'wc -c < /a/f; wc -c < /b/f; ls /c')).toBe(
+      '100000\n100000\ntext.xz\n',
+    );
+    const broken = { 'a.tar.xz': files['a.tar.xz'].subarray(0, 60) };
+    expect(await failure(['ADD a.tar.xz /a/'], broken)).toContain('ADD failed: broken xz stream');
   });
 
   it('never unpacks out of the root file system', async () => {

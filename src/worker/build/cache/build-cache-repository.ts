@@ -24,11 +24,12 @@ export class BuildCacheRepository {
     return this.#db.selectFrom('build_cache').selectAll().execute();
   }
 
-  async used(id: string, at: string): Promise<void> {
+  async used(ids: readonly string[], at: string): Promise<void> {
+    if (ids.length === 0) return;
     await this.#db
       .updateTable('build_cache')
       .set((row) => ({ last_used_at: at, usage_count: row('usage_count', '+', 1) }))
-      .where('id', '=', id)
+      .where('id', 'in', [...ids])
       .execute();
   }
 

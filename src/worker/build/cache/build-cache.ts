@@ -41,8 +41,11 @@ export class BuildCache implements CacheStore {
     this.#images = ports.images;
   }
 
-  /** The cache as one build sees it: what it uses is not pruned until it is disposed of. */
-  forBuild(): CacheStore & Disposable {
+  /**
+   * The cache as one build sees it: what it uses is not pruned until it is disposed of, and all of it is last used
+   * then, so that the steps of a chain grow old together.
+   */
+  forBuild(): CacheStore & AsyncDisposable {
     const used = new Set<string>();
     const hold = (id: string) => {
       if (used.has(id)) return;
@@ -60,7 +63,8 @@ export class BuildCache implements CacheStore {
         hold(record.id);
         await this.save(record, keys);
       },
-      [Symbol.dispose]: () => {
+      [Symbol.asyncDispose]: async () => {
+        await this.#rows.used([...used], new Date().toISOString());
         for (const id of used) {
           const left = this.#inUse.get(id)! - 1;
           if (left > 0) this.#inUse.set(id, left);
@@ -81,7 +85,6 @@ export class BuildCache implements CacheStore {
       await this.#remove(row);
       return undefined;
     }
-    await this.#rows.used(row.id, new Date().toISOString());
     return recordOf(row);
   }
 

@@ -19,7 +19,7 @@ export interface CacheRecord {
  * until it is removed, so that neither `rmi` nor a prune of images takes it away.
  */
 export interface CacheStore {
-  /** The record under a key, if all that it needs is still here; counts as a use. */
+  /** The record under a key, if all that it needs is still here. */
   find(key: string): Promise<CacheRecord | undefined>;
 
   /** The name to retain a record's layer by, while it is made. */
