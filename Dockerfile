@@ -38,6 +38,8 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends runc conmon socat iptables iproute2 netavark \
     golang-github-containers-common procps ca-certificates catatonit xz-utils bzip2 \
  && rm -rf /var/lib/apt/lists/*
+# Containers' monitors outlive the processes that started them: something has to reap them.
+ENTRYPOINT ["catatonit", "--", "slipway"]
 CMD ["worker"]
 
 FROM base AS registry
