@@ -89,7 +89,7 @@ function tell(message: RoleMessage): Promise<void> {
 
 /** A role that does not end by itself is ended: nothing acknowledged depends on an orderly stop. */
 function boundStop(config: Config): void {
-  setTimeout(() => process.exit(1), config.worker.stopTimeout).unref();
+  setTimeout(() => process.exit(1), config.stopTimeout).unref();
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -22,7 +22,7 @@ export async function serve(config: Config, options: Arguments): Promise<number>
         flags: optionFlags(options),
         onLine: (line) => say(name, line),
         onNote: (note) => say('serve', `the ${name} ${note}`),
-        stopTimeout: config.worker.stopTimeout + 2_000,
+        stopTimeout: config.stopTimeout + 2_000,
       }),
   );
 

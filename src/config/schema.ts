@@ -18,6 +18,7 @@ export const configSchema = z.strictObject({
     level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
     format: z.enum(['text', 'json']),
   }),
+  stopTimeout: duration,
   registry: z.strictObject({
     listen: loopbackHostPort,
     user: z.string(),
@@ -30,7 +31,6 @@ export const configSchema = z.strictObject({
     insecureRegistries: z.array(z.string().min(1)),
     maxConcurrentDownloads: concurrency,
     maxConcurrentUploads: concurrency,
-    stopTimeout: duration,
     network: z.strictObject({
       defaultBridge: z.strictObject({
         name: z
@@ -39,7 +39,6 @@ export const configSchema = z.strictObject({
         subnet,
       }),
       addressPools: z.array(z.strictObject({ base: subnet, size: z.int().min(8).max(126) })),
-      readySandboxes: z.int().min(0).max(64),
     }),
   }),
 });

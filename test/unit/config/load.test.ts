@@ -60,15 +60,13 @@ describe('sources', () => {
   it('take lists and numbers from the environment', () => {
     const environment = {
       SLIPWAY_WORKER_LISTEN: 'unix:///a.sock, tcp://127.0.0.1:2375',
-      SLIPWAY_WORKER_NETWORK_READY_SANDBOXES: '0',
+      SLIPWAY_WORKER_MAX_CONCURRENT_DOWNLOADS: '7',
       SLIPWAY_WORKER_NETWORK_ADDRESS_POOLS: '[{ base: 10.1.0.0/16, size: 26 }]',
     };
     const { worker } = load({ environment });
     expect(worker.listen).toEqual(['unix:///a.sock', 'tcp://127.0.0.1:2375']);
-    expect(worker.network).toMatchObject({
-      readySandboxes: 0,
-      addressPools: [{ base: '10.1.0.0/16', size: 26 }],
-    });
+    expect(worker.maxConcurrentDownloads).toBe(7);
+    expect(worker.network.addressPools).toEqual([{ base: '10.1.0.0/16', size: 26 }]);
   });
 
   it.each([
@@ -96,8 +94,8 @@ describe('sources', () => {
     );
     expect(() => load({ set: ['registry'] })).toThrow('--set registry: expected key=value');
     expect(() => load({ set: ['__proto__.x=1'] })).toThrow('--set: __proto__.x: unknown setting');
-    expect(() => load({ environment: { SLIPWAY_WORKER_STOP_TIMEOUT: 'soon' } })).toThrow(
-      'environment: worker.stopTimeout: expected a duration such as 30s or 24h',
+    expect(() => load({ environment: { SLIPWAY_STOP_TIMEOUT: 'soon' } })).toThrow(
+      'environment: stopTimeout: expected a duration such as 30s or 24h',
     );
   });
 });
