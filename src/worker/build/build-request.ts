@@ -14,6 +14,8 @@ export interface BuildRequest {
   readonly labels: Readonly<Record<string, string>>;
   readonly target?: string;
   readonly noCache: boolean;
+  /** When given, the cache is looked up only if one of these images is here. */
+  readonly cacheFrom: readonly string[];
   /** Pull base images even when they are here. */
   readonly pull: boolean;
   readonly platform?: Platform;
@@ -31,6 +33,8 @@ export type RegistryAuth = Readonly<Record<string, Readonly<Record<string, strin
 export interface BuildOutput {
   stdout(text: string): Promise<void>;
   stderr(text: string): Promise<void>;
+  /** The image is made; before the last lines of text. */
+  image(id: string): Promise<void>;
   /** A line of a pull's progress, as it is. */
   progress(line: object): Promise<void>;
 }

@@ -205,7 +205,7 @@ export class Builder {
         ),
       },
       cache,
-      noCache: request.noCache,
+      noCache: request.noCache || !(await this.#mayUseCache(request)),
       signal,
     });
     const classic = new ClassicBuild({ images, solver }, dockerfile, request);
@@ -213,12 +213,19 @@ export class Builder {
     const state = await classic.run((total) => new ClassicOutput(output, total));
     signal.throwIfAborted();
     const image = await this.#export(state);
+    await output.image(image);
     await output.stdout(`Successfully built ${shortId(image)}\n`);
     for (const tag of request.tags) {
       await this.#ports.images.tag(image, tag);
       await output.stdout(`Successfully tagged ${tag}\n`);
     }
     return image;
+  }
+
+  async #mayUseCache({ cacheFrom }: BuildRequest): Promise<boolean> {
+    if (cacheFrom.length === 0) return true;
+    const found = await Promise.allSettled(cacheFrom.map((name) => this.#ports.images.resolve(name)));
+    return found.some(({ status }) => status === 'fulfilled');
   }
 
   /** A Dockerfile that does nothing to an image is that image. */

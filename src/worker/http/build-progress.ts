@@ -28,8 +28,12 @@ export class BuildProgress implements BuildOutput {
     return this.#write(line);
   }
 
+  /** Also of a quiet build: `--iidfile` takes it from here. */
+  image(id: string): Promise<void> {
+    return this.#stream.write({ aux: { ID: id } });
+  }
+
   async finish(id: string): Promise<void> {
-    await this.#stream.write({ aux: { ID: id } });
     if (this.#quiet) await this.#stream.write({ stream: `${id}\n` });
     this.#stream.end();
   }

@@ -18,6 +18,15 @@ export function jsonObject<T>(
   return value as Record<string, T>;
 }
 
+/** A query parameter that is a JSON array of strings; absent is an empty one. Throws `invalid`. */
+export function jsonStrings(ctx: EngineContext, name: string): string[] {
+  const value = json(ctx, name) ?? [];
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
+    throw invalid(`error reading build ${name}: not an array of strings`);
+  }
+  return value;
+}
+
 /** What a build's commands may use. Throws `invalid`. */
 export function buildLimits(ctx: EngineContext): ExecLimits {
   const number = (name: string) => numberQuery(ctx, name) || undefined;

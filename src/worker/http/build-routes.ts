@@ -5,7 +5,7 @@ import type { BuildRequest } from '../build/build-request.ts';
 import type { Builder } from '../build/builder.ts';
 import { BuildFailure } from '../build/ops/build-failure.ts';
 import { BuildProgress } from './build-progress.ts';
-import { buildLimits, jsonObject, registryAuth } from './build-query.ts';
+import { buildLimits, jsonObject, jsonStrings, registryAuth } from './build-query.ts';
 import { ProgressStream } from './progress-stream.ts';
 import { booleanQuery, filtersQuery, listQuery, numberQuery, stringQuery } from './query.ts';
 import type { EngineContext, EngineRouter } from './router.ts';
@@ -51,6 +51,7 @@ function buildRequest(ctx: EngineContext): BuildRequest {
     labels: jsonObject(ctx, 'labels', (value) => typeof value === 'string'),
     ...(target && { target }),
     noCache: booleanQuery(ctx, 'nocache'),
+    cacheFrom: jsonStrings(ctx, 'cachefrom'),
     pull: booleanQuery(ctx, 'pull'),
     ...(platform && { platform: parsePlatform(platform) }),
     network: networkOf(ctx),

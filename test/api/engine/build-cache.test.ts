@@ -141,3 +141,22 @@ describe('the build cache', () => {
     expect((await build(['FROM busybox', 'RUN echo 1 > /one'])).cached).toEqual([false]);
   });
 });
+
+it('is looked up only where a cache image that was asked for is here', async () => {
+  const dockerfile = ['FROM busybox', 'RUN true'];
+  await build(dockerfile, {}, { t: 'source' });
+  expect((await build(dockerfile, {}, { cachefrom: '["source","nope"]' })).cached).toEqual([true]);
+  expect((await build(dockerfile, {}, { cachefrom: '["nope"]' })).cached).toEqual([false]);
+});
+
+it('keeps to its limit, with what was used last', async () => {
+  await using small = await startBuildWorker({ maxCacheBytes: 5_000_000 });
+  const step = async (name: string) => {
+    const dockerfile = lines('FROM busybox', `RUN head -c 2000000 /dev/zero > /${name}`);
+    return cached((await small.build({ Dockerfile: dockerfile })).output)[0];
+  };
+  for (const name of ['a', 'b', 'a', 'c']) await step(name);
+  const bytes = async () => (await small.builder.usage()).reduce((sum, entry) => sum + entry.bytes, 0);
+  await expect.poll(bytes).toBeLessThanOrEqual(5_000_000);
+  expect([await step('a'), await step('b')]).toEqual([true, false]);
+});

@@ -13,7 +13,7 @@ import type { TarEntry } from '#tar/entry.ts';
 import { type TarInput, writeTar } from '#tar/writer.ts';
 import { busyboxArchive } from '#test/images/busybox-image.ts';
 import type { BasePuller } from '#worker/build/base-puller.ts';
-import { type Builder, createBuilder } from '#worker/build/builder.ts';
+import { type Builder, type BuilderOptions, createBuilder } from '#worker/build/builder.ts';
 import { applyChanges } from '#worker/build/compile/changes.ts';
 import { buildRoutes } from '#worker/http/build-routes.ts';
 import { createEngineRouter } from '#worker/http/router.ts';
@@ -72,7 +72,7 @@ export interface BuildAnswer {
 export type Files = Readonly<Record<string, string | Uint8Array | Partial<TarEntry>>>;
 
 /** The builder over real snapshots, mounts and runc, with `busybox` loaded; steps have the loopback network only. */
-export async function startBuildWorker(): Promise<BuildWorker> {
+export async function startBuildWorker(options: Partial<BuilderOptions> = {}): Promise<BuildWorker> {
   const root = await mkdtemp(join(tmpdir(), 'slipway-build-'));
   const database = await openWorkerDatabase(':memory:');
   const trees = new TreePool();
@@ -101,7 +101,7 @@ export async function startBuildWorker(): Promise<BuildWorker> {
   };
   const builder = createBuilder(
     { images: images.store, puller, snapshotter, mounter, steps, sandboxes, database, host },
-    { root: join(root, 'build') },
+    { root: join(root, 'build'), ...options },
   );
   await snapshotter.reconcile();
   await images.reconcile();
@@ -113,8 +113,8 @@ export async function startBuildWorker(): Promise<BuildWorker> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
 
-  const build: BuildWorker['build'] = (files, query = {}, options = {}) =>
-    post(port, `/v1.50/build?${search(query)}`, options.body ?? contextOf(files), options);
+  const build: BuildWorker['build'] = (files, query = {}, request = {}) =>
+    post(port, `/v1.50/build?${search(query)}`, request.body ?? contextOf(files), request);
   return {
     builder,
     images,
