@@ -141,17 +141,19 @@ export class Launcher {
     const { config } = container.record;
     const [network] = await Promise.all([namespace, mounted]);
     const files = this.#files(container);
-    const identity = sharedNetwork(container, store, root)?.identity ?? files;
+    const shared = sharedNetwork(container, store, root);
     const namespaces = { network, ...processNamespaces(container, store) };
-    const record = await withSubpaths(container.record);
-    const spec = await createSpec(specRequestOf(record, files, namespaces, identity));
+    const own = await withSubpaths(container.record);
+    const record = shared ? { ...own, config: { ...own.config, Hostname: shared.hostname } } : own;
+    const spec = await createSpec(specRequestOf(record, files, namespaces, shared?.identity ?? files));
     try {
       return await runtime.create({
         id: container.id,
         spec,
         terminal: config.Tty,
         openStdin: config.OpenStdin,
-        stdinOnce: config.StdinOnce,
+        // A terminal outlives those who sit in front of it.
+        stdinOnce: config.StdinOnce && !config.Tty,
         logPath: files.log,
       });
     } catch (error) {

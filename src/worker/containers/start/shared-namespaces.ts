@@ -22,18 +22,22 @@ export function processNamespaces(
   };
 }
 
-/** With `--network container:x`: that one's namespace, and its files. */
+/** With `--network container:x`: that one's namespace, its files and its host name. */
 export function sharedNetwork(
   container: Container,
   store: ContainerStore,
   root: string,
-): { namespace: string; identity: IdentityFiles } | undefined {
+): { namespace: string; identity: IdentityFiles; hostname: string } | undefined {
   const reference = sharedContainer(container.record.hostConfig.NetworkMode);
   if (reference === undefined) return undefined;
   const peer = runningPeer(reference, store, 'network');
   const namespace = peer.sandbox?.namespace;
   const shared = namespace && namespace !== 'new' ? namespace : `/proc/${peer.task!.pid}/ns/net`;
-  return { namespace: shared, identity: new ContainerFiles(root, peer.id) };
+  return {
+    namespace: shared,
+    identity: new ContainerFiles(root, peer.id),
+    hostname: peer.record.config.Hostname,
+  };
 }
 
 function runningPeer(reference: string, store: ContainerStore, kind: string): Container {
