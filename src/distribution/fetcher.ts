@@ -14,6 +14,12 @@ export interface FetchedManifest {
   readonly payload: Buffer;
 }
 
+export interface ReadOptions {
+  readonly signal?: AbortSignal;
+  /** How often to try, where it is not as often as usual. */
+  readonly attempts?: number;
+}
+
 const ACCEPT = [
   MEDIA_TYPE.ociIndex,
   MEDIA_TYPE.dockerManifestList,
@@ -34,7 +40,7 @@ export class Fetcher {
   }
 
   /** By tag or digest; verified when by digest. Throws `not-found`, `unauthorized`, `unavailable` … */
-  async manifest(reference: string, options: { signal?: AbortSignal } = {}): Promise<FetchedManifest> {
+  async manifest(reference: string, options: ReadOptions = {}): Promise<FetchedManifest> {
     return retrying(async () => {
       const response = await this.#get(`manifests/${reference}`, { accept: ACCEPT }, options);
       const payload = await this.#whole(response, MAX_MANIFEST_BYTES, options);
@@ -89,13 +95,13 @@ export class Fetcher {
         if (offset < descriptor.size) throw unavailable('unexpected EOF');
       } catch (error) {
         if (++failures >= attempts || !isTransient(error)) throw error;
-        await backOff(failures, this.#with(options));
+        await backOff(failures, error, this.#with({ signal: options.signal }));
       }
     }
   }
 
   /** All tags of the repository, page by page. */
-  async tags(options: { signal?: AbortSignal } = {}): Promise<string[]> {
+  async tags(options: ReadOptions = {}): Promise<string[]> {
     const tags: string[] = [];
     for (let last = ''; ; last = tags.at(-1)!) {
       const response = await retrying(
@@ -149,7 +155,7 @@ export class Fetcher {
       path,
       headers,
       ...(query && { query }),
-      ...options,
+      ...(options.signal && { signal: options.signal }),
     });
     if (response.status === 200 || response.status === 206) return response;
     throw await registryError(response, `${this.#client.origin.host}/${this.#client.repository}/${path}`);
@@ -163,8 +169,8 @@ export class Fetcher {
     return bytes;
   }
 
-  #with(options: { signal?: AbortSignal }): RetryOptions {
-    return { ...this.#retry, ...(options.signal && { signal: options.signal }) };
+  #with({ attempts, signal }: ReadOptions): RetryOptions {
+    return { ...this.#retry, ...(attempts && { attempts }), ...(signal && { signal }) };
   }
 }
 

@@ -34,8 +34,7 @@ export class Registries {
         actions: 'pull',
         ...(own && credentials && { credentials }),
       });
-      // A mirror that does not answer is passed over at once.
-      return new Fetcher(client, { retry: own ? this.#retry : { ...this.#retry, attempts: 2 } });
+      return new Fetcher(client, { retry: this.#retry });
     });
   }
 

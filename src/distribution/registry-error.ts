@@ -15,7 +15,10 @@ export async function registryError(response: HttpResponse, what: string): Promi
   const message = first
     ? `${words}: ${first.message || words}`
     : `${what}: received unexpected HTTP status: ${response.status}`;
-  const options = { ...(code !== undefined && { code }), detail: { status: response.status } };
+  const options = {
+    ...(code !== undefined && { code }),
+    detail: { status: response.status, ...retryAfter(response) },
+  };
   switch (response.status) {
     case 401:
       return unauthorized(first ? message : `${what}: authentication required`, options);
@@ -32,13 +35,26 @@ export async function registryError(response: HttpResponse, what: string): Promi
   }
 }
 
+/** The header in its form of seconds, in milliseconds. */
+function retryAfter(response: HttpResponse): { retryAfterMs?: number } {
+  const seconds = response.headers['retry-after'];
+  return seconds !== undefined && /^\d{1,6}$/.test(seconds) ? { retryAfterMs: Number(seconds) * 1000 } : {};
+}
+
+/** How long a server asked to be left alone. */
+export function retryAfterOf(error: unknown): number {
+  const detail = error instanceof SlipwayError ? error.detail : undefined;
+  return (detail as { retryAfterMs?: number } | undefined)?.retryAfterMs ?? 0;
+}
+
 const CODES: Readonly<Record<number, string>> = { 401: 'UNAUTHORIZED', 403: 'DENIED' };
 
 /** Whether asking again may help: the network, or a server that is busy or broken. */
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof SlipwayError)) return false;
   if (error.kind === 'too-many') return true;
-  if (error.kind !== 'unavailable') return false;
+  // A name that does not exist will not a second later.
+  if (error.kind !== 'unavailable' || error.code === 'ENOTFOUND') return false;
   const status = (error.detail as { status?: number } | undefined)?.status;
   return status === undefined || status >= 500 || status === 408;
 }

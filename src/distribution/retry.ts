@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { canceled } from '#errors/errors.ts';
-import { isTransient } from './registry-error.ts';
+import { isTransient, retryAfterOf } from './registry-error.ts';
 
 export interface RetryOptions {
   readonly attempts?: number;
@@ -17,14 +17,15 @@ export async function retrying<T>(task: () => Promise<T>, options: RetryOptions 
       return await task();
     } catch (error) {
       if (attempt >= attempts || !isTransient(error)) throw error;
-      await backOff(attempt, options);
+      await backOff(attempt, error, options);
     }
   }
 }
 
 /** Waits before attempt number `attempt + 1`. Throws `canceled`. */
-export async function backOff(attempt: number, options: RetryOptions): Promise<void> {
-  const delay = Math.min((options.delayMs ?? 250) * 2 ** (attempt - 1), 10_000);
+export async function backOff(attempt: number, error: unknown, options: RetryOptions): Promise<void> {
+  const usual = Math.min((options.delayMs ?? 250) * 2 ** (attempt - 1), 10_000);
+  const delay = Math.min(Math.max(usual, retryAfterOf(error)), 60_000);
   await sleep(delay, undefined, options.signal ? { signal: options.signal } : {}).catch(() => {
     throw canceled();
   });

@@ -40,11 +40,12 @@ export class OverlayWorld implements AsyncDisposable {
 
   /** Ends this one as a process would that is no more, and begins again on the same directory. */
   async restart(): Promise<OverlayWorld> {
-    await this.#close();
+    await this.close();
     return OverlayWorld.open(this.folder);
   }
 
-  async #close(): Promise<void> {
+  /** Leaves the files. */
+  async close(): Promise<void> {
     for (const target of await this.mounter.mountsBelow(this.folder)) await this.mounter.unmount(target);
     await this.snapshotter.settled();
     await this.trees[Symbol.asyncDispose]();
@@ -52,7 +53,7 @@ export class OverlayWorld implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#close();
+    await this.close();
     await rm(this.folder, { recursive: true, force: true });
   }
 }

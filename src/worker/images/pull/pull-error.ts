@@ -15,7 +15,7 @@ export function explainPullError(error: unknown, reference: ImageReference): unk
     case 'DENIED':
     case 'UNAUTHORIZED':
       return notFound(
-        `pull access denied for ${name}, repository does not exist or may require 'docker login': denied: ${error.message}`,
+        `pull access denied for ${name}, repository does not exist or may require 'docker login': ${error.message}`,
         { cause: error },
       );
     default:

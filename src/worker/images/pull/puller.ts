@@ -67,7 +67,9 @@ export class Puller {
 
   /** Brings every tag of a repository. */
   async pullAll(named: ImageReference, options: PullOptions = {}): Promise<void> {
-    const { source } = await this.#find(named, options, (fetcher) => fetcher.tags(options)).catch((error) => {
+    const { source } = await this.#find(named, options, (fetcher, quick) =>
+      fetcher.tags({ ...quick, ...withSignal(options) }),
+    ).catch((error) => {
       throw explainPullError(error, named);
     });
     const tags = await source;
@@ -80,8 +82,8 @@ export class Puller {
     options: PullOptions & { progress: ProgressSink; signal: AbortSignal },
   ): Promise<Image> {
     const wanted = reference.digest ?? reference.tag!;
-    const { fetcher, source: root } = await this.#find(reference, options, (candidate) =>
-      candidate.manifest(wanted, options),
+    const { fetcher, source: root } = await this.#find(reference, options, (candidate, quick) =>
+      candidate.manifest(wanted, { ...quick, signal: options.signal }),
     );
     await options.progress({ status: `Pulling from ${reference.path}`, id: String(wanted) });
     const { fetched, manifest } = await this.#selectPlatform(root, fetcher, options, 0);
@@ -103,18 +105,19 @@ export class Puller {
   async #find<T>(
     reference: ImageReference,
     options: PullOptions,
-    ask: (fetcher: Fetcher) => Promise<T>,
+    ask: (fetcher: Fetcher, quick: { attempts?: number }) => Promise<T>,
   ): Promise<{ fetcher: Fetcher; source: T }> {
     const fetchers = this.#ports.registries.fetchers(reference, options.credentials);
     for (const fetcher of fetchers.slice(0, -1)) {
       try {
-        return { fetcher, source: await ask(fetcher) };
+        // One that does not answer is passed over soon.
+        return { fetcher, source: await ask(fetcher, { attempts: 2 }) };
       } catch {
         if (options.signal?.aborted) throw canceled();
       }
     }
     const fetcher = fetchers.at(-1)!;
-    return { fetcher, source: await ask(fetcher) };
+    return { fetcher, source: await ask(fetcher, {}) };
   }
 
   async #selectPlatform(
@@ -189,6 +192,10 @@ export class Puller {
     const attributes = { name: familiarReference({ ...reference, tag: undefined, digest: undefined }) };
     this.#ports.events.publish({ type: 'image', action: 'pull', actor: { id: name, attributes } });
   }
+}
+
+function withSignal({ signal }: PullOptions): { signal?: AbortSignal } {
+  return signal ? { signal } : {};
 }
 
 function wantedLayers(manifest: Manifest, diffIds: readonly Digest[]): WantedLayer[] {
