@@ -23,7 +23,7 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
   blobRoutes(router, registry);
   uploadRoutes(router, registry);
   listingRoutes(router, registry);
-  router.get('/v2/', (ctx) => {
+  router.get(/^\/v2\/?$/, (ctx) => {
     ctx.body = {};
   });
 

@@ -10,8 +10,12 @@ beforeAll(async () => {
 });
 afterAll(() => registry[Symbol.asyncDispose]());
 
-it('answers the version check', async () => {
-  const answer = await registry.client.send('GET', '/v2/');
+it.each([
+  ['GET', '/v2/'],
+  ['GET', '/v2'],
+  ['HEAD', '/v2/'],
+])('answers the version check, %s %s', async (method, path) => {
+  const answer = await registry.client.send(method, path);
   expect(answer.status).toBe(200);
   expect(answer.headers['docker-distribution-api-version']).toBe('registry/2.0');
 });
