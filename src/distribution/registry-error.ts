@@ -14,14 +14,14 @@ export async function registryError(response: HttpResponse, what: string): Promi
   const words = code?.toLowerCase().replaceAll('_', ' ');
   const message = first
     ? `${words}: ${first.message || words}`
-    : `${what}: received unexpected HTTP status: ${response.status}`;
+    : (MESSAGES[response.status] ?? `${what}: received unexpected HTTP status: ${response.status}`);
   const options = {
     ...(code !== undefined && { code }),
     detail: { status: response.status, ...retryAfter(response) },
   };
   switch (response.status) {
     case 401:
-      return unauthorized(first ? message : `${what}: authentication required`, options);
+      return unauthorized(message, options);
     case 403:
       return forbidden(message, options);
     case 404:
@@ -48,6 +48,12 @@ export function retryAfterOf(error: unknown): number {
 }
 
 const CODES: Readonly<Record<number, string>> = { 401: 'UNAUTHORIZED', 403: 'DENIED' };
+
+/** For answers without a body, such as HEAD's. */
+const MESSAGES: Readonly<Record<number, string>> = {
+  401: 'unauthorized: authentication required',
+  403: 'denied: requested access to the resource is denied',
+};
 
 /** Whether asking again may help: the network, or a server that is busy or broken. */
 export function isTransient(error: unknown): boolean {

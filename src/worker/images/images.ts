@@ -109,7 +109,10 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
     pusher: new ImagePusher({ registries, images, store, layerPusher, events }),
     details: (reference) => imageDetails(reference, { images, store }),
     history: (reference) => imageHistory(reference, { images, store }),
-    reconcile: () => layers.reconcile(),
+    reconcile: async () => {
+      await layers.reconcile();
+      await blobs.reconcile();
+    },
     stop: () => transport[Symbol.dispose](),
   };
 }

@@ -4,6 +4,7 @@ import { invalid } from '#errors/errors.ts';
 import { type Digest, Digester, hexOf } from '#oci/digest.ts';
 import { MEDIA_TYPE } from '#oci/media-type.ts';
 import { decompress } from '../snapshots/tree/decompress.ts';
+import { SPOOL } from './archive/archive-spool.ts';
 import type { LayerBlob, LayerRepository } from './layer-repository.ts';
 import { parallelGzip } from './parallel-gzip.ts';
 
@@ -69,6 +70,16 @@ export class LayerBlobs {
       }
     }
     return bytes;
+  }
+
+  /** Drops what loads left behind that the last process did not end. */
+  async reconcile(): Promise<void> {
+    const known = await this.#layers.blobLocations();
+    for (const source of [this.#content.walk(SPOOL), this.#content.ingests()]) {
+      for await (const { location } of source) {
+        if (location.startsWith(`${SPOOL}/`) && !known.has(location)) await this.#content.delete(location);
+      }
+    }
   }
 
   async #stored(diffId: Digest): Promise<LayerBlob[]> {

@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { utimes, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -95,8 +96,10 @@ export class ImagesEngine implements AsyncDisposable {
     const base = on ? await store.resolve(on) : undefined;
     const key = `making-${name}`;
     await this.world.snapshotter.prepare(key, base?.snapshot);
-    const { writeFile } = await import('node:fs/promises');
-    await writeFile(join(await this.world.snapshotter.directory(key), 'file'), content);
+    const file = join(await this.world.snapshotter.directory(key), 'file');
+    await writeFile(file, content);
+    // A layer is the same whenever it is made.
+    await utimes(file, 1_700_000_000, 1_700_000_000);
     const { diffId } = await store.commitLayer(key);
     const diff_ids = [...(base?.config.rootfs.diff_ids ?? []), diffId];
     const config = {

@@ -12,6 +12,9 @@ export interface SpooledFile {
   readonly digest: Digest;
 }
 
+/** Where in the content store. What is here and belongs to no layer is of a load that never ended. */
+export const SPOOL = 'load';
+
 const MAX_FILES = 20_000;
 const MAX_JSON_BYTES = 8 * 1024 * 1024;
 const MAX_LINKS = 16;
@@ -32,7 +35,7 @@ export class ArchiveSpool implements AsyncDisposable {
 
   /** Throws as `readTar` does. */
   async read(archive: AsyncIterable<Uint8Array>): Promise<void> {
-    const prefix = `load/${randomUUID()}`;
+    const prefix = `${SPOOL}/${randomUUID()}`;
     for await (const { entry, body } of readTar(archive, { maxEntries: MAX_FILES })) {
       const path = safePath(entry.path);
       if (entry.type === 'file') {
@@ -94,10 +97,15 @@ export class ArchiveSpool implements AsyncDisposable {
     await using writer = await this.#content.writer(location);
     const digester = new Digester();
     let size = 0;
-    for await (const chunk of body) {
-      digester.update(chunk);
-      size += chunk.length;
-      await writer.write(chunk);
+    try {
+      for await (const chunk of body) {
+        digester.update(chunk);
+        size += chunk.length;
+        await writer.write(chunk);
+      }
+    } catch (error) {
+      await writer.abort();
+      throw error;
     }
     await writer.commit();
     return { location, size, digest: digester.digest() };
