@@ -1,9 +1,11 @@
+import { constants, type FileHandle, open, readFile } from 'node:fs/promises';
 import type { KeyedLock } from '#async/keyed-lock.ts';
+import { conflict } from '#errors/errors.ts';
 import type { Mounter } from '../../snapshots/mount.ts';
 import type { Snapshotter } from '../../snapshots/snapshotter.ts';
 import type { Container } from '../container.ts';
 import { ContainerFiles } from '../container-files.ts';
-import { ContainerTree } from './container-tree.ts';
+import { ContainerTree, O_PATH } from './container-tree.ts';
 
 export interface RootfsPorts {
   readonly lock: KeyedLock;
@@ -23,8 +25,9 @@ export class RootfsAccess {
   /** With everything that is mounted in the container. */
   async use<T>(container: Container, task: (tree: ContainerTree, root: string) => Promise<T>): Promise<T> {
     if (container.running) {
-      const root = `/proc/${container.task!.pid}/root/`;
-      return task(new ContainerTree(root), root);
+      await using root = await openRoot(container);
+      const path = `/proc/self/fd/${root.fd}`;
+      return await task(new ContainerTree(path), path);
     }
     const mounts = container.record.mounts.filter((mount) => mount.type !== 'tmpfs');
     return this.#mounted(container, (path) => task(new ContainerTree(path, mounts), path));
@@ -50,4 +53,16 @@ export class RootfsAccess {
       }
     });
   }
+}
+
+/** Its process may have ended meanwhile and another have its PID: whose root that would be is looked at afterwards. */
+async function openRoot(container: Container): Promise<FileHandle> {
+  const { pid } = container.task!;
+  const ended = () => conflict(`container ${container.id} is not running`);
+  const root = await open(`/proc/${pid}/root`, O_PATH | constants.O_DIRECTORY).catch(() => undefined);
+  if (!root) throw ended();
+  const cgroups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
+  if (cgroups.includes(container.id)) return root;
+  await root.close();
+  throw ended();
 }

@@ -157,7 +157,8 @@ export class ContainerSupervisor {
       .wait()
       .then((status) =>
         lock.run(container.id, async () => {
-          if (container.task === task) await this.#conclude(container, task, status);
+          // Whatever ends while the worker does is concluded by the next one, as a whole.
+          if (container.task === task && !this.#stopping) await this.#conclude(container, task, status);
         }),
       )
       .catch((error: unknown) => log.error({ err: error, container: container.id }, 'concluding a run'));
