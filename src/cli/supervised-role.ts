@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { roleEnvironment } from '#config/role-environment.ts';
 import type { RoleMessage, RoleName } from './role.ts';
 
 const entry = fileURLToPath(new URL('./main.ts', import.meta.url));
@@ -56,6 +57,7 @@ export class SupervisedRole {
     const child = fork(entry, [this.name, ...this.#options.flags], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       detached: true,
+      env: roleEnvironment(),
     });
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) this.#forwardLines(stream!);
