@@ -1,7 +1,6 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { open } from 'node:fs/promises';
 import type { Socket } from 'node:net';
+import { spawnProcess } from '../process/spawn-process.ts';
 import type { Bundle } from './bundle.ts';
 
 export interface MonitorTools {
@@ -32,7 +31,7 @@ export interface MonitorOptions {
  */
 export async function launchMonitor(tools: MonitorTools, options: MonitorOptions): Promise<SyncPipe> {
   await using errors = await open(options.bundle.file('conmon.log'), 'a', 0o600);
-  const child = spawn(tools.conmon, monitorArguments(tools, options), {
+  const child = await spawnProcess(tools.conmon, monitorArguments(tools, options), {
     cwd: options.bundle.path,
     // Go's collector has nothing to collect in a runtime that lives for 20 ms.
     env: {
@@ -42,13 +41,11 @@ export async function launchMonitor(tools: MonitorTools, options: MonitorOptions
       GOGC: 'off',
       _OCI_SYNCPIPE: '3',
     },
-    // A session of its own: an interrupt at our terminal is not meant for containers.
-    detached: true,
-    stdio: ['ignore', 'ignore', errors.fd, 'pipe'],
+    stdio: ['ignore', 'ignore', errors.fd, 'read'],
   });
-  const pipe = new SyncPipe(child.stdio[3] as Socket);
+  const pipe = new SyncPipe(child.stdio[3]!);
   // The first process ends when it has forked the monitor and written conmon.pid.
-  await once(child, 'exit');
+  await child.exited;
   return pipe;
 }
 

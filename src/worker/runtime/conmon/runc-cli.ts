@@ -1,7 +1,6 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { invalid } from '#errors/errors.ts';
+import { exitCodeOf, spawnProcess } from '../process/spawn-process.ts';
 
 /** The few runtime commands that are not on the way to a running container. */
 export class RuncCli {
@@ -28,16 +27,17 @@ export class RuncCli {
   }
 
   async #run(args: string[], stdin?: string): Promise<void> {
-    const child = spawn(this.#path, ['--root', this.root, ...args], {
+    const child = await spawnProcess(this.#path, ['--root', this.root, ...args], {
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', GOGC: 'off' },
-      detached: true,
-      stdio: ['pipe', 'ignore', 'pipe'],
+      stdio: ['write', 'ignore', 'read'],
     });
-    child.stdin.on('error', () => {
+    const [input, , errors] = child.stdio;
+    input!.on('error', () => {
       // It ended before it read: its exit code says why.
     });
-    child.stdin.end(stdin);
-    const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+    input!.end(stdin ?? '');
+    const [stderr, exit] = await Promise.all([text(errors!), child.exited]);
+    const code = exitCodeOf(exit);
     if (code !== 0) throw invalid(`OCI runtime ${args[0]} failed: ${plain(stderr)}`);
   }
 }
