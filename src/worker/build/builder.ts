@@ -165,6 +165,7 @@ export class Builder {
     const abort = () => void files.terminate();
     signal.addEventListener('abort', abort, { once: true });
     try {
+      signal.throwIfAborted();
       return await this.#buildIn(directory, { id, request, output, signal, files });
     } finally {
       signal.removeEventListener('abort', abort);

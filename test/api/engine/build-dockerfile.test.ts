@@ -284,3 +284,24 @@ it('reads a context that ends as the CLI ends it when the Dockerfile is from out
   expect(answer.error).toBeUndefined();
   expect(answer.output).toMatch(/Running in [0-9a-f]{12}\na\n ---> Removed/);
 });
+
+it('lets commands open their streams by name, and does not wait for what they leave in the background', async () => {
+  const answer = await worker.build({
+    Dockerfile:
+      'FROM busybox\nRUN echo named > /dev/stderr; echo out > /dev/stdout; (sleep 0.2; echo never) &\n',
+  });
+  expect(answer.error).toBeUndefined();
+  expect(answer.output).toContain('named');
+  expect(answer.output).toMatch(/(?:^|\u001b\[0m)out$/m);
+  expect(answer.output).not.toMatch(/(?:^|0m)never$/m);
+});
+
+it('passes much output on in order, and whole characters only', async () => {
+  const answer = await worker.build({
+    Dockerfile:
+      'FROM busybox\nRUN i=0; while [ $i -lt 20000 ]; do echo "$i \u00fc\u{1F40B}"; i=$((i+1)); done\n',
+  });
+  const numbers = answer.output.match(/^\d+ \u00fc\u{1F40B}$/gmu)!;
+  expect(numbers).toHaveLength(20_000);
+  expect(numbers.at(-1)).toBe('19999 \u00fc\u{1F40B}');
+});

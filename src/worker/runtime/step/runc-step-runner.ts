@@ -1,5 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -7,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { invalid, systemCode } from '#errors/errors.ts';
 import { RuncCli } from '../conmon/runc-cli.ts';
 import { lastError } from '../conmon/runtime-error.ts';
+import { exitCodeOf, type SpawnedProcess, spawnProcess } from '../process/spawn-process.ts';
 import { encodeSpec } from '../spec/encode-spec.ts';
 import type { StepExit, StepRequest, StepRunner } from './step-runner.ts';
 
@@ -41,7 +40,7 @@ export class RuncStepRunner implements StepRunner {
     await mkdir(bundle, { recursive: true, mode: 0o700 });
     try {
       await writeFile(join(bundle, 'config.json'), encodeSpec(request.spec), { mode: 0o600 });
-      const child = this.#spawn(request.id, bundle);
+      const child = await this.#spawn(request.id, bundle);
       const code = await this.#attend(child, bundle, request, signal);
       signal?.throwIfAborted();
       if ((await readPid(bundle)) === undefined) throw await startFailure(bundle);
@@ -56,19 +55,19 @@ export class RuncStepRunner implements StepRunner {
     await rm(this.#stateDir, { recursive: true, force: true });
   }
 
-  #spawn(id: string, bundle: string): ChildProcess {
+  async #spawn(id: string, bundle: string): Promise<Child> {
     const globals = ['--root', this.#cli.root, '--log', join(bundle, 'oci.log'), '--log-format', 'json'];
-    return spawn(this.#runc, [...globals, 'run', '--bundle', bundle, '--pid-file', join(bundle, 'pid'), id], {
+    const own = ['--bundle', bundle, '--pid-file', join(bundle, 'pid'), id];
+    const child = await spawnProcess(this.#runc, [...globals, 'run', ...own], {
       // The runtime lives for milliseconds: collecting its garbage would take longer than it saves.
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', GOGC: 'off' },
-      // A group of its own: Ctrl-C at the worker's terminal is for the worker alone.
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'read', 'read'],
     });
+    return new Child(child);
   }
 
   /** The runtime complains on the same stderr, but only before the command runs: that is in its log anyway. */
-  #commandsOwn(child: ChildProcess, bundle: string, request: StepRequest): StepOutput {
+  #commandsOwn(child: Child, bundle: string, request: StepRequest): StepOutput {
     let started = false;
     return async (bytes) => {
       started ||= await hasStarted(child, bundle);
@@ -78,23 +77,23 @@ export class RuncStepRunner implements StepRunner {
 
   /** Passes output on until the command has ended; resolves with its exit code. */
   async #attend(
-    child: ChildProcess,
+    child: Child,
     bundle: string,
     request: StepRequest,
     signal: AbortSignal | undefined,
   ): Promise<number> {
-    const ended = once(child, 'close') as Promise<[number | null, string | null]>;
     const kill = () => void killStep(child, bundle);
+    if (signal?.aborted) kill();
     signal?.addEventListener('abort', kill, { once: true });
     try {
       await Promise.all([
-        forward(child.stdout!, (bytes) => request.output('stdout', bytes), signal),
-        forward(child.stderr!, this.#commandsOwn(child, bundle, request), signal),
+        forward(child.stdout, (bytes) => request.output('stdout', bytes), signal),
+        forward(child.stderr, this.#commandsOwn(child, bundle, request), signal),
       ]);
-      return (await ended)[0] ?? 128;
+      return await child.exitCode;
     } catch (error) {
       kill();
-      await ended.catch(() => undefined);
+      await child.exitCode;
       throw error;
     } finally {
       signal?.removeEventListener('abort', kill);
@@ -104,10 +103,27 @@ export class RuncStepRunner implements StepRunner {
   }
 }
 
+/** The runtime while it runs in the foreground. */
+class Child {
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly exitCode: Promise<number>;
+  ended = false;
+
+  constructor(child: SpawnedProcess) {
+    this.stdout = child.stdio[1]!;
+    this.stderr = child.stdio[2]!;
+    this.exitCode = child.exited.then((exit) => {
+      this.ended = true;
+      return exitCodeOf(exit);
+    });
+  }
+}
+
 /** Resolves with whether the command has been started; false when the runtime has ended without. */
-async function hasStarted(child: ChildProcess, bundle: string): Promise<boolean> {
+async function hasStarted(child: Child, bundle: string): Promise<boolean> {
   for (;;) {
-    const ended = child.exitCode !== null || child.signalCode !== null;
+    const { ended } = child;
     if ((await readPid(bundle)) !== undefined) return true;
     if (ended) return false;
     await sleep(PID_POLL_MS);
@@ -125,7 +141,7 @@ async function forward(source: Readable, take: StepOutput, signal: AbortSignal |
  * Kills the first process of the step, and by that all of them; the runtime then sees it end and cleans up. Killing
  * the runtime instead would leave the step running.
  */
-async function killStep(child: ChildProcess, bundle: string): Promise<void> {
+async function killStep(child: Child, bundle: string): Promise<void> {
   if (!(await hasStarted(child, bundle))) return;
   const pid = await readPid(bundle);
   try {
