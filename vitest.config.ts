@@ -17,8 +17,13 @@ export default defineConfig({
       project('unit'),
       project('contracts'),
       project('api', { testTimeout: 60_000 }),
-      // End-to-end files share one kernel (bridges, ports, iptables), so they run one after another.
-      project('e2e', { testTimeout: 240_000, hookTimeout: 300_000, fileParallelism: false }),
+      // End-to-end files share one kernel (bridges, ports, iptables), so they run one after another, after all others.
+      project('e2e', {
+        testTimeout: 240_000,
+        hookTimeout: 300_000,
+        fileParallelism: false,
+        sequence: { groupOrder: 1 },
+      }),
       project('architecture', { testTimeout: 120_000 }),
     ],
   },
