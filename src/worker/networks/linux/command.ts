@@ -1,25 +1,39 @@
-import { spawn } from 'node:child_process';
-import { systemCode, unavailable } from '#errors/errors.ts';
+import { existsSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
+import { unavailable } from '#errors/errors.ts';
+import { exitCodeOf, spawnProcess } from '../../runtime/process/spawn-process.ts';
 
-/** Runs a system tool with `input` on its stdin and answers its output. Throws `unavailable` with its last words. */
-export function runCommand(command: string, args: readonly string[], input = ''): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: 'pipe' });
-    const output: Buffer[] = [];
-    const complaints: Buffer[] = [];
-    child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
-    child.stderr.on('data', (chunk: Buffer) => complaints.push(chunk));
-    child.on('error', (cause) => {
-      const hint =
-        systemCode(cause) === 'ENOENT' ? 'it is not installed (apt-get install iptables)' : cause.message;
-      reject(unavailable(`cannot run ${command}: ${hint}`, { cause }));
-    });
-    child.on('close', (code, signal) => {
-      if (code === 0) return resolve(Buffer.concat(output).toString());
-      const words = Buffer.concat(complaints).toString().trim();
-      reject(unavailable(`${command} failed (${signal ?? code}): ${words}`));
-    });
-    child.stdin.on('error', () => {});
-    child.stdin.end(input);
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/**
+ * Runs a system tool with `input` on its stdin and answers its output. It starts before this function first waits,
+ * in the network namespace that the thread is in. Throws `unavailable` with its last words.
+ */
+export async function runCommand(command: string, args: readonly string[], input = ''): Promise<string> {
+  const child = await spawnProcess(find(command), args, {
+    env: { PATH },
+    stdio: ['write', 'read', 'read'],
+    here: true,
   });
+  const [stdin, stdout, stderr] = child.stdio;
+  // It ended before it read: its exit code says why.
+  stdin!.on('error', () => {});
+  stdin!.end(input);
+  const [output, complaints, exit] = await Promise.all([text(stdout!), text(stderr!), child.exited]);
+  const code = exitCodeOf(exit);
+  if (code === 0) return output;
+  throw unavailable(`${command} failed (exit code ${code}): ${complaints.trim()}`);
+}
+
+const found = new Map<string, string>();
+
+function find(command: string): string {
+  const known = found.get(command);
+  if (known) return known;
+  const path = PATH.split(':')
+    .map((folder) => `${folder}/${command}`)
+    .find((candidate) => existsSync(candidate));
+  if (!path) throw unavailable(`cannot run ${command}: it is not installed (apt-get install iptables)`);
+  found.set(command, path);
+  return path;
 }

@@ -55,6 +55,8 @@ export interface SpawnPlan {
   readonly cwd: string | undefined;
   /** The descriptor that becomes 0, 1, 2 …; undefined is /dev/null. All other descriptors are to be close-on-exec. */
   readonly descriptors: readonly (number | undefined)[];
+  /** Before this function first waits, on the calling thread: for a process in the namespace that the thread is in. */
+  readonly here: boolean;
 }
 
 /** The new process's ID. Rejects with what execve said (`ENOENT`, `EACCES` …). */
@@ -73,7 +75,12 @@ export async function spawn(plan: SpawnPlan): Promise<number> {
     const pid = [0];
     const argv = [plan.path, ...plan.args, null];
     const env = [...Object.entries(plan.env).map(([name, value]) => `${name}=${value}`), null];
-    await inBackground(posixSpawn, [pid, plan.path, actions, ATTRIBUTES, argv, env], plan.path);
+    const call = [pid, plan.path, actions, ATTRIBUTES, argv, env];
+    if (!plan.here) await inBackground(posixSpawn, call, plan.path);
+    else {
+      const result: number = posixSpawn(...call);
+      if (result !== 0) throw failure(result, 'posix_spawn', plan.path);
+    }
     return pid[0]!;
   } finally {
     actionsDestroy(actions);

@@ -15,6 +15,8 @@ export interface SpawnOptions {
   readonly cwd?: string;
   /** For the descriptors 0, 1, 2 and so on. */
   readonly stdio: readonly SpawnStdio[];
+  /** At once on the calling thread, and so in the namespaces that it is in at the moment of the call. */
+  readonly here?: boolean;
 }
 
 export interface SpawnedProcess {
@@ -56,7 +58,8 @@ export async function spawnProcess(
       theirs.push(given);
       return given;
     });
-    pid = await spawn({ path, args, env: options.env, cwd: options.cwd, descriptors });
+    const { env, cwd, here = false } = options;
+    pid = await spawn({ path, args, env, cwd, descriptors, here });
   } catch (error) {
     for (const fd of ours) if (fd !== undefined) closeSync(fd);
     throw error;
