@@ -47,7 +47,5 @@ function names({ actor }: EngineEvent, value: string): boolean {
 function isOfImage({ type, actor }: EngineEvent, value: string): boolean {
   const stripTag = (name: string) => name.replace(/(?<=[^/]):[^/:]+$/, '');
   const candidates = type === 'image' ? [actor.id, actor.attributes.name] : [actor.attributes.image];
-  return candidates.some(
-    (name) => name !== undefined && (name === value || stripTag(name) === value),
-  );
+  return candidates.some((name) => name !== undefined && (name === value || stripTag(name) === value));
 }
