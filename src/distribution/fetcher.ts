@@ -39,6 +39,11 @@ export class Fetcher {
     this.#retry = options.retry ?? {};
   }
 
+  /** Which server this reads from. */
+  get origin(): URL {
+    return this.#client.origin;
+  }
+
   /** By tag or digest; verified when by digest. Throws `not-found`, `unauthorized`, `unavailable` … */
   async manifest(reference: string, options: ReadOptions = {}): Promise<FetchedManifest> {
     return retrying(async () => {

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { invalid } from '#errors/errors.ts';
+import { decodeText, encodeText } from './byte-text.ts';
 import { BLOCK_SIZE } from './entry.ts';
 
 /** The fields of one 512-byte header block, undigested (POSIX.1-2001 ustar, and GNU's base-256 numbers). */
@@ -53,22 +54,26 @@ export function decodeHeader(block: Buffer): RawHeader | undefined {
 /** Writes a ustar header. Every value must fit its field: the caller moves what does not into PAX records. */
 export function encodeHeader(header: RawHeader & { readonly prefix?: string }): Buffer {
   const block = Buffer.alloc(BLOCK_SIZE);
-  block.write(header.path, 0, 100, 'utf8');
+  put(block, header.path, 0, 100);
   octal(block, header.mode & 0o7777, 100, 8);
   octal(block, header.uid, 108, 8);
   octal(block, header.gid, 116, 8);
   octal(block, header.size, 124, 12);
   octal(block, header.mtime, 136, 12);
   block.write(header.typeFlag, 156, 1, 'latin1');
-  block.write(header.linkPath, 157, 100, 'utf8');
+  put(block, header.linkPath, 157, 100);
   block.write('ustar\u000000', 257, 8, 'latin1');
   block.write(header.userName, 265, 32, 'utf8');
   block.write(header.groupName, 297, 32, 'utf8');
   octal(block, header.deviceMajor, 329, 8);
   octal(block, header.deviceMinor, 337, 8);
-  if (header.prefix) block.write(header.prefix, 345, 155, 'utf8');
+  if (header.prefix) put(block, header.prefix, 345, 155);
   block.write(`${checksum(block).toString(8).padStart(6, '0')}\0 `, CHECKSUM_OFFSET, 8, 'latin1');
   return block;
+}
+
+function put(block: Buffer, value: string, offset: number, length: number): void {
+  encodeText(value).copy(block, offset, 0, length);
 }
 
 /** Sum of all bytes, with the checksum field itself counted as blanks. */
@@ -82,7 +87,7 @@ function checksum(block: Buffer): number {
 function text(block: Buffer, offset: number, length: number): string {
   let end = offset;
   while (end < offset + length && block[end] !== 0) end++;
-  return block.toString('utf8', offset, end);
+  return decodeText(block.subarray(offset, end));
 }
 
 function number(block: Buffer, offset: number, length: number): number {

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { invalid, tooLarge, unsupported } from '#errors/errors.ts';
+import { decodeText } from './byte-text.ts';
 import { BLOCK_SIZE, paddingOf, type TarEntry, type TarEntryType } from './entry.ts';
 import { decodeHeader, type RawHeader } from './header.ts';
 import { decodePax, type PaxRecords, parsePaxInteger, parsePaxTime, XATTR_PREFIX } from './pax.ts';
@@ -199,7 +200,7 @@ export class TarParser {
   #describe(header: RawHeader): TarEntry | undefined {
     if (header.typeFlag === 'V') return undefined;
     const pax = this.#effectivePax();
-    const path = pax?.get('path')?.toString('utf8') ?? this.#longPath ?? header.path;
+    const path = textOf(pax, 'path') ?? this.#longPath ?? header.path;
     // Before ustar a trailing slash was all that made a directory.
     const type =
       header.typeFlag === '0' && path.endsWith('/') ? ('directory' as const) : TYPES[header.typeFlag];
@@ -215,7 +216,7 @@ export class TarParser {
       // As every reader has it: only files have content, whatever the header of the others says.
       size: type === 'file' ? size : 0,
       mtime: header.mtime,
-      linkPath: pax?.get('linkpath')?.toString('utf8') ?? this.#longLink ?? header.linkPath,
+      linkPath: textOf(pax, 'linkpath') ?? this.#longLink ?? header.linkPath,
       deviceMajor: header.deviceMajor,
       deviceMinor: header.deviceMinor,
       userName: pax?.get('uname')?.toString('utf8') ?? header.userName,
@@ -232,6 +233,11 @@ export class TarParser {
     }
     return pax;
   }
+}
+
+function textOf(pax: PaxRecords | undefined, key: string): string | undefined {
+  const value = pax?.get(key);
+  return value && decodeText(value);
 }
 
 function integer(pax: PaxRecords, key: string): number {
@@ -257,5 +263,5 @@ function xattrsOf(pax: PaxRecords): ReadonlyMap<string, Uint8Array> | undefined 
 
 function cString(bytes: Buffer): string {
   const end = bytes.indexOf(0);
-  return bytes.toString('utf8', 0, end < 0 ? bytes.length : end);
+  return decodeText(bytes.subarray(0, end < 0 ? bytes.length : end));
 }

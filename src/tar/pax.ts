@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { invalid } from '#errors/errors.ts';
+import { encodeText } from './byte-text.ts';
 
 /** PAX extended header records (POSIX.1-2001, pax, "extended header"): values are bytes, for xattrs have any. */
 export type PaxRecords = Map<string, Buffer>;
@@ -36,7 +37,7 @@ export function encodePax(records: ReadonlyMap<string, Uint8Array | string>): Bu
   for (const [key, value] of records) {
     const body = Buffer.concat([
       Buffer.from(` ${key}=`),
-      Buffer.from(value as Uint8Array),
+      typeof value === 'string' ? encodeText(value) : value,
       Buffer.from('\n'),
     ]);
     parts.push(Buffer.from(String(recordLength(body.length))), body);

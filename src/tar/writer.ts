@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { byteLength } from './byte-text.ts';
 import { BLOCK_SIZE, paddingOf, type TarEntry, type TarEntryType } from './entry.ts';
 import { encodeHeader, type RawHeader } from './header.ts';
 import { encodePax, formatPaxTime, XATTR_PREFIX } from './pax.ts';
@@ -116,7 +117,7 @@ function* paxHeader(records: ReadonlyMap<string, Uint8Array | string>, path: str
 /** ustar keeps up to 155 bytes of directories apart from up to 100 bytes of name. */
 function splitPath(path: string): { name: string; prefix?: string } | undefined {
   if (fits(path, 100)) return { name: path };
-  if (Buffer.byteLength(path) > 256) return undefined;
+  if (byteLength(path) > 256) return undefined;
   for (
     let slash = path.indexOf('/');
     slash > 0 && slash < path.length - 1;
@@ -130,7 +131,7 @@ function splitPath(path: string): { name: string; prefix?: string } | undefined 
 }
 
 function fits(text: string, bytes: number): boolean {
-  return text.length <= bytes && Buffer.byteLength(text) <= bytes;
+  return text.length <= bytes && byteLength(text) <= bytes;
 }
 
 function cut(text: string, bytes: number): string {

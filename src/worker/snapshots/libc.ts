@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { constants } from 'node:os';
 import koffi, { type KoffiFunc } from 'koffi';
+import { encodeText } from '#tar/byte-text.ts';
 
 /** System calls that Node has no function for. They throw what Node's own would: an Error with `code` and `syscall`. */
 
@@ -46,12 +47,12 @@ export function unmount(target: string, flags: number): Promise<void> {
 }
 
 export function mknod(path: string, mode: number, major: number, minor: number): void {
-  check(mknodCall(path, mode, makeDevice(major, minor)), 'mknod', path);
+  check(mknodCall(cPath(path), mode, makeDevice(major, minor)), 'mknod', path);
 }
 
 /** Does not follow a symbolic link. */
 export function setXattr(path: string, name: string, value: Uint8Array): void {
-  check(lsetxattrCall(path, name, value, value.length, 0), 'lsetxattr', path);
+  check(lsetxattrCall(cPath(path), name, value, value.length, 0), 'lsetxattr', path);
 }
 
 let scratch = Buffer.alloc(4096);
@@ -59,7 +60,7 @@ let scratch = Buffer.alloc(4096);
 /** `undefined` when the file has no such attribute. Does not follow a symbolic link. */
 export function getXattr(path: string, name: string): Buffer | undefined {
   for (;;) {
-    const size = Number(lgetxattrCall(path, name, scratch, scratch.length));
+    const size = Number(lgetxattrCall(cPath(path), name, scratch, scratch.length));
     if (size >= 0) return Buffer.from(scratch.subarray(0, size));
     const error = koffi.errno();
     if (error === constants.errno.ENODATA || error === constants.errno.EOPNOTSUPP) return undefined;
@@ -70,7 +71,7 @@ export function getXattr(path: string, name: string): Buffer | undefined {
 /** Does not follow a symbolic link. */
 export function listXattrs(path: string): string[] {
   for (;;) {
-    const size = Number(llistxattrCall(path, scratch, scratch.length));
+    const size = Number(llistxattrCall(cPath(path), scratch, scratch.length));
     if (size === 0) return [];
     if (size > 0) return scratch.toString('utf8', 0, size - 1).split('\0');
     const error = koffi.errno();
@@ -89,7 +90,12 @@ export function setFileTimes(fd: number, seconds: number, nanoseconds: number): 
 /** The same by path; does not follow a symbolic link. */
 export function setPathTimes(path: string, seconds: number, nanoseconds: number): void {
   const filled = fillTimes(seconds, nanoseconds);
-  check(utimensatCall(AT_FDCWD, path, filled, AT_SYMLINK_NOFOLLOW), 'utimensat', path);
+  check(utimensatCall(AT_FDCWD, cPath(path), filled, AT_SYMLINK_NOFOLLOW), 'utimensat', path);
+}
+
+/** A name that is not UTF-8 goes as bytes, with their closing NUL. */
+function cPath(path: string): string | Buffer {
+  return path.isWellFormed() ? path : Buffer.concat([encodeText(path), Buffer.alloc(1)]);
 }
 
 /** glibc's gnu_dev_makedev. */

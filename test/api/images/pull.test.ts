@@ -248,6 +248,11 @@ describe('docker pull', () => {
       404,
       `pull access denied for ${registry.address}/private, repository does not exist or may require 'docker login': denied: requested access to the resource is denied`,
     ]);
+    const nowhere = await engine.call('POST', '/images/create?fromImage=nowhere.invalid/x&tag=1');
+    expect([nowhere.status, nowhere.json.message]).toEqual([
+      500,
+      expect.stringContaining('https://nowhere.invalid/v2/x/manifests/1'),
+    ]);
     expect((await engine.call('POST', '/images/create?fromImage=UPPER&tag=1')).status).toBe(400);
     expect((await engine.call('GET', '/images/none/json')).json.message).toBe('No such image: none:latest');
   });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SlipwayError } from '#errors/errors.ts';
+import { decodeText, encodeText } from '#tar/byte-text.ts';
 import { TarParser } from '#tar/parser.ts';
 import { formatPaxTime, parsePaxTime } from '#tar/pax.ts';
 import { readTar } from '#tar/reader.ts';
@@ -120,6 +121,17 @@ describe('a PAX time', () => {
           expect(parsePaxTime(formatPaxTime(seconds, nanoseconds))).toEqual({ seconds, nanoseconds });
         },
       ),
+    );
+  });
+});
+
+describe('a name', () => {
+  it('of any bytes is the same bytes again', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
+        expect(encodeText(decodeText(Buffer.from(bytes)))).toEqual(Buffer.from(bytes));
+      }),
+      { numRuns: 1000 },
     );
   });
 });

@@ -1,7 +1,7 @@
 import type { Credentials } from '#distribution/authorizer.ts';
 import type { FetchedManifest, Fetcher } from '#distribution/fetcher.ts';
 import type { Registries } from '#distribution/registries.ts';
-import { canceled, invalid, notFound, unsupported } from '#errors/errors.ts';
+import { canceled, invalid, isKind, messageOf, notFound, unavailable, unsupported } from '#errors/errors.ts';
 import { chainIds } from '#oci/chain-id.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { Manifest } from '#oci/manifest.ts';
@@ -108,16 +108,24 @@ export class Puller {
     ask: (fetcher: Fetcher, quick: { attempts?: number }) => Promise<T>,
   ): Promise<{ fetcher: Fetcher; source: T }> {
     const fetchers = this.#ports.registries.fetchers(reference, options.credentials);
+    const refusals: string[] = [];
     for (const fetcher of fetchers.slice(0, -1)) {
       try {
         // One that does not answer is passed over soon.
         return { fetcher, source: await ask(fetcher, { attempts: 2 }) };
-      } catch {
+      } catch (error) {
         if (options.signal?.aborted) throw canceled();
+        refusals.push(`mirror ${fetcher.origin.host}: ${messageOf(error)}`);
       }
     }
     const fetcher = fetchers.at(-1)!;
-    return { fetcher, source: await ask(fetcher, {}) };
+    try {
+      return { fetcher, source: await ask(fetcher, {}) };
+    } catch (cause) {
+      // Where the registry cannot be reached at all, what the mirrors said is the answer.
+      if (refusals.length === 0 || !isKind(cause, 'unavailable')) throw cause;
+      throw unavailable(`${cause.message} (${refusals.join('; ')})`, { cause });
+    }
   }
 
   async #selectPlatform(

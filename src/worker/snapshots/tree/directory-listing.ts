@@ -1,5 +1,6 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { systemCode } from '#errors/errors.ts';
+import { decodeText, systemPath } from '#tar/byte-text.ts';
 
 export interface ListedFile {
   readonly name: string;
@@ -9,16 +10,24 @@ export interface ListedFile {
 
 /** What a directory holds, by name in byte order, so that the same tree is always walked the same way. */
 export function* listDirectory(directory: string): Generator<ListedFile> {
-  const names = readdirSync(directory);
+  const names = namesIn(directory);
   // UTF-16 order differs from byte order only beyond the basic plane; it is as stable.
   names.sort();
   for (const name of names) {
     const path = `${directory}/${name}`;
     try {
-      yield { name, path, stats: lstatSync(path) };
+      yield { name, path, stats: lstatSync(systemPath(path)) };
     } catch (error) {
       // Gone since it was listed.
       if (systemCode(error) !== 'ENOENT') throw error;
     }
   }
+}
+
+function namesIn(directory: string): string[] {
+  const path = systemPath(directory);
+  const names = readdirSync(path);
+  // Only then one of them may not be UTF-8.
+  if (!names.some((name) => name.includes('\ufffd'))) return names;
+  return readdirSync(path, 'buffer').map(decodeText);
 }

@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync, readlinkSync, readSync, type Stats } from 'node:fs';
 import { unavailable } from '#errors/errors.ts';
+import { decodeText, systemPath } from '#tar/byte-text.ts';
 import type { TarEntry } from '#tar/entry.ts';
 import { END_OF_ARCHIVE, encodeEntry, padding } from '#tar/writer.ts';
 import { getXattr, listXattrs } from '../libc.ts';
@@ -76,7 +77,7 @@ class LayerPacker {
   }
 
   *#content(path: string, size: number): Generator<undefined, void> {
-    const fd = size === 0 ? undefined : openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    const fd = size === 0 ? undefined : openSync(systemPath(path), constants.O_RDONLY | constants.O_NOFOLLOW);
     if (fd === undefined) return;
     try {
       for (let remaining = size; remaining > 0; ) {
@@ -116,7 +117,7 @@ function describe({ stats, path, entryPath }: WalkedFile): TarEntry {
     size: type === 'file' ? stats.size : 0,
     // Whole seconds, as Docker's own layers have them.
     mtime: Math.floor(stats.mtimeMs / 1000),
-    ...(type === 'symlink' && { linkPath: readlinkSync(path) }),
+    ...(type === 'symlink' && { linkPath: decodeText(readlinkSync(systemPath(path), 'buffer')) }),
     ...((type === 'character' || type === 'block') && device(stats.rdev)),
     xattrs: xattrsOf(path),
   };

@@ -17,6 +17,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { invalid, systemCode } from '#errors/errors.ts';
+import { decodeText, systemPath } from '#tar/byte-text.ts';
 import type { TarEntry } from '#tar/entry.ts';
 import type { TarSink } from '#tar/parser.ts';
 import { safePath, splitParent } from '#tar/safe-path.ts';
@@ -125,7 +126,7 @@ export class LayerUnpacker implements TarSink {
     switch (entry.type) {
       case 'file':
         this.#file = {
-          fd: this.#replacing(target, () => openSync(target, CREATE_NEW, entry.mode)),
+          fd: this.#replacing(target, () => openSync(systemPath(target), CREATE_NEW, entry.mode)),
           entry,
           path: target,
         };
@@ -137,13 +138,13 @@ export class LayerUnpacker implements TarSink {
         this.#hardLink(entry, target);
         return;
       case 'symlink':
-        this.#replacing(target, () => symlinkSync(entry.linkPath ?? '', target));
-        lchownSync(target, entry.uid, entry.gid);
+        this.#replacing(target, () => symlinkSync(systemPath(entry.linkPath ?? ''), systemPath(target)));
+        lchownSync(systemPath(target), entry.uid, entry.gid);
         break;
       default:
         this.#replacing(target, () => makeNode(entry, target));
-        chownSync(target, entry.uid, entry.gid);
-        chmodSync(target, entry.mode);
+        chownSync(systemPath(target), entry.uid, entry.gid);
+        chmodSync(systemPath(target), entry.mode);
     }
     if (entry.xattrs) setXattrs(target, entry.xattrs);
     setPathTimes(target, entry.mtime, entry.mtimeNanoseconds ?? 0);
@@ -151,14 +152,14 @@ export class LayerUnpacker implements TarSink {
 
   #directory(entry: TarEntry, target: string): void {
     try {
-      mkdirSync(target, entry.mode);
+      mkdirSync(systemPath(target), entry.mode);
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error;
-      const stats = lstatSync(target);
+      const stats = lstatSync(systemPath(target));
       if (!stats.isDirectory()) {
-        unlinkSync(target);
+        unlinkSync(systemPath(target));
         this.#forget();
-        mkdirSync(target, entry.mode);
+        mkdirSync(systemPath(target), entry.mode);
         if (isWhiteout(stats)) setXattr(target, OPAQUE_XATTR, YES);
       }
     }
@@ -172,8 +173,8 @@ export class LayerUnpacker implements TarSink {
   }
 
   #describeDirectory(entry: TarEntry, path: string): void {
-    chownSync(path, entry.uid, entry.gid);
-    chmodSync(path, entry.mode);
+    chownSync(systemPath(path), entry.uid, entry.gid);
+    chmodSync(systemPath(path), entry.mode);
     if (entry.xattrs) setXattrs(path, entry.xattrs);
     this.#directoryTimes.set(path, { seconds: entry.mtime, nanoseconds: entry.mtimeNanoseconds ?? 0 });
   }
@@ -186,7 +187,7 @@ export class LayerUnpacker implements TarSink {
     const path = `${this.#directories.resolve(parent)}/${name}`;
     if (path === target) return;
     try {
-      this.#replacing(target, () => linkSync(path, target));
+      this.#replacing(target, () => linkSync(systemPath(path), systemPath(target)));
     } catch (error) {
       const code = systemCode(error);
       if (code !== 'ENOENT' && code !== 'EPERM') throw error;
@@ -214,7 +215,7 @@ export class LayerUnpacker implements TarSink {
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error;
       // A whiteout speaks of the layers below, never of this one's own: what this layer has, stays, and hides them.
-      if (lstatSync(target).isDirectory()) setXattr(target, OPAQUE_XATTR, YES);
+      if (lstatSync(systemPath(target)).isDirectory()) setXattr(target, OPAQUE_XATTR, YES);
     }
   }
 
@@ -225,7 +226,7 @@ export class LayerUnpacker implements TarSink {
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error;
     }
-    rmSync(target, { recursive: true, force: true });
+    rmSync(systemPath(target), { recursive: true, force: true });
     this.#forget();
     return create();
   }
@@ -238,7 +239,7 @@ export class LayerUnpacker implements TarSink {
 
 function isRealPath(path: string): boolean {
   try {
-    return realpathSync.native(path) === path;
+    return decodeText(realpathSync.native(systemPath(path), 'buffer')) === path;
   } catch {
     return false;
   }

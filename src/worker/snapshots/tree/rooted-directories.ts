@@ -1,6 +1,7 @@
 import { lstatSync, mkdirSync, readlinkSync, type Stats, unlinkSync } from 'node:fs';
 import { posix } from 'node:path';
 import { invalid, systemCode } from '#errors/errors.ts';
+import { decodeText, systemPath } from '#tar/byte-text.ts';
 import { setXattr } from '../libc.ts';
 import { OPAQUE_XATTR } from './overlay-marks.ts';
 
@@ -50,7 +51,7 @@ export class RootedDirectories {
     if (stats.isSymbolicLink()) return this.#follow(parent, path, hops);
     if (isWhiteout(stats)) {
       // Deleted below and needed again: a new directory that hides the old one.
-      unlinkSync(path);
+      unlinkSync(systemPath(path));
       this.#make(path);
       setXattr(path, OPAQUE_XATTR, Buffer.from('y'));
       return path;
@@ -60,7 +61,7 @@ export class RootedDirectories {
 
   #follow(parent: string, link: string, hops: { links: number }): string {
     if (++hops.links > MAX_SYMLINKS) throw invalid('invalid tar: too many levels of symbolic links');
-    const target = readlinkSync(link);
+    const target = decodeText(readlinkSync(systemPath(link), 'buffer'));
     let current = target.startsWith('/') ? this.#root : parent;
     for (const part of target.split('/')) {
       if (part === '' || part === '.') continue;
@@ -71,7 +72,7 @@ export class RootedDirectories {
   }
 
   #make(path: string): string {
-    mkdirSync(path, 0o755);
+    mkdirSync(systemPath(path), 0o755);
     this.implied.add(path);
     return path;
   }
@@ -79,7 +80,7 @@ export class RootedDirectories {
 
 function statOf(path: string): Stats | undefined {
   try {
-    return lstatSync(path, { throwIfNoEntry: false });
+    return lstatSync(systemPath(path), { throwIfNoEntry: false });
   } catch (error) {
     if (systemCode(error) === 'ENAMETOOLONG') throw invalid('invalid tar: a file name is too long');
     throw error;

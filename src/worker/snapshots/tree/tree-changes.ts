@@ -1,5 +1,6 @@
 import { lstatSync, type Stats } from 'node:fs';
 import { systemCode } from '#errors/errors.ts';
+import { systemPath } from '#tar/byte-text.ts';
 import type { Change } from '../diff.ts';
 import { getXattr } from '../libc.ts';
 import { type ListedFile, listDirectory } from './directory-listing.ts';
@@ -85,7 +86,7 @@ function isOpaque(directory: string): boolean {
 
 function statOf(path: string): Stats | undefined {
   try {
-    return lstatSync(path, { throwIfNoEntry: false });
+    return lstatSync(systemPath(path), { throwIfNoEntry: false });
   } catch (error) {
     if (systemCode(error) === 'ENOTDIR') return undefined;
     throw error;
