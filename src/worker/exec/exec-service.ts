@@ -128,7 +128,7 @@ export class ExecService {
       return task;
     } catch (error) {
       const failure = startFailure(error);
-      exec.state = 'ended';
+      end(exec, container);
       // Whatever kept it from starting, a shell would say: cannot be invoked.
       exec.exitCode = failure.exitCode === 127 ? 127 : 126;
       await rm(logPath, { force: true });
@@ -145,14 +145,13 @@ export class ExecService {
   #follow(exec: Exec, container: Container, task: ExecTask, logPath: string): Promise<void> {
     const exited = task.wait().then(({ code }) => {
       exec.exitCode = code;
-      exec.state = 'ended';
-      exec.task = undefined;
+      end(exec, container);
       this.#publish(container, 'exec_die', { execID: exec.id, exitCode: String(code) });
     });
     void exited
       .then(() => task.delete())
       .catch((error: unknown) => {
-        exec.state = 'ended';
+        end(exec, container);
         this.#ports.log.warn({ err: error, exec: exec.id, reason: messageOf(error) }, 'exec');
       })
       .then(() => rm(logPath, { force: true }));
@@ -169,9 +168,15 @@ export class ExecService {
     if (!container.running) throw conflict(`container ${container.id} is not running`);
   }
 
+  /** Of this container all but the last ones, and everything of containers that are gone. */
   #forgetOld(container: Container): void {
-    const ended = [...container.execs].filter((id) => this.#execs.get(id)?.state !== 'running');
-    for (const id of ended.slice(0, Math.max(0, ended.length - KEPT_ENDED))) {
+    const { store } = this.#ports;
+    const idle: Exec[] = [];
+    for (const exec of this.#execs.values()) {
+      if (!store.has(exec.containerId)) this.#execs.delete(exec.id);
+      else if (exec.containerId === container.id && exec.state !== 'running') idle.push(exec);
+    }
+    for (const { id } of idle.slice(0, Math.max(0, idle.length - KEPT_ENDED))) {
       container.execs.delete(id);
       this.#execs.delete(id);
     }
@@ -180,4 +185,11 @@ export class ExecService {
   #publish(container: Container, action: string, attributes: Record<string, string>): void {
     this.#ports.events.publish(containerEvent(container, action, attributes));
   }
+}
+
+/** It can still be asked for its exit code, but is no longer one of its container's. */
+function end(exec: Exec, container: Container): void {
+  exec.state = 'ended';
+  exec.task = undefined;
+  container.execs.delete(exec.id);
 }

@@ -1,4 +1,4 @@
-import { invalid } from '#errors/errors.ts';
+import { invalid, SlipwayError } from '#errors/errors.ts';
 import { parsePlatform } from '#oci/platform.ts';
 import type { Containers } from '../containers/containers.ts';
 import { parseWaitCondition, waitFor } from '../containers/control/container-waiter.ts';
@@ -58,7 +58,15 @@ export function containersLifecycleRoutes(router: EngineRouter, services: Servic
   action('start', (ctx) => supervisor.start(containerOf(ctx, store)));
   action('stop', (ctx) => stopper.stop(containerOf(ctx, store), stopOptions(ctx)));
   action('restart', (ctx) => stopper.restart(containerOf(ctx, store), stopOptions(ctx)));
-  action('kill', (ctx) => stopper.kill(containerOf(ctx, store), stringQuery(ctx, 'signal')));
+  action('kill', async (ctx) => {
+    try {
+      await stopper.kill(containerOf(ctx, store), stringQuery(ctx, 'signal'));
+    } catch (error) {
+      if (!(error instanceof SlipwayError)) throw error;
+      const message = `cannot kill container: ${containerReference(ctx)}: ${error.message}`;
+      throw new SlipwayError(error.kind, message, { cause: error });
+    }
+  });
   action('pause', (ctx) => pauser.pause(containerOf(ctx, store)));
   action('unpause', (ctx) => pauser.unpause(containerOf(ctx, store)));
   action('rename', (ctx) => updater.rename(containerOf(ctx, store), stringQuery(ctx, 'name') ?? ''));

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { invalid } from '#errors/errors.ts';
 import { parseMoment } from '../containers/list/moment.ts';
 import type { EventBus, StampedEvent } from '../events/event-bus.ts';
 import { eventFilter } from '../events/event-filter.ts';
@@ -12,6 +13,9 @@ export function eventsRoutes(router: EngineRouter, services: { events: EventBus 
     const since = stringQuery(ctx, 'since');
     const until = stringQuery(ctx, 'until');
     const signal = requestSignal(ctx);
+    if (since && until && parseMoment(since) > parseMoment(until)) {
+      throw invalid(`\`since\` time (${since}) cannot be after \`until\` time (${until})`);
+    }
     const events = services.events.subscribe({
       ...(since && { since: parseMoment(since) }),
       ...(until && { until: parseMoment(until) }),

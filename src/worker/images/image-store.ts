@@ -71,7 +71,8 @@ export class ImageStore implements ImageSource {
 
   async tag(id: Digest, name: string): Promise<void> {
     await this.setName(id, name);
-    this.#ports.events.publish({ type: 'image', action: 'tag', actor: { id, attributes: { name } } });
+    const attributes = { name: familiarReference(parseImageReference(name)) };
+    this.#ports.events.publish({ type: 'image', action: 'tag', actor: { id, attributes } });
   }
 
   /** As `tag`, without the event: for pulls and loads, which have events of their own. */

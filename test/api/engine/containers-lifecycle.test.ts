@@ -39,7 +39,7 @@ describe('create', () => {
       400,
       'invalid mount config for type "bind": bind source path does not exist: /no/such/dir',
     );
-    await refuse({ ...busybox, HostConfig: { VolumesFrom: ['ghost'] } }, 404, 'No such container: ghost');
+    await refuse({ ...busybox, HostConfig: { VolumesFrom: ['ghost'] } }, 400, 'No such container: ghost');
     expect(engine.containers.store.list()).toEqual([]);
   });
 

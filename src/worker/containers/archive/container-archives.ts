@@ -70,7 +70,8 @@ export class ContainerArchives {
         refuseReadOnly(container, location.path);
         directory = location.path;
       }
-      const owner = ownerOfContainer ? await resolveUser(root, container.record.config.User) : undefined;
+      const { User: user } = container.record.config;
+      const owner = ownerOfContainer && user !== '' ? await resolveUser(root, user) : undefined;
       await writer.write(tree, directory, readTar(decompress(archive)), {
         keepTypes,
         signal,
@@ -94,11 +95,13 @@ export class ContainerArchives {
   }
 
   async #find(tree: ContainerTree, container: Container, path: string, follow = false): Promise<Location> {
-    const missing = () => notFound(`Could not find the file ${path} in container ${container.id}`);
+    const missing = () => notFound(`Could not find the file ${path} in container ${container.name}`);
     const location = await tree.locate(path, { follow }).catch((error: unknown) => {
       throw isKind(error, 'not-found') ? missing() : error;
     });
-    if (location.stats) return location;
+    // `file/` names nothing: only a directory has something below it.
+    const contradicts = /\/\.?$/.test(path) && location.stats?.isDirectory() === false;
+    if (location.stats && !contradicts) return location;
     await location[Symbol.asyncDispose]();
     throw missing();
   }

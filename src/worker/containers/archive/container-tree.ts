@@ -2,6 +2,7 @@ import type { Stats } from 'node:fs';
 import { constants, type FileHandle, open, readlink } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { invalid, notFound, systemCode } from '#errors/errors.ts';
+import { isKernelFileSystem } from './kernel-file-system.ts';
 
 /** Names a file without opening it: no device wakes up, no FIFO blocks. Not in Node's constants. */
 export const O_PATH = 0o10000000;
@@ -35,7 +36,8 @@ export class ContainerTree {
    */
   async locate(path: string, options: { follow: boolean }): Promise<Location> {
     const follow = options.follow || /\/\.?$/.test(path);
-    const way: Step[] = [{ name: '', handle: await open(this.#root, O_PATH | constants.O_DIRECTORY) }];
+    const root = await open(this.#root, O_PATH | constants.O_DIRECTORY);
+    const way: Step[] = [{ name: '', handle: root, dev: (await root.stat()).dev, isOpaque: false }];
     const rest = path.split('/').reverse();
     let links = 0;
     let missing: string | undefined;
@@ -44,6 +46,10 @@ export class ContainerTree {
         const part = rest.pop()!;
         if (part === '' || part === '.') continue;
         if (missing !== undefined) throw notFound(`${path}: no such file or directory`);
+        if (way.at(-1)!.isOpaque) {
+          missing = part;
+          continue;
+        }
         if (part === '..') {
           if (way.length > 1) await way.pop()!.handle.close();
           continue;
@@ -64,7 +70,8 @@ export class ContainerTree {
           rest.push(...target.split('/').reverse());
           continue;
         }
-        way.push({ name: part, handle });
+        const isOpaque = stats.isDirectory() && stats.dev !== parent.dev && (await isKernels(handle));
+        way.push({ name: part, handle, dev: stats.dev, isOpaque });
         if (!stats.isDirectory() && !last) throw invalid(`${path}: not a directory`);
       }
     } catch (error) {
@@ -78,9 +85,13 @@ export class ContainerTree {
   async child(parent: Location, name: string): Promise<Location | undefined> {
     const path = posix.join(parent.path, name);
     const handle = await this.#open(path, parent.handle!, name);
-    return (
-      handle && new Location(path, handle, undefined, await handle.stat(), this.#mounts.has(path), parent)
-    );
+    if (!handle) return undefined;
+    const stats = await handle.stat();
+    // Nobody who copies a whole tree means devices, processes or the kernel's settings.
+    const isBorder = stats.isDirectory() && stats.dev !== parent.stats!.dev;
+    const isOpaque = isBorder && (path === '/dev' || (await isKernels(handle)));
+    const state = { stats, isMount: this.#mounts.has(path), isOpaque };
+    return new Location(path, handle, undefined, state, parent);
   }
 
   async #arrive(way: Step[], missing: string | undefined): Promise<Location> {
@@ -89,12 +100,13 @@ export class ContainerTree {
     if (missing !== undefined) {
       const parent = way.pop()!;
       await closeAll(way);
-      return new Location(path, undefined, parent.handle, undefined, mounted);
+      return new Location(path, undefined, parent.handle, { isMount: mounted, isOpaque: false });
     }
-    const { handle } = way.pop()!;
+    const { handle, isOpaque } = way.pop()!;
     const parent = way.pop();
     await closeAll(way);
-    return new Location(path, handle, parent?.handle, await handle.stat(), mounted);
+    const state = { stats: await handle.stat(), isMount: mounted, isOpaque };
+    return new Location(path, handle, parent?.handle, state);
   }
 
   async #open(path: string, parent: FileHandle, name: string): Promise<FileHandle | undefined> {
@@ -113,6 +125,15 @@ export class ContainerTree {
 interface Step {
   readonly name: string;
   readonly handle: FileHandle;
+  readonly dev: number;
+  readonly isOpaque: boolean;
+}
+
+interface LocationState {
+  /** Undefined where nothing exists. */
+  readonly stats?: Stats;
+  readonly isMount: boolean;
+  readonly isOpaque: boolean;
 }
 
 /** A place in a container's tree, held open. */
@@ -123,6 +144,8 @@ export class Location implements AsyncDisposable {
   readonly handle: FileHandle | undefined;
   readonly stats: Stats | undefined;
   readonly isMount: boolean;
+  /** A directory that counts as empty: the kernel's own files. */
+  readonly isOpaque: boolean;
   /** Its own, or borrowed from the location that it was reached from. */
   readonly #parent: FileHandle | undefined;
   readonly #borrowed: FileHandle | undefined;
@@ -131,14 +154,14 @@ export class Location implements AsyncDisposable {
     path: string,
     handle: FileHandle | undefined,
     parent: FileHandle | undefined,
-    stats: Stats | undefined,
-    isMount: boolean,
+    { stats, isMount, isOpaque }: LocationState,
     from?: Location,
   ) {
     this.path = path;
     this.handle = handle;
     this.stats = stats;
     this.isMount = isMount;
+    this.isOpaque = isOpaque;
     this.#parent = parent;
     this.#borrowed = from?.handle;
   }
@@ -170,6 +193,10 @@ export class Location implements AsyncDisposable {
     await this.handle?.close();
     await this.#parent?.close();
   }
+}
+
+function isKernels(handle: FileHandle): Promise<boolean> {
+  return isKernelFileSystem(`/proc/self/fd/${handle.fd}`);
 }
 
 function within(directory: FileHandle, name: string): string {

@@ -1,6 +1,5 @@
 import { createReadStream } from 'node:fs';
 import { readdir, readlink } from 'node:fs/promises';
-import { posix } from 'node:path';
 import type { TarEntry, TarEntryType } from '#tar/entry.ts';
 import type { TarInput } from '#tar/writer.ts';
 import type { ContainerTree, Location } from './container-tree.ts';
@@ -32,12 +31,12 @@ export class TreeReader {
   ): AsyncGenerator<TarInput> {
     const input = name === '' ? undefined : await this.#input(location, name, linked);
     if (input) yield input;
-    if (!location.stats!.isDirectory()) return;
+    if (!location.stats!.isDirectory() || location.isOpaque) return;
     for (const child of (await readdir(location.access)).sort()) {
       const found = await tree.child(location, child);
       if (!found) continue;
       await using inner = found;
-      yield* this.#visit(tree, inner, posix.join(name, child), linked);
+      yield* this.#visit(tree, inner, name === '' ? child : `${name}/${child}`, linked);
     }
   }
 

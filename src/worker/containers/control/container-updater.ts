@@ -36,20 +36,13 @@ export class ContainerUpdater {
   async rename(container: Container, wanted: string): Promise<void> {
     const { store, lock, sandboxes, events } = this.#ports;
     if (wanted === '') throw invalid('Neither old nor new names may be empty');
-    const name = parseContainerName(wanted);
+    const name = newName(wanted);
     await lock.run(container.id, async () => {
       const oldName = container.name;
       if (name === oldName) {
-        throw invalid('Error when allocating new name: The new name is the same as the current name');
+        throw invalid('Renaming a container with the same name as its current name');
       }
-      try {
-        await store.rename(container, name);
-      } catch (error) {
-        if (!(error instanceof SlipwayError)) throw error;
-        throw new SlipwayError(error.kind, `Error when allocating new name: ${error.message}`, {
-          cause: error,
-        });
-      }
+      await store.rename(container, name).catch(refuseName);
       if (container.sandbox) await sandboxes.rename(container.id, name);
       events.publish(containerEvent(container, 'rename', { oldName: `/${oldName}` }));
     });
@@ -156,4 +149,17 @@ function refuseMemoryAboveSwap(updated: Resources, change: Partial<Resources>): 
       'Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time',
     );
   }
+}
+
+function newName(wanted: string): string {
+  try {
+    return parseContainerName(wanted.startsWith('/') ? wanted : `/${wanted}`);
+  } catch (error) {
+    return refuseName(error);
+  }
+}
+
+function refuseName(error: unknown): never {
+  if (!(error instanceof SlipwayError)) throw error;
+  throw new SlipwayError(error.kind, `Error when allocating new name: ${error.message}`, { cause: error });
 }

@@ -35,6 +35,7 @@ export function adaptHostConfig(
     MemorySwap: host.Memory > 0 && host.MemorySwap === 0 ? host.Memory * 2 : host.MemorySwap,
     MemorySwappiness: host.MemorySwappiness === -1 ? null : host.MemorySwappiness,
     OomKillDisable: options.cgroupVersion === '2' ? null : (host.OomKillDisable ?? false),
+    PidsLimit: (host.PidsLimit ?? 0) > 0 ? host.PidsLimit : null,
     ShmSize: host.ShmSize || DEFAULT_SHM_SIZE,
     IpcMode: byId(host.IpcMode || 'private'),
     PidMode: byId(host.PidMode),

@@ -21,6 +21,7 @@ import type { MountPlanner } from './mount-points.ts';
 import { VolumePopulator } from './populate-volumes.ts';
 import { verifyConfig } from './verify-config.ts';
 import { verifyHostConfig } from './verify-host-config.ts';
+import { verifyNetworkMode } from './verify-network-mode.ts';
 
 export interface CreateRequest {
   /** Empty: a generated one. */
@@ -60,6 +61,7 @@ export class ContainerCreator {
   async create(request: CreateRequest): Promise<{ container: Container; warnings: string[] }> {
     const warnings = verifyHostConfig(request.hostConfig);
     const own = verifyConfig(request.config);
+    verifyNetworkMode(own, request.hostConfig);
     const image = own.Image === '' ? undefined : await this.#ports.images.resolve(own.Image);
     if (image) warnings.push(...checkPlatform(own.Image, image, request.platform));
     const config = mergeImageConfig(own, image?.config.config);

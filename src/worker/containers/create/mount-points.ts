@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { invalid } from '#errors/errors.ts';
+import { invalid, isKind, messageOf } from '#errors/errors.ts';
 import type { Volumes } from '../../volumes/volumes.ts';
 import type { ContainerRecord, MountPoint } from '../container.ts';
 import type { ContainerConfig } from '../container-config.ts';
@@ -57,7 +57,7 @@ export class MountPlanner {
     const wanted = new Map<string, MountPoint>();
     for (const text of hostConfig.VolumesFrom ?? []) {
       const { container, writable } = parseVolumesFrom(text);
-      for (const mount of this.#resolve(container).mounts) {
+      for (const mount of this.#other(container).mounts) {
         wanted.set(mount.destination, {
           ...mount,
           writable: mount.writable && writable,
@@ -83,6 +83,15 @@ export class MountPlanner {
       wanted.set(destination, anonymousVolume(destination, hostConfig.VolumeDriver));
     }
     return wanted;
+  }
+
+  /** A 404 would make clients think that the image is missing. */
+  #other(reference: string): ContainerRecord {
+    try {
+      return this.#resolve(reference);
+    } catch (error) {
+      throw isKind(error, 'not-found') ? invalid(messageOf(error)) : error;
+    }
   }
 
   async #acquire(mount: MountPoint, containerId: string): Promise<MountPoint> {

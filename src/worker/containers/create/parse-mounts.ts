@@ -17,7 +17,8 @@ export function parseBind(text: string, volumeDriver: string): MountPoint {
   const [source, target, mode = ''] =
     parts.length === 1 ? ['', parts[0]!] : (parts as [string, string, string?]);
   if (!isMountMode(mode)) throw invalid(`invalid mode: ${mode}`);
-  const destination = cleanTarget(target, refuse);
+  const type = source.startsWith('/') ? 'bind' : 'volume';
+  const destination = cleanTarget(target, (why) => refuse(`invalid mount config for type "${type}": ${why}`));
   const options = mode.split(',');
   const common = {
     destination,
@@ -26,7 +27,7 @@ export function parseBind(text: string, volumeDriver: string): MountPoint {
     copyData: !options.includes('nocopy'),
     createSource: true,
   };
-  if (source.startsWith('/')) {
+  if (type === 'bind') {
     const propagation = options.find((option) => PROPAGATION.includes(option)) ?? 'rprivate';
     return { ...common, type: 'bind', source: cleanPath(source), propagation, copyData: false };
   }

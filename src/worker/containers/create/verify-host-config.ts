@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { invalid } from '#errors/errors.ts';
 import { type HostConfig, type Resources, type RestartPolicy, sharedContainer } from '../host-config.ts';
+import { verifyLogConfig } from './verify-log-config.ts';
 
 const MIN_MEMORY = 6 * 1024 * 1024;
 
@@ -32,7 +33,10 @@ export function verifyHostConfig(host: HostConfig): string[] {
   if (!['', 'default'].includes(host.Isolation)) {
     throw invalid(`invalid isolation '${host.Isolation}' on linux`);
   }
-  verifyLogDriver(host.LogConfig.Type);
+  verifyLogConfig(host.LogConfig);
+  if (Object.keys(host.StorageOpt ?? {}).length > 0) {
+    throw invalid("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
+  }
   if (host.NetworkMode === 'host' && Object.keys(host.PortBindings).length > 0) {
     warnings.push('Published ports are discarded when using host network mode');
   }
@@ -173,11 +177,5 @@ function verifyModes(host: HostConfig): void {
   }
   if (host.NetworkMode === 'container:') {
     throw invalid('Invalid network mode: invalid container format container:<name|id>');
-  }
-}
-
-function verifyLogDriver(name: string): void {
-  if (!['', 'json-file', 'local', 'none'].includes(name)) {
-    throw invalid(`logger: no log driver named '${name}' is registered`);
   }
 }

@@ -85,7 +85,11 @@ export class ContainerLister {
       if (!/^-?\d+$/.test(value)) throw invalid(`invalid filter 'exited=${value}'`);
       return ({ state }) => state.status === 'exited' && state.exitCode === Number(value);
     });
-    any('is-task', (value) => () => ['false', '0'].includes(value));
+    any('is-task', (value) => {
+      if (!['true', '1', 'false', '0'].includes(value)) throw invalid(`invalid filter 'is-task=[${value}]'`);
+      // Tasks are Swarm's.
+      return () => ['false', '0'].includes(value);
+    });
     any(
       'volume',
       (value) =>

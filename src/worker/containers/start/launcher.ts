@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises';
+import { constants, open, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { SlipwayError } from '#errors/errors.ts';
 import type { EventPublisher } from '../../events/event-publisher.ts';
@@ -132,7 +133,9 @@ export class Launcher {
     const [mount] = await Promise.all([snapshotter.mount(container.id), prepareSources(container.record)]);
     // Nothing of a container that removes itself has to reach the disk.
     const chosen = container.record.hostConfig.AutoRemove ? volatileMount(mount) : mount;
-    await mounter.mount(chosen, this.#files(container).rootfs);
+    const { rootfs } = this.#files(container);
+    await mounter.mount(chosen, rootfs);
+    await markRootfs(rootfs);
     publishVolumes(events, container, 'mount');
   }
 
@@ -172,6 +175,13 @@ export class Launcher {
       this.#ports.log.warn({ err: error, container: container.id }, 'taking a container down');
     }
   }
+}
+
+/** The file by which programs tell that they are in a container. A read-only or odd root goes without. */
+async function markRootfs(rootfs: string): Promise<void> {
+  const flags = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_WRONLY;
+  const file = await open(join(rootfs, '.dockerenv'), flags, 0o755).catch(() => undefined);
+  await file?.close();
 }
 
 function networkingError(error: unknown): unknown {

@@ -10,7 +10,7 @@ export function sandboxRequestOf(record: ContainerRecord, links: readonly string
   return {
     containerId: record.id,
     containerName: record.name,
-    hostname: config.Hostname,
+    hostname: config.Domainname ? `${config.Hostname}.${config.Domainname}` : config.Hostname,
     mode: onNetworks ? 'networks' : mode,
     endpoints: onNetworks
       ? Object.entries(record.networks).map(([name, own]) => endpointRequestOf(name, own))

@@ -133,7 +133,7 @@ export class ContainerStopper {
 }
 
 function notRunning(container: Container): Error {
-  return conflict(`Cannot kill container: ${container.name}: container ${container.id} is not running`);
+  return conflict(`container ${container.id} is not running`);
 }
 
 function ignoreEnded(error: unknown): void {

@@ -1,3 +1,4 @@
+import { invalid } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { ImageConfig } from '#oci/image-config.ts';
 import { parseImageReference } from '#oci/reference.ts';
@@ -48,7 +49,7 @@ export class ImageLister {
   async list({ all, filters }: ListRequest): Promise<ImageSummary[]> {
     const summaries = await this.#summaries();
     const parents = new Set(summaries.map((image) => image.parent));
-    const dangling = yesOrNo(filters.get('dangling'));
+    const dangling = yesOrNo(filters, 'dangling');
     const { after, before } = await this.#period(filters);
     const references = filters.get('reference');
     const matches = references?.length ? referenceMatcher(references) : undefined;
@@ -135,7 +136,10 @@ function group<T extends { imageId: Digest }>(
   return groups;
 }
 
-function yesOrNo(values: readonly string[] | undefined): boolean | undefined {
+function yesOrNo(filters: ListRequest['filters'], name: string): boolean | undefined {
+  const values = filters.get(name);
   if (!values?.length) return undefined;
+  const unknown = values.some((value) => !['1', 'true', '0', 'false'].includes(value.toLowerCase()));
+  if (unknown) throw invalid(`invalid filter '${name}=[${values.join(' ')}]'`);
   return values.some((value) => ['1', 'true'].includes(value.toLowerCase()));
 }
