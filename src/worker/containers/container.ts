@@ -1,3 +1,4 @@
+import { conflict } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { Sandbox } from '../networks/sandbox.ts';
 import type { ExitStatus, Task } from '../runtime/runtime.ts';
@@ -122,6 +123,12 @@ export class Container {
     return this.task !== undefined && (this.state.status === 'running' || this.state.status === 'paused');
   }
 
+  /** The task of a running container. It may have ended since anybody looked: throws `conflict`. */
+  get runningTask(): Task {
+    if (!this.running) throw conflict(`container ${this.id} is not running`);
+    return this.task!;
+  }
+
   /** Docker's `Running`: also true while a restart policy waits. */
   get active(): boolean {
     return this.running || this.state.status === 'restarting';
@@ -129,7 +136,7 @@ export class Container {
 
   /** The task that runs, or the one of the next start. */
   get started(): Promise<Task> {
-    return this.running ? Promise.resolve(this.task!) : this.#started.promise;
+    return this.running ? Promise.resolve(this.runningTask) : this.#started.promise;
   }
 
   /** The next exit. */

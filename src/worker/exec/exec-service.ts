@@ -116,7 +116,7 @@ export class ExecService {
   async #launch(exec: Exec, container: Container, start: ExecStart, logPath: string): Promise<ExecTask> {
     try {
       const process = await this.#process(exec, container, start);
-      const task = await container.task!.exec({
+      const task = await container.runningTask.exec({
         id: exec.id,
         process,
         terminal: exec.config.terminal,

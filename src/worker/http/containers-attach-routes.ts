@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { conflict, invalid } from '#errors/errors.ts';
+import { invalid } from '#errors/errors.ts';
 import type { StdioClient } from '../containers/attach/stdio-session.ts';
 import type { Containers } from '../containers/containers.ts';
 import { timeOfUnixSeconds } from '../logs/log-time.ts';
@@ -66,8 +66,7 @@ export function containersAttachRoutes(router: EngineRouter, { store, attacher, 
   router.post(containerPath('resize'), async (ctx) => {
     const container = containerOf(ctx, store);
     const size = sizeQuery(ctx);
-    if (!container.running) throw conflict(`container ${container.id} is not running`);
-    await container.task!.resize(size);
+    await container.runningTask.resize(size);
     ctx.status = 200;
   });
 }

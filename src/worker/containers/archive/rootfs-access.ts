@@ -57,7 +57,7 @@ export class RootfsAccess {
 
 /** Its process may have ended meanwhile and another have its PID: whose root that would be is looked at afterwards. */
 async function openRoot(container: Container): Promise<FileHandle> {
-  const { pid } = container.task!;
+  const { pid } = container.runningTask;
   const ended = () => conflict(`container ${container.id} is not running`);
   const root = await open(`/proc/${pid}/root`, O_PATH | constants.O_DIRECTORY).catch(() => undefined);
   if (!root) throw ended();

@@ -14,7 +14,6 @@ export class ContainerProcesses {
 
   /** Throws `conflict` when it does not run, `invalid` for arguments that leave no PID column. */
   async top(container: Container, args: string): Promise<{ titles: string[]; processes: string[][] }> {
-    if (!container.running) throw conflict(`container ${container.id} is not running`);
     if (container.state.status === 'restarting') {
       throw conflict(`Container ${container.id} is restarting, wait until the container is running`);
     }
@@ -22,7 +21,7 @@ export class ContainerProcesses {
     if (/(^|\s)-?[^\s-]*q/.test(args) && words.some((word) => /^-?-?(q|quick-pid)/.test(word))) {
       throw invalid('ps arguments may not select processes');
     }
-    const pids = new Set((await container.task!.pids()).map(String));
+    const pids = new Set((await container.runningTask.pids()).map(String));
     const [header = '', ...lines] = (await this.#list(words)).split('\n');
     const titles = header.trim().split(/\s+/);
     const column = titles.indexOf('PID');

@@ -90,7 +90,13 @@ export class ExecHealthMonitor implements HealthMonitor {
       undefined,
       this.#ports,
     );
-    const task = await container.task!.exec({ id, process, terminal: false, openStdin: false, logPath });
+    const task = await container.runningTask.exec({
+      id,
+      process,
+      terminal: false,
+      openStdin: false,
+      logPath,
+    });
     const timeout = milliseconds(check.Timeout, DEFAULT_TIMEOUT);
     const exited = task.wait();
     try {

@@ -26,7 +26,7 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 
 const read = async (path: string) => {
   await using location = await tree.locate(path, { follow: true });
-  return location.handle ? readFile(location.access, 'utf8') : undefined;
+  return location.handle ? await readFile(location.access, 'utf8') : undefined;
 };
 
 describe('looking up', () => {
