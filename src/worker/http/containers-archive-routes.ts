@@ -84,5 +84,6 @@ function setPathStat(ctx: EngineContext, stat: PathStat): void {
 function pathQuery(ctx: EngineContext): string {
   const path = stringQuery(ctx, 'path');
   if (!path) throw invalid('missing path: bad parameter');
+  if (path.includes('\0')) throw invalid('invalid path: it contains a null byte');
   return path.startsWith('/') ? path : `/${path}`;
 }

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, ServerResponse } from 
 import type { Duplex } from 'node:stream';
 import Koa from 'koa';
 import type { Logger } from 'pino';
+import { systemCode } from '#errors/errors.ts';
 import { errorResponse } from './errors.ts';
 import { registerUpgrade } from './hijack.ts';
 import { compareVersions, type EngineRouter, type EngineState } from './router.ts';
@@ -71,6 +72,13 @@ function identify(log: Logger): Koa.Middleware<EngineState> {
       }
       await next();
     } catch (error) {
+      // Whoever broke off in mid-request wants no answer, and nothing failed here.
+      if (systemCode(error) === 'ECONNRESET' && ctx.req.socket.destroyed) {
+        ctx.res.destroy();
+        return;
+      }
+      // A client that is still sending would otherwise wait for somebody to read that.
+      if (!ctx.req.complete && !ctx.headerSent) ctx.set('Connection', 'close');
       const { status, message } = errorResponse(error, ctx.state.requestId, log);
       if (ctx.headerSent || ctx.respond === false) {
         ctx.res.destroy();
