@@ -26,6 +26,7 @@ export function compileRun(
   // ENV wins over ARG.
   const declared = [...state.args].filter(([name]) => envValue(state.config.Env, name) === undefined).sort();
   const env = withEnv(state.config.Env ?? [], declared);
+  const volumes = Object.keys(state.config.Volumes ?? {}).sort();
   const shown = declared.map(([name, value]) => `${name}=${value}`);
   const prefix = shown.length > 0 ? `|${shown.length} ${shown.join(' ')} ` : '';
   return {
@@ -37,6 +38,7 @@ export function compileRun(
       user: state.config.User ?? '',
       network: instruction.network === 'default' ? context.network : instruction.network,
       ...(script && { script }),
+      ...(volumes.length > 0 && { volumes }),
     },
     createdBy: prefix + args.join(' '),
   };

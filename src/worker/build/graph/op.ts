@@ -31,6 +31,8 @@ export interface ExecOp {
   readonly network: string;
   /** A heredoc that is a script of its own: mounted beside the command. */
   readonly script?: { readonly name: string; readonly content: string };
+  /** Directories that are there for it, as VOLUME declared them. */
+  readonly volumes?: readonly string[];
 }
 
 /** How much a build's commands may use, and what they see beside their files: not part of what they are. */

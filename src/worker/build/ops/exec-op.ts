@@ -6,6 +6,7 @@ import { createSpec } from '#worker/runtime/spec/create-spec.ts';
 import type { SpecMount } from '#worker/runtime/spec/spec-request.ts';
 import { resolveUser } from '#worker/runtime/spec/user.ts';
 import type { StepRunner } from '#worker/runtime/step/step-runner.ts';
+import { RootedDirectory } from '../files/rooted-directory.ts';
 import type { ExecLimits, ExecOp } from '../graph/op.ts';
 import type { OpResult, OpRunner, RunOptions } from '../graph/op-runner.ts';
 import { layersOf, type Result, snapshotOf } from '../graph/result.ts';
@@ -63,10 +64,11 @@ export class ExecOpRunner implements OpRunner<ExecOp> {
       user,
       async (rootfs) => {
         const spec = await this.#spec(op, id, rootfs, await joining);
-        stubs = await MountStubs.before(
-          rootfs,
-          spec.mounts.map((mount) => mount.destination),
-        );
+        const { volumes = [] } = op;
+        const mounted = spec.mounts.map((mount) => mount.destination);
+        stubs = await MountStubs.before(rootfs, [...mounted, ...volumes]);
+        const directories = new RootedDirectory(rootfs.root);
+        for (const volume of volumes) directories.make(volume, { uid: 0, gid: 0 });
         const output = (stream: 'stdout' | 'stderr', bytes: Uint8Array) => observer.output(stream, bytes);
         const { code } = await this.#ports.steps.run({ id, spec, output }, { signal });
         if (code !== 0) throw new BuildFailure(op.args, code);
