@@ -108,13 +108,12 @@ describe('docker pull', () => {
 
   it('keeps what it downloaded when the client leaves, and the next pull, of another process, goes on there', async () => {
     const controller = new AbortController();
+    let gets = 0;
     registry.add((request, response) => {
       if (!isLayer(request)) return false;
-      registry.forward(request, response, (chunk, sent) => {
-        // Hold the rest back until the client is gone.
-        if (sent > 1_000_000) controller.abort();
-        return sent > 1_000_000 ? 'drop' : chunk;
-      });
+      // Whoever asks again has stored what came before; then the client leaves, without an answer.
+      if (gets++ > 0) controller.abort();
+      else registry.forward(request, response, (chunk, sent) => (sent > 1_000_000 ? 'drop' : chunk));
       return true;
     });
     await expect(engine.pull('big:1', '', { signal: controller.signal })).rejects.toThrow();
