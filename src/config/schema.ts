@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { loopbackHostPort, loopbackOrUnix } from './address.ts';
-import { duration, size } from './quantity.ts';
+import { loopbackOrUnix } from './address.ts';
+import { duration } from './quantity.ts';
+import { registrySchema } from './registry-schema.ts';
 
 const absolutePath = z.string().startsWith('/', 'expected an absolute path');
 const concurrency = z.int().min(1).max(64);
@@ -19,11 +20,7 @@ export const configSchema = z.strictObject({
     format: z.enum(['text', 'json']),
   }),
   stopTimeout: duration,
-  registry: z.strictObject({
-    listen: loopbackHostPort,
-    user: z.string(),
-    limits: z.strictObject({ manifestSize: size, uploadExpiry: duration }),
-  }),
+  registry: registrySchema,
   worker: z.strictObject({
     listen: z.array(loopbackOrUnix).min(1, 'expected at least one address'),
     socketGroup: z.string(),

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { OpenAuthenticator } from '#auth/open-authenticator.ts';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openRegistryDatabase, type RegistryDatabase } from '#database/registry/open.ts';
 import { createRegistryApp } from '#registry/http/registry-app.ts';
@@ -33,6 +34,7 @@ export async function startTestRegistry(options: { maxManifestSize?: number } = 
   const registry = createRegistry({ db, content });
   const app = createRegistryApp(registry, {
     logger: pino({ level: 'silent' }),
+    authenticator: new OpenAuthenticator(),
     maxManifestSize: options.maxManifestSize ?? 4 * 1024 * 1024,
   });
   const server = createRegistryServer(app);

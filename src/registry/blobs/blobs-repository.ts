@@ -2,7 +2,9 @@ import { type PreparedQuery, prepare } from '#database/prepared.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { RepositoryName } from '#oci/reference.ts';
-import { ensureRepository, findRepository } from '../repositories/repositories-repository.ts';
+import type { Actor } from '../events/event.ts';
+import { recordEvents } from '../events/events-repository.ts';
+import { ensureRepository } from '../repositories/repositories-repository.ts';
 
 /** A blob's size in bytes and where its content is. */
 export interface StoredBlob {
@@ -46,13 +48,16 @@ export class BlobsRepository {
    * Makes a blob visible in a repository and ends its upload, in one step. A digest that is already stored keeps
    * its location; the one that holds from now on is returned.
    */
-  async publish(blob: {
-    repository: RepositoryName;
-    digest: Digest;
-    size: number;
-    location: string;
-    upload?: string | undefined;
-  }): Promise<string> {
+  async publish(
+    blob: {
+      repository: RepositoryName;
+      digest: Digest;
+      size: number;
+      location: string;
+      upload?: string | undefined;
+    },
+    actor: Actor,
+  ): Promise<string> {
     const now = Date.now();
     return await this.#db.transaction().execute(async (trx) => {
       const inserted = await trx
@@ -61,6 +66,8 @@ export class BlobsRepository {
         .onConflict((conflict) => conflict.column('digest').doNothing())
         .executeTakeFirst();
       await link(trx, blob.repository, blob.digest, now);
+      const { repository, digest, size } = blob;
+      await recordEvents(trx, actor, [{ action: 'blob.push', repository, digest, size }]);
       if (blob.upload !== undefined) await trx.deleteFrom('uploads').where('id', '=', blob.upload).execute();
       if (inserted.numInsertedOrUpdatedRows === 1n) return blob.location;
       const row = await trx
@@ -82,31 +89,56 @@ export class BlobsRepository {
       .execute();
   }
 
-  /** Makes a blob that `from` (or any repository) may see visible in `repository`; false when there is none. */
-  async mount(repository: RepositoryName, digest: Digest, from?: RepositoryName): Promise<boolean> {
+  /** The repositories that may see a blob, by name; at most `limit`. `only` looks at one alone. */
+  async seenBy(
+    digest: Digest,
+    options: { only?: RepositoryName | undefined; limit: number },
+  ): Promise<string[]> {
+    let query = this.#db
+      .selectFrom('repository_blobs')
+      .innerJoin('repositories', 'repositories.id', 'repository_blobs.repository_id')
+      .select('repositories.name')
+      .where('repository_blobs.digest', '=', digest)
+      .limit(options.limit);
+    if (options.only !== undefined) query = query.where('repositories.name', '=', options.only);
+    return (await query.execute()).map((row) => row.name);
+  }
+
+  /** Makes a blob that `from` may see visible in `repository`; false when `from` cannot see it (any more). */
+  async mount(
+    mount: { repository: RepositoryName; digest: Digest; from: RepositoryName },
+    actor: Actor,
+  ): Promise<boolean> {
+    const { repository, digest, from } = mount;
     return await this.#db.transaction().execute(async (trx) => {
-      let sources = trx.selectFrom('repository_blobs').select('digest').where('digest', '=', digest).limit(1);
-      if (from !== undefined) {
-        const source = await findRepository(trx, from);
-        if (source === undefined) return false;
-        sources = sources.where('repository_id', '=', source);
-      }
-      if (!(await sources.executeTakeFirst())) return false;
+      const source = await trx
+        .selectFrom('repository_blobs')
+        .innerJoin('repositories', 'repositories.id', 'repository_blobs.repository_id')
+        .select('digest')
+        .where('repositories.name', '=', from)
+        .where('digest', '=', digest)
+        .executeTakeFirst();
+      if (!source) return false;
       await link(trx, repository, digest, Date.now());
+      await recordEvents(trx, actor, [{ action: 'blob.mount', repository, digest, detail: { from } }]);
       return true;
     });
   }
 
   /** Hides a blob from a repository; false when it could not see it. The content stays for whoever else may. */
-  async unlink(repository: RepositoryName, digest: Digest): Promise<boolean> {
-    const result = await this.#db
-      .deleteFrom('repository_blobs')
-      .where('digest', '=', digest)
-      .where('repository_id', '=', (from) =>
-        from.selectFrom('repositories').select('id').where('name', '=', repository),
-      )
-      .executeTakeFirst();
-    return result.numDeletedRows > 0n;
+  async unlink(repository: RepositoryName, digest: Digest, actor: Actor): Promise<boolean> {
+    return await this.#db.transaction().execute(async (trx) => {
+      const result = await trx
+        .deleteFrom('repository_blobs')
+        .where('digest', '=', digest)
+        .where('repository_id', '=', (from) =>
+          from.selectFrom('repositories').select('id').where('name', '=', repository),
+        )
+        .executeTakeFirst();
+      if (result.numDeletedRows === 0n) return false;
+      await recordEvents(trx, actor, [{ action: 'blob.delete', repository, digest }]);
+      return true;
+    });
   }
 
   /** Those of `locations` that belong to a blob or to an upload. */

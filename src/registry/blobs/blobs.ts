@@ -1,8 +1,13 @@
+import type { Access } from '#auth/access.ts';
 import type { ContentReader, ContentStore } from '#content/content-store.ts';
 import { isKind, notFound } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { RepositoryName } from '#oci/reference.ts';
+import type { Actor } from '../events/event.ts';
 import type { BlobsRepository } from './blobs-repository.ts';
+
+/** How many repositories with a blob are looked at for one that the client may pull from. */
+const MOUNT_SOURCES = 1000;
 
 /** A blob as a repository may see it. */
 export interface Blob {
@@ -34,16 +39,24 @@ export class Blobs {
   }
 
   /**
-   * Shows a blob that one repository may see to another one, without a byte moving. Without `from`, any
-   * repository will do. False when there is no such blob.
+   * Shows a blob that one repository may see to another one, without a byte moving. Without `from`, any repository
+   * that the access may pull from will do. False when there is no such blob.
    */
-  async mount(repository: RepositoryName, digest: Digest, from?: RepositoryName): Promise<boolean> {
-    return await this.#blobs.mount(repository, digest, from);
+  async mount(
+    repository: RepositoryName,
+    digest: Digest,
+    options: { from?: RepositoryName | undefined; access: Access; actor: Actor },
+  ): Promise<boolean> {
+    const { from: only, access, actor } = options;
+    const sources = await this.#blobs.seenBy(digest, { only, limit: MOUNT_SOURCES });
+    const from = (sources as RepositoryName[]).find((name) => access.allows(name, 'pull'));
+    if (from === undefined) return false;
+    return await this.#blobs.mount({ repository, digest, from }, actor);
   }
 
   /** Takes a blob out of a repository. Throws `not-found`, `BLOB_UNKNOWN`. */
-  async delete(repository: RepositoryName, digest: Digest): Promise<void> {
-    if (!(await this.#blobs.unlink(repository, digest))) throw unknown(digest);
+  async delete(repository: RepositoryName, digest: Digest, actor: Actor): Promise<void> {
+    if (!(await this.#blobs.unlink(repository, digest, actor))) throw unknown(digest);
   }
 }
 

@@ -5,7 +5,8 @@ import { SlipwayError } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { Blob, Blobs } from '../blobs/blobs.ts';
 import { type ByteRange, parseByteRanges } from './byte-ranges.ts';
-import { digestIn, endpoint, repositoryOf } from './parameters.ts';
+import { digestIn, endpoint } from './parameters.ts';
+import { actorOf, repositoryFor } from './request-state.ts';
 import { sendContent } from './send-content.ts';
 import { sendEmpty } from './send-empty.ts';
 
@@ -15,7 +16,7 @@ const BLOB = endpoint('/blobs/([^/]+)');
 /** OCI distribution-spec, "Pulling blobs" and "Deleting Blobs". */
 export function blobRoutes(router: Router, { blobs }: { blobs: Blobs }): void {
   router.get(BLOB, async (ctx) => {
-    const [repository, digest] = [repositoryOf(ctx), digestIn(ctx)];
+    const [repository, digest] = [repositoryFor(ctx, 'pull'), digestIn(ctx)];
     const blob = await blobs.get(repository, digest);
     if (matches(ctx.get('If-None-Match'), digest)) {
       ctx.set('ETag', `"${digest}"`);
@@ -27,7 +28,7 @@ export function blobRoutes(router: Router, { blobs }: { blobs: Blobs }): void {
   });
 
   router.delete(BLOB, async (ctx) => {
-    await blobs.delete(repositoryOf(ctx), digestIn(ctx));
+    await blobs.delete(repositoryFor(ctx, 'delete'), digestIn(ctx), actorOf(ctx));
     sendEmpty(ctx, 202);
   });
 }

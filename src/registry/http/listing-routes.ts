@@ -5,7 +5,8 @@ import type { ReferrersRepository } from '../referrers/referrers-repository.ts';
 import type { RepositoriesRepository } from '../repositories/repositories-repository.ts';
 import type { TagsRepository } from '../tags/tags-repository.ts';
 import { linkNext, page } from './paging.ts';
-import { digestIn, endpoint, queryValue, repositoryOf } from './parameters.ts';
+import { digestIn, endpoint, queryValue } from './parameters.ts';
+import { accessOf, repositoryFor } from './request-state.ts';
 
 /** Descriptors an answer of the Referrers API holds at most; a Link leads to the rest. */
 const REFERRERS_PAGE = 1000;
@@ -19,11 +20,15 @@ interface Services {
 /** OCI distribution-spec, "Content Discovery", and Docker's catalog. */
 export function listingRoutes(router: Router, { tags, repositories, referrers }: Services): void {
   router.get('/v2/_catalog', async (ctx) => {
-    ctx.body = { repositories: await page(ctx, (limit, last) => repositories.list(limit, last)) };
+    ctx.body = {
+      repositories: await page(ctx, (limit, last) =>
+        repositories.list({ limit, last, access: accessOf(ctx) }),
+      ),
+    };
   });
 
   router.get(endpoint('/tags/list'), async (ctx) => {
-    const name = repositoryOf(ctx);
+    const name = repositoryFor(ctx, 'pull');
     const found = await page(ctx, async (limit, last) => {
       const names = await tags.list(name, limit, last);
       if (!names)
@@ -34,7 +39,7 @@ export function listingRoutes(router: Router, { tags, repositories, referrers }:
   });
 
   router.get(endpoint('/referrers/([^/]+)'), async (ctx) => {
-    const [repository, subject] = [repositoryOf(ctx), digestIn(ctx)];
+    const [repository, subject] = [repositoryFor(ctx, 'pull'), digestIn(ctx)];
     const artifactType = queryValue(ctx, 'artifactType') || undefined;
     const last = queryValue(ctx, 'last');
     const found = await referrers.list(repository, subject, {

@@ -4,8 +4,9 @@ import { bareMediaType } from '#oci/media-type.ts';
 import { parseTag } from '#oci/reference.ts';
 import type { Manifests } from '../manifests/manifests.ts';
 import { matches } from './blob-routes.ts';
-import { endpoint, existingReference, newReference, queryValues, repositoryOf } from './parameters.ts';
+import { endpoint, existingReference, newReference, queryValues } from './parameters.ts';
 import { readBody } from './request-body.ts';
+import { actorOf, repositoryFor } from './request-state.ts';
 import { sendEmpty } from './send-empty.ts';
 
 const MANIFEST = endpoint('/manifests/([^/]+)');
@@ -17,7 +18,10 @@ export function manifestRoutes(
   { manifests, maxSize }: { manifests: Manifests; maxSize: number },
 ): void {
   router.get(MANIFEST, async (ctx) => {
-    const { digest, mediaType, payload } = await manifests.get(repositoryOf(ctx), existingReference(ctx));
+    const { digest, mediaType, payload } = await manifests.get(
+      repositoryFor(ctx, 'pull'),
+      existingReference(ctx),
+    );
     const { res } = ctx;
     res.setHeader('Docker-Content-Digest', digest);
     res.setHeader('ETag', `"${digest}"`);
@@ -35,12 +39,17 @@ export function manifestRoutes(
   });
 
   router.put(MANIFEST, async (ctx) => {
-    const [repository, reference] = [repositoryOf(ctx), newReference(ctx)];
+    const [repository, reference] = [repositoryFor(ctx, 'push'), newReference(ctx)];
     const tags = queryValues(ctx, 'tag').map(parseTag);
     if (tags.length > MAX_TAGS) throw invalid(`more than ${MAX_TAGS} tags`, { code: 'TAG_INVALID' });
     const payload = await readBody(ctx, maxSize);
     const contentType = bareMediaType(ctx.get('Content-Type')) || undefined;
-    const { digest, subject } = await manifests.put(repository, reference, { payload, contentType, tags });
+    const { digest, subject } = await manifests.put(repository, reference, {
+      payload,
+      contentType,
+      tags,
+      actor: actorOf(ctx),
+    });
     ctx.set('Location', `/v2/${repository}/manifests/${digest}`);
     ctx.set('Docker-Content-Digest', digest);
     if (subject) ctx.set('OCI-Subject', subject);
@@ -49,7 +58,7 @@ export function manifestRoutes(
   });
 
   router.delete(MANIFEST, async (ctx) => {
-    await manifests.delete(repositoryOf(ctx), existingReference(ctx));
+    await manifests.delete(repositoryFor(ctx, 'delete'), existingReference(ctx), actorOf(ctx));
     sendEmpty(ctx, 202);
   });
 }

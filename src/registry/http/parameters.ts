@@ -1,17 +1,12 @@
 import type { Context } from 'koa';
 import { invalid, notFound } from '#errors/errors.ts';
 import { type Digest, parseDigest } from '#oci/digest.ts';
-import { isTag, parseRepositoryName, parseTag, type RepositoryName } from '#oci/reference.ts';
+import { isTag, parseTag } from '#oci/reference.ts';
 import type { ManifestReference } from '../manifests/manifests.ts';
 
 /** The path of an endpoint below a repository: `endpoint('/manifests/([^/]+)')`. Names have slashes. */
 export function endpoint(rest: string): RegExp {
   return new RegExp(`^/v2/(.+)${rest}$`);
-}
-
-/** The repository that the path names. Throws `invalid`, `NAME_INVALID`. */
-export function repositoryOf(ctx: Context): RepositoryName {
-  return parseRepositoryName(segment(ctx, 0));
 }
 
 /** The digest in the path. Throws `invalid`, `DIGEST_INVALID`. */

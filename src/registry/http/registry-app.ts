@@ -1,15 +1,18 @@
 import { Router } from '@koa/router';
 import Koa, { type Context, type Next } from 'koa';
 import type { Logger } from 'pino';
+import type { Authenticator } from '#auth/authenticator.ts';
 import type { Registry } from '../registry.ts';
 import { blobRoutes } from './blob-routes.ts';
 import { errorBodies, sendError } from './errors.ts';
 import { listingRoutes } from './listing-routes.ts';
 import { manifestRoutes } from './manifest-routes.ts';
+import { authentication } from './request-state.ts';
 import { uploadRoutes } from './upload-routes.ts';
 
 export interface RegistryAppOptions {
   readonly logger: Logger;
+  readonly authenticator: Authenticator;
   /** The largest manifest taken, in bytes. */
   readonly maxManifestSize: number;
 }
@@ -29,6 +32,7 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
 
   app.use(errorBodies(options.logger));
   app.use(version);
+  app.use(authentication(options.authenticator));
   app.use(router.routes());
   app.use((ctx) => unmatched(ctx, router));
   app.on('error', (error) => options.logger.error({ err: error }, 'request failed'));

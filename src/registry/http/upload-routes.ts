@@ -5,8 +5,9 @@ import { type Digest, type DigestAlgorithm, isDigest, parseDigest } from '#oci/d
 import { isRepositoryName, type RepositoryName } from '#oci/reference.ts';
 import type { Blobs } from '../blobs/blobs.ts';
 import type { ChunkRange, Uploads } from '../uploads/uploads.ts';
-import { endpoint, queryValue, repositoryOf, segment } from './parameters.ts';
+import { endpoint, queryValue, segment } from './parameters.ts';
 import { requestBody } from './request-body.ts';
+import { accessOf, actorOf, repositoryFor } from './request-state.ts';
 import { sendEmpty } from './send-empty.ts';
 
 const UPLOADS = endpoint('/blobs/uploads/?');
@@ -16,7 +17,7 @@ const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** OCI distribution-spec, "Pushing blobs". */
 export function uploadRoutes(router: Router, { uploads, blobs }: { uploads: Uploads; blobs: Blobs }): void {
   router.post(UPLOADS, async (ctx) => {
-    const repository = repositoryOf(ctx);
+    const repository = repositoryFor(ctx, 'push');
     const mount = queryValue(ctx, 'mount');
     if (mount !== undefined && (await mounted(ctx, blobs, repository, mount))) {
       created(ctx, repository, mount as Digest);
@@ -25,7 +26,7 @@ export function uploadRoutes(router: Router, { uploads, blobs }: { uploads: Uplo
     const digest = queryValue(ctx, 'digest');
     if (digest !== undefined) {
       const parsed = parseDigest(digest);
-      await uploads.put(repository, parsed, requestBody(ctx));
+      await uploads.put(repository, parsed, requestBody(ctx), actorOf(ctx));
       created(ctx, repository, parsed);
       return;
     }
@@ -34,12 +35,12 @@ export function uploadRoutes(router: Router, { uploads, blobs }: { uploads: Uplo
   });
 
   router.get(UPLOAD, async (ctx) => {
-    const [repository, id] = [repositoryOf(ctx), uploadId(ctx)];
+    const [repository, id] = [repositoryFor(ctx, 'push'), uploadId(ctx)];
     accepted(ctx, 204, repository, id, await uploads.offset(repository, id));
   });
 
   router.patch(UPLOAD, async (ctx) => {
-    const [repository, id] = [repositoryOf(ctx), uploadId(ctx)];
+    const [repository, id] = [repositoryFor(ctx, 'push'), uploadId(ctx)];
     const range = chunkRange(ctx);
     const offset = await telling(ctx, repository, id, () =>
       uploads.append(repository, id, requestBody(ctx), range),
@@ -48,15 +49,16 @@ export function uploadRoutes(router: Router, { uploads, blobs }: { uploads: Uplo
   });
 
   router.put(UPLOAD, async (ctx) => {
-    const [repository, id] = [repositoryOf(ctx), uploadId(ctx)];
+    const [repository, id] = [repositoryFor(ctx, 'push'), uploadId(ctx)];
     const digest = parseDigest(queryValue(ctx, 'digest') ?? '');
     const range = chunkRange(ctx);
-    await telling(ctx, repository, id, () => uploads.finish(repository, id, digest, requestBody(ctx), range));
+    const end = { digest, body: requestBody(ctx), range, actor: actorOf(ctx) };
+    await telling(ctx, repository, id, () => uploads.finish(repository, id, end));
     created(ctx, repository, digest);
   });
 
   router.delete(UPLOAD, async (ctx) => {
-    await uploads.cancel(repositoryOf(ctx), uploadId(ctx));
+    await uploads.cancel(repositoryFor(ctx, 'push'), uploadId(ctx));
     sendEmpty(ctx, 204);
   });
 }
@@ -70,7 +72,7 @@ async function mounted(
 ): Promise<boolean> {
   const from = queryValue(ctx, 'from');
   if (!isDigest(digest) || (from !== undefined && !isRepositoryName(from))) return false;
-  return await blobs.mount(repository, digest, from);
+  return await blobs.mount(repository, digest, { from, access: accessOf(ctx), actor: actorOf(ctx) });
 }
 
 /** Runs a request's chunk; a client that was out of step is told where to go on. */

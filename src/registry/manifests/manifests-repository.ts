@@ -3,6 +3,8 @@ import type { RegistryDatabase } from '#database/registry/open.ts';
 import { notFound } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { RepositoryName, Tag } from '#oci/reference.ts';
+import type { Actor, NewEvent } from '../events/event.ts';
+import { recordEvents } from '../events/events-repository.ts';
 import { ensureRepository } from '../repositories/repositories-repository.ts';
 import type { ManifestDocument } from './manifest-document.ts';
 
@@ -57,13 +59,16 @@ export class ManifestsRepository {
    * Stores a manifest, what it refers to and its tags in one step. Throws `not-found`, `MANIFEST_BLOB_UNKNOWN`,
    * when the repository lacks one of its blobs.
    */
-  async put(manifest: {
-    repository: RepositoryName;
-    digest: Digest;
-    payload: Uint8Array;
-    document: ManifestDocument;
-    tags: readonly Tag[];
-  }): Promise<void> {
+  async put(
+    manifest: {
+      repository: RepositoryName;
+      digest: Digest;
+      payload: Uint8Array;
+      document: ManifestDocument;
+      tags: readonly Tag[];
+    },
+    actor: Actor,
+  ): Promise<void> {
     const { digest, payload, document } = manifest;
     const now = Date.now();
     await this.#db.transaction().execute(async (trx) => {
@@ -85,20 +90,44 @@ export class ManifestsRepository {
         await addReferrer(trx, repository, digest, payload.length, document);
       }
       for (const tag of manifest.tags) await setTag(trx, repository, tag, digest, now);
+      await recordEvents(trx, actor, pushEvents(manifest));
     });
   }
 
   /** Removes a manifest with its tags; false when it was not there. */
-  async delete(repository: RepositoryName, digest: Digest): Promise<boolean> {
-    const result = await this.#db
-      .deleteFrom('manifests')
-      .where('digest', '=', digest)
-      .where('repository_id', '=', (from) =>
-        from.selectFrom('repositories').select('id').where('name', '=', repository),
-      )
-      .executeTakeFirst();
-    return result.numDeletedRows > 0n;
+  async delete(repository: RepositoryName, digest: Digest, actor: Actor): Promise<boolean> {
+    return await this.#db.transaction().execute(async (trx) => {
+      const result = await trx
+        .deleteFrom('manifests')
+        .where('digest', '=', digest)
+        .where('repository_id', '=', (from) =>
+          from.selectFrom('repositories').select('id').where('name', '=', repository),
+        )
+        .executeTakeFirst();
+      if (result.numDeletedRows === 0n) return false;
+      await recordEvents(trx, actor, [{ action: 'manifest.delete', repository, digest }]);
+      return true;
+    });
   }
+}
+
+/** One for each tag: who listens wants to know what a tag means now. */
+function pushEvents(manifest: {
+  repository: RepositoryName;
+  digest: Digest;
+  payload: Uint8Array;
+  document: ManifestDocument;
+  tags: readonly Tag[];
+}): NewEvent[] {
+  const { repository, digest, payload, document, tags } = manifest;
+  return (tags.length > 0 ? tags : [undefined]).map((tag) => ({
+    action: 'manifest.push',
+    repository,
+    digest,
+    tag,
+    mediaType: document.mediaType,
+    size: payload.length,
+  }));
 }
 
 async function requireBlobs(

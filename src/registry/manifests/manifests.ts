@@ -1,6 +1,7 @@
 import { invalid, notFound } from '#errors/errors.ts';
 import { algorithmOf, type Digest, digestOf } from '#oci/digest.ts';
 import type { RepositoryName, Tag } from '#oci/reference.ts';
+import type { Actor } from '../events/event.ts';
 import type { TagsRepository } from '../tags/tags-repository.ts';
 import { parseManifestDocument } from './manifest-document.ts';
 import type { ManifestsRepository, StoredManifest } from './manifests-repository.ts';
@@ -35,9 +36,9 @@ export class Manifests {
   async put(
     repository: RepositoryName,
     reference: ManifestReference,
-    push: { payload: Uint8Array; contentType?: string | undefined; tags?: readonly Tag[] },
+    push: { payload: Uint8Array; contentType?: string | undefined; tags?: readonly Tag[]; actor: Actor },
   ): Promise<{ digest: Digest; subject: Digest | undefined }> {
-    const { payload, contentType, tags = [] } = push;
+    const { payload, contentType, tags = [], actor } = push;
     const wanted = 'digest' in reference ? reference.digest : undefined;
     const digest = digestOf(payload, wanted && algorithmOf(wanted));
     if (wanted && wanted !== digest) {
@@ -48,16 +49,16 @@ export class Manifests {
     }
     const document = parseManifestDocument(payload, contentType);
     const allTags = 'tag' in reference ? [reference.tag, ...tags] : tags;
-    await this.#manifests.put({ repository, digest, payload, document, tags: [...new Set(allTags)] });
+    await this.#manifests.put({ repository, digest, payload, document, tags: [...new Set(allTags)] }, actor);
     return { digest, subject: document.subject };
   }
 
   /** By digest: the manifest and its tags. By tag: the tag alone. Throws `not-found`, `MANIFEST_UNKNOWN`. */
-  async delete(repository: RepositoryName, reference: ManifestReference): Promise<void> {
+  async delete(repository: RepositoryName, reference: ManifestReference, actor: Actor): Promise<void> {
     const deleted =
       'tag' in reference
-        ? await this.#tags.delete(repository, reference.tag)
-        : await this.#manifests.delete(repository, reference.digest);
+        ? await this.#tags.delete(repository, reference.tag, actor)
+        : await this.#manifests.delete(repository, reference.digest, actor);
     if (!deleted) throw unknown(reference);
   }
 }

@@ -1,5 +1,9 @@
+import type { Access } from '#auth/access.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import type { RepositoryName } from '#oci/reference.ts';
+
+/** Names are looked through in steps of at least this many. */
+const PAGE = 200;
 
 /** The names that something was pushed to. */
 export class RepositoriesRepository {
@@ -13,8 +17,23 @@ export class RepositoriesRepository {
     return (await findRepository(this.#db, name)) !== undefined;
   }
 
-  /** Up to `limit` names in lexical order, after `last`; only of repositories that have a manifest. */
-  async list(limit: number, last = ''): Promise<string[]> {
+  /**
+   * Up to `limit` names in lexical order, after `last`: of repositories that have a manifest, and that the access
+   * may pull from.
+   */
+  async list(options: { limit: number; last?: string | undefined; access: Access }): Promise<string[]> {
+    const { limit, access } = options;
+    const found: string[] = [];
+    for (let last = options.last ?? ''; found.length < limit; ) {
+      const names = await this.#page(Math.max(limit, PAGE), last);
+      found.push(...names.filter((name) => access.allows(name as RepositoryName, 'pull')));
+      if (names.length < Math.max(limit, PAGE)) break;
+      last = names.at(-1)!;
+    }
+    return found.slice(0, limit);
+  }
+
+  async #page(limit: number, last: string): Promise<string[]> {
     const rows = await this.#db
       .selectFrom('repositories')
       .select('name')

@@ -1,5 +1,7 @@
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import type { RepositoryName, Tag } from '#oci/reference.ts';
+import type { Actor } from '../events/event.ts';
+import { recordEvents } from '../events/events-repository.ts';
 import { findRepository } from '../repositories/repositories-repository.ts';
 
 export class TagsRepository {
@@ -25,14 +27,18 @@ export class TagsRepository {
   }
 
   /** Removes a tag, not what it names; false when it was not there. */
-  async delete(repository: RepositoryName, tag: Tag): Promise<boolean> {
-    const result = await this.#db
-      .deleteFrom('tags')
-      .where('name', '=', tag)
-      .where('repository_id', '=', (from) =>
-        from.selectFrom('repositories').select('id').where('name', '=', repository),
-      )
-      .executeTakeFirst();
-    return result.numDeletedRows > 0n;
+  async delete(repository: RepositoryName, tag: Tag, actor: Actor): Promise<boolean> {
+    return await this.#db.transaction().execute(async (trx) => {
+      const result = await trx
+        .deleteFrom('tags')
+        .where('name', '=', tag)
+        .where('repository_id', '=', (from) =>
+          from.selectFrom('repositories').select('id').where('name', '=', repository),
+        )
+        .executeTakeFirst();
+      if (result.numDeletedRows === 0n) return false;
+      await recordEvents(trx, actor, [{ action: 'tag.delete', repository, tag }]);
+      return true;
+    });
   }
 }

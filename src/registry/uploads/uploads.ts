@@ -5,6 +5,7 @@ import { invalid, notFound, SlipwayError } from '#errors/errors.ts';
 import { algorithmOf, type Digest, type DigestAlgorithm } from '#oci/digest.ts';
 import type { RepositoryName } from '#oci/reference.ts';
 import type { BlobsRepository } from '../blobs/blobs-repository.ts';
+import type { Actor } from '../events/event.ts';
 import { type RunningHash, RunningHashes } from './running-hash.ts';
 import type { Upload, UploadsRepository } from './uploads-repository.ts';
 
@@ -42,14 +43,14 @@ export class Uploads {
   }
 
   /** A whole blob in one request. Throws `invalid`, `DIGEST_INVALID`, when it is another one. */
-  async put(repository: RepositoryName, digest: Digest, body: Body): Promise<void> {
+  async put(repository: RepositoryName, digest: Digest, body: Body, actor: Actor): Promise<void> {
     const id = randomUUID();
     const upload: Upload = { id, repository, location: locationOf(id), algorithm: algorithmOf(digest) };
     const writer = await this.#content.writer(upload.location);
     try {
       const hash = await this.#hashes.take(id, writer, upload.algorithm);
       await store(body, writer, hash);
-      await this.#publish(upload, writer, hash.digest(), digest);
+      await this.#publish(upload, writer, hash.digest(), digest, actor);
     } catch (error) {
       await writer.abort();
       throw error;
@@ -85,17 +86,16 @@ export class Uploads {
   async finish(
     repository: RepositoryName,
     id: string,
-    digest: Digest,
-    body: Body,
-    range?: ChunkRange,
+    end: { digest: Digest; body: Body; range?: ChunkRange | undefined; actor: Actor },
   ): Promise<void> {
+    const { digest, body, range, actor } = end;
     await this.#locks.run(id, async () => {
       const upload = { ...(await this.#find(repository, id)), algorithm: algorithmOf(digest) };
       await this.#write(upload, async (writer) => {
         await this.#append(upload, writer, body, range);
         const hash = await this.#hashes.take(id, writer, upload.algorithm);
         try {
-          await this.#publish(upload, writer, hash.digest(), digest);
+          await this.#publish(upload, writer, hash.digest(), digest, actor);
         } catch (error) {
           await this.#remove(upload, writer);
           throw error;
@@ -145,7 +145,13 @@ export class Uploads {
   }
 
   /** Records what was written as `expected`, or drops it if that is there already. Closes the writer. */
-  async #publish(upload: Upload, writer: ContentWriter, actual: Digest, expected: Digest): Promise<void> {
+  async #publish(
+    upload: Upload,
+    writer: ContentWriter,
+    actual: Digest,
+    expected: Digest,
+    actor: Actor,
+  ): Promise<void> {
     if (actual !== expected) {
       throw invalid('provided digest did not match uploaded content', {
         code: 'DIGEST_INVALID',
@@ -158,7 +164,10 @@ export class Uploads {
     const intact = stored && (await this.#content.stat(stored.location))?.size === stored.size;
     if (intact) await writer.abort();
     else await writer.commit();
-    const held = await this.#blobs.publish({ repository, digest: expected, size, location, upload: id });
+    const held = await this.#blobs.publish(
+      { repository, digest: expected, size, location, upload: id },
+      actor,
+    );
     this.#hashes.drop(id);
     if (intact || held === location) return;
     // Another push of the same digest won, or its content was lost: ours takes the place of what is missing.

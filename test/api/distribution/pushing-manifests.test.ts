@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { digestOf } from '#oci/digest.ts';
 import { MEDIA_TYPE } from '#oci/media-type.ts';
 import { parseRepositoryName } from '#oci/reference.ts';
+import { SYSTEM } from '#registry/events/event.ts';
 import {
   describe,
   errorCode,
@@ -182,7 +183,7 @@ it('takes a manifest of the largest size, and no larger one, told or not', async
 
 it('takes an image of hundreds of layers', async () => {
   const texts = Array.from({ length: 600 }, (_, index) => `layer ${index}`);
-  for (const text of texts) await registry.registry.uploads.put(name, digestOf(text), once(text));
+  for (const text of texts) await registry.registry.uploads.put(name, digestOf(text), once(text), SYSTEM);
   const layers = texts.map((text) => describe(text, MEDIA_TYPE.ociLayer));
   const { answer } = await pushImage(registry.client, name, 'v1', { layers });
   expect(answer.status).toBe(201);

@@ -3,6 +3,7 @@ import { MemoryContentStore } from '#content/memory-content-store.ts';
 import { openRegistryDatabase, type RegistryDatabase } from '#database/registry/open.ts';
 import { digestOf } from '#oci/digest.ts';
 import { parseRepositoryName } from '#oci/reference.ts';
+import { SYSTEM } from '#registry/events/event.ts';
 import { createRegistry, type Registry } from '#registry/registry.ts';
 
 const name = parseRepositoryName('a/b');
@@ -72,7 +73,7 @@ it('keeps an old upload that grew of late', async () => {
 
 it('deletes content without an owner, and nothing else', async () => {
   const digest = digestOf('owned');
-  await registry.uploads.put(name, digest, body('owned'));
+  await registry.uploads.put(name, digest, body('owned'), SYSTEM);
   const owned = await list(content.walk());
   await write('uploads/00/stray', 'commit');
   expect(await registry.reconciler.deleteStrayContent({ before: past })).toBe(0);

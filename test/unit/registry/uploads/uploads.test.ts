@@ -3,6 +3,7 @@ import { MemoryContentStore } from '#content/memory-content-store.ts';
 import { openRegistryDatabase, type RegistryDatabase } from '#database/registry/open.ts';
 import { digestOf } from '#oci/digest.ts';
 import { parseRepositoryName } from '#oci/reference.ts';
+import { SYSTEM } from '#registry/events/event.ts';
 import { createRegistry, type Registry } from '#registry/registry.ts';
 
 const name = parseRepositoryName('a/b');
@@ -47,7 +48,7 @@ it.each(['sha256', 'sha512'] as const)(
     await registry.uploads.append(name, id, body('three'), { start: 6, end: 10 });
     restart();
     const digest = digestOf('onetwothree', algorithm);
-    await registry.uploads.finish(name, id, digest, body());
+    await registry.uploads.finish(name, id, { digest, body: body(), actor: SYSTEM });
     expect(await read(digest)).toBe('onetwothree');
   },
 );
@@ -57,7 +58,7 @@ it('hashes what was stored, not what was sent, when a body breaks', async () => 
   await expect(registry.uploads.append(name, id, breaking('one'))).rejects.toThrow('gone');
   await registry.uploads.append(name, id, body('two'));
   const digest = digestOf('onetwo');
-  await registry.uploads.finish(name, id, digest, body());
+  await registry.uploads.finish(name, id, { digest, body: body(), actor: SYSTEM });
   expect(await read(digest)).toBe('onetwo');
 });
 
@@ -76,7 +77,7 @@ it('does not read back what it hashed while it came', async () => {
     });
   });
   for (const text of ['one', 'two', 'three']) await registry.uploads.append(name, id, body(text));
-  await registry.uploads.finish(name, id, digestOf('onetwothree'), body());
+  await registry.uploads.finish(name, id, { digest: digestOf('onetwothree'), body: body(), actor: SYSTEM });
   expect(writer).toHaveBeenCalledTimes(4);
   expect(reads).toEqual([]);
 });
@@ -94,13 +95,15 @@ it('runs the requests for one upload one after another', async () => {
   await expect.poll(() => registry.uploads.offset(name, id)).toBe(3);
   gate.resolve();
   expect(await Promise.all([first, second])).toEqual([6, 11]);
-  await registry.uploads.finish(name, id, digestOf('onetwothree'), body());
+  await registry.uploads.finish(name, id, { digest: digestOf('onetwothree'), body: body(), actor: SYSTEM });
 });
 
 it('lets only one of two ends be the end', async () => {
   const id = await registry.uploads.begin(name);
   const digest = digestOf('x');
-  const ends = [1, 2].map(() => registry.uploads.finish(name, id, digest, body('x')));
+  const ends = [1, 2].map(() =>
+    registry.uploads.finish(name, id, { digest, body: body('x'), actor: SYSTEM }),
+  );
   const outcomes = await Promise.allSettled(ends);
   expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
   expect(await read(digest)).toBe('x');
@@ -110,7 +113,9 @@ it('keeps an upload whose record failed from leaving bytes behind', async () => 
   const id = await registry.uploads.begin(name);
   await registry.uploads.append(name, id, body('x'));
   await db.schema.dropTable('repository_blobs').execute();
-  await expect(registry.uploads.finish(name, id, digestOf('x'), body())).rejects.toThrow();
+  await expect(
+    registry.uploads.finish(name, id, { digest: digestOf('x'), body: body(), actor: SYSTEM }),
+  ).rejects.toThrow();
   for await (const left of content.walk()) throw new Error(`left ${left.location}`);
   for await (const left of content.ingests()) throw new Error(`left ${left.location}`);
 });

@@ -1,0 +1,16 @@
+import type { RepositoryName } from '#oci/reference.ts';
+
+/** What can be done to a repository. `delete` is not part of `push`: who may push may not take away. */
+export const ACTIONS = ['pull', 'push', 'delete'] as const;
+export type Action = (typeof ACTIONS)[number];
+
+/** What a request may do, as its credentials or their absence say. Answers are immediate: nothing is looked up. */
+export interface Access {
+  /** Who asks: `user:ada`, `robot:ci`, `anonymous`. For logs and limits. */
+  readonly principal: string;
+
+  allows(repository: RepositoryName, action: Action): boolean;
+}
+
+/** Everything for everyone: a registry without authentication, which only loopback can reach. */
+export const OPEN_ACCESS: Access = { principal: 'anonymous', allows: () => true };

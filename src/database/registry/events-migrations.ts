@@ -1,0 +1,30 @@
+import type { Migration } from 'kysely';
+import type { TableWords } from '../table-words.ts';
+
+export function eventsMigrations(words: TableWords): Record<string, Migration> {
+  return { 'registry-0002-events': events(words) };
+}
+
+function events(words: TableWords): Migration {
+  return {
+    async up(db) {
+      await db.schema
+        .createTable('events')
+        .addColumn('id', words.id, (column) => column.primaryKey())
+        .addColumn('at', 'bigint', (column) => column.notNull())
+        .addColumn('action', 'text', (column) => column.notNull())
+        .addColumn('outcome', 'text', (column) => column.notNull())
+        .addColumn('actor', words.name, (column) => column.notNull())
+        .addColumn('address', 'text')
+        .addColumn('user_agent', 'text')
+        .addColumn('request_id', 'text')
+        .addColumn('repository', words.name)
+        .addColumn('digest', 'text')
+        .addColumn('tag', 'text')
+        .addColumn('media_type', 'text')
+        .addColumn('size', 'bigint')
+        .addColumn('detail', 'text')
+        .execute();
+    },
+  };
+}
