@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,21 +17,28 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 /**
- * `npm ci` inside a build reaches what this host reaches, by this host's npm registry and certificates; that is
- * the test's business, so it comes with the base image and not with our Dockerfile.
+ * What a build does (`npm ci`, `apt-get install`) reaches what this host reaches, by this host's registries and
+ * certificates; that is the test's business, so it comes with the base image and not with our Dockerfile.
  */
 async function nodeForThisHost(slipway: Slipway): Promise<string> {
   const registry = await succeed('npm', ['config', 'get', 'registry'], { env: process.env, cwd: folder });
-  copyFileSync('/etc/ssl/certs/ca-certificates.crt', join(folder, 'ca-certificates.crt'));
+  const context = join(folder, 'node-for-this-host');
+  mkdirSync(context);
+  copyFileSync('/etc/ssl/certs/ca-certificates.crt', join(context, 'ca-certificates.crt'));
+  for (const name of ['apt.conf.d', 'sources.list', 'sources.list.d/debian.sources']) {
+    const from = join('/etc/apt', name);
+    if (existsSync(from)) cpSync(from, join(context, 'apt', name), { recursive: true });
+  }
   writeFileSync(
-    join(folder, 'Dockerfile'),
+    join(context, 'Dockerfile'),
     [
       'FROM node:24',
       'COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt',
+      'COPY apt /etc/apt',
       `ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt npm_config_registry=${registry}`,
     ].join('\n'),
   );
-  await slipway.dockerOk('build', '--tag', 'node-for-this-host', folder);
+  await slipway.dockerOk('build', '--tag', 'node-for-this-host', context);
   return 'node-for-this-host';
 }
 
@@ -70,4 +77,41 @@ it('builds its own image, whose container takes a push without being root', asyn
 
   expect(await slipway.dockerOk('stop', 'packaged')).toBe('packaged');
   expect(await slipway.dockerOk('inspect', '--format', '{{.State.ExitCode}}', 'packaged')).toBe('0');
+});
+
+it('builds its worker, whose containers run beside it', async () => {
+  await using slipway = await startSlipway();
+  await seedImages(slipway.registry, ['node', 'busybox']);
+  const base = await nodeForThisHost(slipway);
+  const options = ['--network', 'host', '--target', 'worker', '--build-arg', `NODE_IMAGE=${base}`];
+  const built = await slipway.docker(['build', ...options, '--tag', 'slipway-worker', project]);
+  expect({ code: built.code, output: `${built.stdout}${built.stderr}` }).toMatchObject({ code: 0 });
+
+  const socket = join(folder, 'docker.sock');
+  const settings = {
+    SLIPWAY_WORKER_LISTEN: `unix://${socket}`,
+    SLIPWAY_WORKER_REGISTRY_MIRRORS: `http://${slipway.registry}`,
+    SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_NAME: 'slipinner',
+    SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_SUBNET: '10.254.250.0/24',
+  };
+  const environment = Object.entries(settings).flatMap(([name, value]) => ['--env', `${name}=${value}`]);
+  const host = ['--network', 'host', '--privileged', '--cgroupns', 'host', '--volume', `${folder}:${folder}`];
+  await slipway.dockerOk('run', '--detach', '--name', 'inner', ...host, ...environment, 'slipway-worker');
+  const inner = (...args: string[]) =>
+    succeed('docker', args, { env: { ...slipway.clientEnv, DOCKER_HOST: `unix://${socket}` } });
+  const ping = () =>
+    inner('version', '--format', '{{.Server.Version}}').catch(async (error) => {
+      const { stdout, stderr } = await slipway.docker(['logs', 'inner']);
+      return `${error}\n${stdout}${stderr}`;
+    });
+  await expect.poll(ping, { timeout: 30_000 }).toMatch(/^\d+\.\d+\.\d+$/);
+
+  expect(await inner('run', '--rm', 'busybox', 'echo', 'from inside')).toBe('from inside');
+  await inner('run', '--detach', '--name', 'web', 'busybox', 'sh', '-c', 'echo up; sleep 1000');
+  expect(await inner('exec', 'web', 'hostname', '-i')).toMatch(/^10\.254\.250\./);
+  await expect.poll(() => inner('logs', 'web')).toBe('up');
+  await inner('rm', '--force', 'web');
+
+  expect(await slipway.dockerOk('stop', 'inner')).toBe('inner');
+  expect(await slipway.dockerOk('inspect', '--format', '{{.State.ExitCode}}', 'inner')).toBe('0');
 });
