@@ -9,8 +9,23 @@ export interface Access {
   /** Who asks: `user:ada`, `robot:ci`, `anonymous`. For logs and limits. */
   readonly principal: string;
 
+  /** Whether it may do this. A token says so for the repositories that it was asked for, and for no others. */
   allows(repository: RepositoryName, action: Action): boolean;
+
+  /** Whether lists of repositories may name this one: the caller may pull it, and came to see lists. */
+  sees(repository: RepositoryName): boolean;
+
+  /**
+   * Whether the caller came to administer, and may: the repositories that `pattern` names (`team/**`), and without
+   * one everything, users and policies included.
+   */
+  administers(pattern?: string): boolean;
 }
 
 /** Everything for everyone: a registry without authentication, which only loopback can reach. */
-export const OPEN_ACCESS: Access = { principal: 'anonymous', allows: () => true };
+export const OPEN_ACCESS: Access = {
+  principal: 'anonymous',
+  allows: () => true,
+  sees: () => true,
+  administers: () => true,
+};

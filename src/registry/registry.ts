@@ -2,6 +2,7 @@ import type { ContentStore } from '#content/content-store.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import { Blobs } from './blobs/blobs.ts';
 import { BlobsRepository } from './blobs/blobs-repository.ts';
+import { AuditRepository } from './events/audit-repository.ts';
 import { Manifests } from './manifests/manifests.ts';
 import { ManifestsRepository } from './manifests/manifests-repository.ts';
 import { Reconciler } from './reconciler.ts';
@@ -20,6 +21,7 @@ export interface Registry {
   readonly referrers: ReferrersRepository;
   readonly repositories: RepositoriesRepository;
   readonly reconciler: Reconciler;
+  readonly audit: AuditRepository;
 }
 
 /** The registry over its metadata and a content store that nobody else writes to. */
@@ -35,5 +37,6 @@ export function createRegistry({ db, content }: { db: RegistryDatabase; content:
     referrers: new ReferrersRepository(db),
     repositories: new RepositoriesRepository(db),
     reconciler: new Reconciler({ blobs, uploads, content }),
+    audit: new AuditRepository(db),
   };
 }

@@ -1,8 +1,8 @@
-import type { Migration } from 'kysely';
+import { type Migration, sql } from 'kysely';
 import type { TableWords } from '../table-words.ts';
 
 export function eventsMigrations(words: TableWords): Record<string, Migration> {
-  return { 'registry-0002-events': events(words) };
+  return { 'registry-0002-events': events(words), 'registry-0003-audit': audit() };
 }
 
 function events(words: TableWords): Migration {
@@ -24,6 +24,27 @@ function events(words: TableWords): Migration {
         .addColumn('media_type', 'text')
         .addColumn('size', 'bigint')
         .addColumn('detail', 'text')
+        .execute();
+    },
+  };
+}
+
+/** An audit asks for the newest first: of all, of someone, of a repository, of what was denied. */
+function audit(): Migration {
+  return {
+    async up(db) {
+      await db.schema.createIndex('events_by_time').on('events').columns(['at', 'id']).execute();
+      await db.schema.createIndex('events_by_actor').on('events').columns(['actor', 'at', 'id']).execute();
+      await db.schema
+        .createIndex('events_by_repository')
+        .on('events')
+        .columns(['repository', 'at', 'id'])
+        .execute();
+      await db.schema
+        .createIndex('events_denied')
+        .on('events')
+        .columns(['at', 'id'])
+        .where(sql.ref('outcome'), '=', sql.lit('denied'))
         .execute();
     },
   };

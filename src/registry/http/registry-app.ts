@@ -3,6 +3,8 @@ import Koa, { type Context, type Next } from 'koa';
 import type { Logger } from 'pino';
 import type { Authenticator } from '#auth/authenticator.ts';
 import type { Registry } from '../registry.ts';
+import { adminApi } from './api/api.ts';
+import { apiOperations } from './api/operations.ts';
 import { blobRoutes } from './blob-routes.ts';
 import { errorBodies, sendError } from './errors.ts';
 import { listingRoutes } from './listing-routes.ts';
@@ -17,7 +19,7 @@ export interface RegistryAppOptions {
   readonly maxManifestSize: number;
 }
 
-/** The Distribution API as a Koa application. */
+/** The Distribution API and the admin API as a Koa application. */
 export function createRegistryApp(registry: Registry, options: RegistryAppOptions): Koa {
   const app = new Koa();
   const router = new Router({ methods: ['HEAD', 'GET', 'PUT', 'PATCH', 'POST', 'DELETE'] });
@@ -30,9 +32,12 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
     ctx.body = {};
   });
 
+  const api = adminApi(apiOperations(registry), options.logger);
   app.use(errorBodies(options.logger));
   app.use(version);
+  app.use(api.errors);
   app.use(authentication(options.authenticator));
+  app.use(api.routes);
   app.use(router.routes());
   app.use((ctx) => unmatched(ctx, router));
   app.on('error', (error) => options.logger.error({ err: error }, 'request failed'));

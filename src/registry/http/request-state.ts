@@ -67,6 +67,10 @@ export function actorOf(ctx: Context): Actor {
   };
 }
 
-function setChallenge(ctx: Context, header: string | undefined): void {
+/** Tells the client how to get access. */
+export function setChallenge(
+  ctx: Context,
+  header: string | undefined = (ctx.state as RequestState).challenge(),
+): void {
   if (header !== undefined) ctx.set('WWW-Authenticate', header);
 }

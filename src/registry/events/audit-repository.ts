@@ -1,0 +1,63 @@
+import type { RegistryDatabase } from '#database/registry/open.ts';
+
+/** What an audit asks for; everything that is given has to be so. */
+export interface AuditFilter {
+  readonly actor?: string | undefined;
+  readonly repository?: string | undefined;
+  readonly action?: string | undefined;
+  readonly outcome?: 'done' | 'denied' | undefined;
+  /** Milliseconds since 1970, inclusive. */
+  readonly since?: number | undefined;
+  /** Milliseconds since 1970, exclusive. */
+  readonly until?: number | undefined;
+}
+
+/** Where a page ended. */
+export type AuditPosition = readonly [at: number, id: number];
+
+export interface AuditEntry {
+  readonly id: number;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly action: string;
+  readonly outcome: 'done' | 'denied';
+  readonly actor: string;
+  readonly address: string | null;
+  readonly userAgent: string | null;
+  readonly requestId: string | null;
+  readonly repository: string | null;
+  readonly digest: string | null;
+  readonly tag: string | null;
+  readonly mediaType: string | null;
+  readonly size: number | null;
+  readonly detail: Readonly<Record<string, unknown>> | null;
+}
+
+/** The events as an audit reads them. */
+export class AuditRepository {
+  readonly #db: RegistryDatabase;
+
+  constructor(db: RegistryDatabase) {
+    this.#db = db;
+  }
+
+  /** Up to `limit` entries, the newest first, from `after` on. */
+  async list(filter: AuditFilter, limit: number, after?: AuditPosition): Promise<AuditEntry[]> {
+    let query = this.#db.selectFrom('events').selectAll();
+    if (filter.actor !== undefined) query = query.where('actor', '=', filter.actor);
+    if (filter.repository !== undefined) query = query.where('repository', '=', filter.repository);
+    if (filter.action !== undefined) query = query.where('action', '=', filter.action);
+    if (filter.outcome !== undefined) query = query.where('outcome', '=', filter.outcome);
+    if (filter.since !== undefined) query = query.where('at', '>=', filter.since);
+    if (filter.until !== undefined) query = query.where('at', '<', filter.until);
+    if (after) query = query.where((eb) => eb(eb.refTuple('at', 'id'), '<', eb.tuple(after[0], after[1])));
+    const rows = await query.orderBy('at', 'desc').orderBy('id', 'desc').limit(limit).execute();
+    return rows.map(({ user_agent, request_id, media_type, detail, ...row }) => ({
+      ...row,
+      userAgent: user_agent,
+      requestId: request_id,
+      mediaType: media_type,
+      detail: detail === null ? null : (JSON.parse(detail) as AuditEntry['detail']),
+    }));
+  }
+}

@@ -1,0 +1,74 @@
+import { Router } from '@koa/router';
+import type { Context, Middleware } from 'koa';
+import type { Logger } from 'pino';
+import { notFound, unsupported } from '#errors/errors.ts';
+import { accessOf, actorOf } from '../request-state.ts';
+import { checkBody, checkTarget } from './check-request.ts';
+import { openApiDocument } from './openapi.ts';
+import type { Operation } from './operation.ts';
+import { permit, refuseForeignPages } from './permission.ts';
+import { problems } from './problem.ts';
+
+/** Where the admin API is. */
+const PREFIX = '/api/v1';
+
+/**
+ * The admin API: every operation, and their description at `/api/v1/openapi.json`. `errors` goes before the
+ * authentication, so that its refusals are problems too, `routes` after it. Both leave other paths alone.
+ */
+export function adminApi(
+  operations: readonly Operation[],
+  logger: Logger,
+): { errors: Middleware; routes: Middleware } {
+  const router = new Router({ prefix: PREFIX });
+  const document = openApiDocument(operations);
+  router.get('/openapi.json', (ctx) => {
+    ctx.body = document;
+  });
+  for (const it of operations) {
+    router.register(it.path.replace(/\{(\w+)\}/g, ':$1'), [it.method], (ctx: Context) => perform(ctx, it));
+  }
+  const [errors, matched] = [problems(logger), router.routes()];
+  return {
+    errors: (ctx, next) => (isBelow(ctx) ? errors(ctx, next) : next()),
+    async routes(ctx, next) {
+      if (!isBelow(ctx)) return await next();
+      ctx.set('Cache-Control', 'no-store');
+      await matched(ctx as never, async () => refuse(ctx, router));
+    },
+  };
+}
+
+async function perform(ctx: Context, it: Operation): Promise<void> {
+  refuseForeignPages(ctx);
+  const target = { ...checkTarget(ctx, it), access: accessOf(ctx) };
+  permit(ctx, it.caller, target);
+  const body = await checkBody(ctx, it);
+  const reply = await it.handle({ ...target, body, actor: actorOf(ctx), signal: goneSignal(ctx) });
+  if (!it.reply) {
+    ctx.status = 204;
+    return;
+  }
+  ctx.status = it.status ?? 200;
+  ctx.body = reply;
+  ctx.type = 'application/json';
+}
+
+function isBelow(ctx: Context): boolean {
+  return ctx.path.startsWith(`${PREFIX}/`) || ctx.path === PREFIX;
+}
+
+function refuse(ctx: Context, router: Router): never {
+  const allowed = new Set(router.match(ctx.path, ctx.method).path.flatMap((layer) => layer.methods));
+  if (allowed.size === 0) throw notFound('no such endpoint');
+  ctx.set('Allow', [...allowed].join(', '));
+  throw unsupported(`${ctx.method} is not supported here`);
+}
+
+function goneSignal(ctx: Context): AbortSignal {
+  const gone = new AbortController();
+  ctx.res.once('close', () => {
+    if (!ctx.res.writableFinished) gone.abort();
+  });
+  return gone.signal;
+}

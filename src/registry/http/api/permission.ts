@@ -1,0 +1,31 @@
+import type { Context } from 'koa';
+import { forbidden, unauthorized } from '#errors/errors.ts';
+import { setChallenge } from '../request-state.ts';
+import type { Caller, Target } from './operation.ts';
+
+/** Throws `unauthorized` (who are you?) or `forbidden` (not you) unless the caller is one whom the operation is for. */
+export function permit<T extends Target<unknown, unknown>>(ctx: Context, caller: Caller<T>, target: T): void {
+  if (allowed(caller, target)) return;
+  if (ctx.get('Authorization') !== '') throw forbidden('not allowed', { code: 'forbidden' });
+  setChallenge(ctx);
+  throw unauthorized('authentication required', { code: 'unauthorized' });
+}
+
+function allowed<T extends Target<unknown, unknown>>(caller: Caller<T>, target: T): boolean {
+  const { access } = target;
+  if (caller === 'anyone') return true;
+  if (caller === 'admin') return access.administers();
+  if ('namespace' in caller) return access.administers(caller.namespace(target));
+  return access.allows(caller.repository(target), caller.action);
+}
+
+/**
+ * A browser says which page made it send a request. One of another origin has no business here, whatever it sends:
+ * a registry without authentication trusts whoever reaches its address, and a browser on the same machine does.
+ */
+export function refuseForeignPages(ctx: Context): void {
+  const origin = ctx.get('Origin');
+  if (origin === '' || ctx.method === 'GET' || ctx.method === 'HEAD') return;
+  const host = URL.canParse(origin) ? new URL(origin).host : undefined;
+  if (host !== ctx.host) throw forbidden('requests of pages elsewhere are refused', { code: 'forbidden' });
+}
