@@ -1,0 +1,23 @@
+import { type Kysely, PostgresAdapter, type RawBuilder, sql } from 'kysely';
+
+// biome-ignore lint/suspicious/noExplicitAny: any schema will do, and Kysely is invariant in it
+type AnyDatabase = Kysely<any>;
+
+/** Whether statements go to PostgreSQL; otherwise it is SQLite. */
+export function isPostgres(db: AnyDatabase): boolean {
+  return db.getExecutor().adapter instanceof PostgresAdapter;
+}
+
+/** The database's clock, in milliseconds since 1970: one clock for all processes that share it. */
+export function databaseNow(db: AnyDatabase): RawBuilder<number> {
+  return isPostgres(db)
+    ? sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`
+    : sql<number>`cast(unixepoch('subsec') * 1000 as integer)`;
+}
+
+/** A whole number from 0 to below `limit`, another one for each row. */
+export function randomBelow(db: AnyDatabase, limit: RawBuilder<number>): RawBuilder<number> {
+  return isPostgres(db)
+    ? sql<number>`floor(random() * ${limit})::bigint`
+    : sql<number>`abs(random() % ${limit})`;
+}

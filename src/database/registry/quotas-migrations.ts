@@ -1,0 +1,77 @@
+import { type Kysely, type Migration, type RawBuilder, sql } from 'kysely';
+import { isPostgres } from '../dialect.ts';
+import type { TableWords } from '../table-words.ts';
+import { createTrigger } from '../triggers.ts';
+
+export function quotasMigrations(words: TableWords): Record<string, Migration> {
+  return { 'registry-0011-quotas': quotas(words) };
+}
+
+function quotas(words: TableWords): Migration {
+  return {
+    async up(db) {
+      await db.schema
+        .createTable('quotas')
+        .addColumn('namespace', words.name, (column) => column.primaryKey().notNull())
+        .addColumn('bytes', 'bigint', (column) => column.notNull())
+        .addColumn('updated_at', 'bigint', (column) => column.notNull())
+        .execute();
+      await db.schema
+        .createTable('namespace_blobs')
+        .addColumn('namespace', words.name, (column) => column.notNull())
+        .addColumn('digest', words.name, (column) => column.notNull())
+        .addColumn('size', 'bigint', (column) => column.notNull())
+        .addPrimaryKeyConstraint('namespace_blobs_key', ['namespace', 'digest'])
+        .modifyEnd(words.byKey)
+        .execute();
+      await db.schema.createIndex('namespace_blobs_digest').on('namespace_blobs').column('digest').execute();
+      await db.schema
+        .createTable('namespace_usage')
+        .addColumn('id', words.id, (column) => column.primaryKey())
+        .addColumn('namespace', words.name, (column) => column.notNull())
+        .addColumn('bytes', 'bigint', (column) => column.notNull())
+        .execute();
+      await db.schema
+        .createIndex('namespace_usage_sum')
+        .on('namespace_usage')
+        .columns(['namespace', 'bytes'])
+        .execute();
+      await createTriggers(db);
+      await addBlobs(db, sql`repository_blobs as changed`).execute(db);
+    },
+  };
+}
+
+/** The blobs of links, to their repositories' namespaces. */
+function addBlobs(db: Kysely<unknown>, links: RawBuilder<unknown>): RawBuilder<unknown> {
+  const namespace = isPostgres(db)
+    ? sql`split_part(r.name, '/', 1)`
+    : sql`substr(r.name, 1, instr(r.name || '/', '/') - 1)`;
+  return sql`insert into namespace_blobs (namespace, digest, size)
+    select distinct ${namespace}, b.digest, b.size from ${links}
+    join repositories r on r.id = changed.repository_id join blobs b on b.digest = changed.digest
+    where true order by 1, 2 on conflict (namespace, digest) do nothing`;
+}
+
+async function createTriggers(db: Kysely<unknown>): Promise<void> {
+  await createTrigger(db, {
+    name: 'quota_link_made',
+    after: 'insert',
+    on: 'repository_blobs',
+    columns: ['repository_id', 'digest'],
+    run: (rows) => addBlobs(db, rows),
+  });
+  for (const [after, sign] of [
+    ['insert', ''],
+    ['delete', '-'],
+  ] as const) {
+    await createTrigger(db, {
+      name: `quota_blob_${after}`,
+      after,
+      on: 'namespace_blobs',
+      columns: ['namespace', 'size'],
+      run: (rows) => sql`insert into namespace_usage (namespace, bytes)
+        select namespace, ${sql.raw(sign)}sum(size) from ${rows} group by namespace`,
+    });
+  }
+}
