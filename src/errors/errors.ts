@@ -14,6 +14,8 @@ export type ErrorKind =
   | 'range'
   | 'unsupported'
   | 'not-modified'
+  | 'precondition'
+  | 'timeout'
   | 'canceled';
 
 export class SlipwayError extends Error {
@@ -56,6 +58,8 @@ export const unsupported = (message: string, options?: Options) =>
 export const notModified = (message: string) => new SlipwayError('not-modified', message);
 export const canceled = (message = 'canceled') => new SlipwayError('canceled', message);
 
+export const timedOut = (message: string, options?: Options) =>
+  new SlipwayError('timeout', message, options);
 export function isKind(error: unknown, kind: ErrorKind): error is SlipwayError {
   return error instanceof SlipwayError && error.kind === kind;
 }

@@ -31,10 +31,10 @@ export function isTag(text: string): text is Tag {
   return TAG.test(text);
 }
 
-/** Throws `invalid`, code `TAG_INVALID`. */
+/** Throws `invalid`, with the code that the Distribution API has for a manifest that cannot be. */
 export function parseTag(text: string): Tag {
   if (!isTag(text))
-    throw invalid(`invalid tag ${JSON.stringify(text.slice(0, 200))}`, { code: 'TAG_INVALID' });
+    throw invalid(`invalid tag ${JSON.stringify(text.slice(0, 200))}`, { code: 'MANIFEST_INVALID' });
   return text;
 }
 

@@ -13,10 +13,12 @@ const KINDS: Readonly<Record<ErrorKind, readonly [status: number, code: string]>
   unavailable: [503, 'UNAVAILABLE'],
   'too-large': [413, 'SIZE_INVALID'],
   'too-many': [429, 'TOOMANYREQUESTS'],
-  range: [416, 'RANGE_INVALID'],
+  range: [416, 'SIZE_INVALID'],
   unsupported: [405, 'UNSUPPORTED'],
   'not-modified': [304, 'UNSUPPORTED'],
   canceled: [499, 'UNAVAILABLE'],
+  precondition: [412, 'DENIED'],
+  timeout: [408, 'SIZE_INVALID'],
 };
 
 /** Turns what is thrown into the Distribution API's error bodies (OCI distribution-spec, "Error Codes"). */

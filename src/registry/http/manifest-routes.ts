@@ -41,7 +41,7 @@ export function manifestRoutes(
   router.put(MANIFEST, async (ctx) => {
     const [repository, reference] = [repositoryFor(ctx, 'push'), newReference(ctx)];
     const tags = queryValues(ctx, 'tag').map(parseTag);
-    if (tags.length > MAX_TAGS) throw invalid(`more than ${MAX_TAGS} tags`, { code: 'TAG_INVALID' });
+    if (tags.length > MAX_TAGS) throw invalid(`more than ${MAX_TAGS} tags`, { code: 'MANIFEST_INVALID' });
     const payload = await readBody(ctx, maxSize);
     const contentType = bareMediaType(ctx.get('Content-Type')) || undefined;
     const { digest, subject } = await manifests.put(repository, reference, {

@@ -30,7 +30,7 @@ function pageSize(ctx: Context): number {
   const text = queryValue(ctx, 'n');
   if (text === undefined || text === '') return MAX_PAGE;
   if (!/^\d+$/.test(text)) {
-    throw invalid('n is not a number', { code: 'PAGINATION_NUMBER_INVALID', detail: { n: text } });
+    throw invalid('n is not a number', { detail: { n: text } });
   }
   return Math.min(Number(text), MAX_PAGE);
 }

@@ -4,6 +4,8 @@ import { type ErrorKind, SlipwayError } from '#errors/errors.ts';
 /** What each error kind is in the Engine API. */
 const STATUS: Readonly<Record<ErrorKind, number>> = {
   'not-modified': 304,
+  precondition: 412,
+  timeout: 408,
   invalid: 400,
   range: 400,
   unauthorized: 401,

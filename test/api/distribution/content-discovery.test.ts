@@ -57,7 +57,7 @@ it('goes on after any tag, there or not', async () => {
 
 it.each(['-1', 'x', '1.5'])('refuses n=%s', async (n) => {
   const answer = await get(`/v2/list/tags/tags/list?n=${n}`);
-  expect([answer.status, errorCode(answer)]).toEqual([400, 'PAGINATION_NUMBER_INVALID']);
+  expect([answer.status, errorCode(answer)]).toEqual([400, 'UNSUPPORTED']);
 });
 
 it('does not know the tags of a repository that is not there', async () => {

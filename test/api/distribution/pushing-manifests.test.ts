@@ -154,8 +154,8 @@ it('refuses a type it does not know', async () => {
 it.each([
   ['another digest', digestOf('other'), 'DIGEST_INVALID'],
   ['a malformed digest', 'sha256:00', 'DIGEST_INVALID'],
-  ['a malformed tag', '.v1', 'TAG_INVALID'],
-  ['a tag that is too long', 'a'.repeat(129), 'TAG_INVALID'],
+  ['a malformed tag', '.v1', 'MANIFEST_INVALID'],
+  ['a tag that is too long', 'a'.repeat(129), 'MANIFEST_INVALID'],
 ])('refuses %s', async (_, reference, code) => {
   const { payload } = await pushImage(registry.client, 'put/reference', 'ok');
   const answer = await putManifest(registry.client, 'put/reference', reference, payload);

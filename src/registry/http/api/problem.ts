@@ -17,6 +17,8 @@ const STATUS: Readonly<Record<ErrorKind, number>> = {
   range: 416,
   unsupported: 405,
   'not-modified': 304,
+  precondition: 412,
+  timeout: 408,
   canceled: 499,
 };
 
