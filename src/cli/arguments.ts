@@ -13,6 +13,9 @@ Commands:
   doctor     Say what this host lacks and how to get it
   version    Print the version
 
+Commands on the registry's data, whether or not it runs (COMMAND --help says more):
+  audit      Say what was changed or denied
+
 Options:
   --config FILE      Settings that differ from config/default.yaml (or SLIPWAY_CONFIG)
   --set KEY=VALUE    One setting, such as registry.listen=127.0.0.1:5001; repeatable
@@ -24,6 +27,13 @@ export interface Arguments {
   readonly command: string;
   readonly config: string | undefined;
   readonly set: readonly string[];
+}
+
+/** The command, and all the rest of the line, of which `--config` and `--set` may come before it. */
+export function splitCommand(argv: readonly string[]): [command: string | undefined, rest: string[]] {
+  let index = 0;
+  while (/^--(?:config|set)(?:=|$)/.test(argv[index] ?? '')) index += argv[index]!.includes('=') ? 1 : 2;
+  return [argv[index], argv.toSpliced(index, 1)];
 }
 
 /** Reads the command line; throws `Refusal` with exit code 2. No command is `help`. */

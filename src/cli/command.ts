@@ -1,6 +1,7 @@
 import { ConfigError } from '#config/config-error.ts';
 import type { Config } from '#config/schema.ts';
-import { type Arguments, parseArguments, usage } from './arguments.ts';
+import { type Arguments, parseArguments, splitCommand, usage } from './arguments.ts';
+import type { Command as AdminCommand, CommandGroup } from './commands/command.ts';
 import { Refusal } from './refusal.ts';
 
 type Command = (options: Arguments) => Promise<number>;
@@ -34,9 +35,16 @@ const commands: Readonly<Record<string, Command>> = {
   },
 };
 
+/** Commands on the registry's data, with options of their own. */
+const adminCommands: Readonly<Record<string, () => Promise<AdminCommand | CommandGroup>>> = {
+  audit: async () => (await import('./commands/audit.ts')).audit,
+};
+
 /** Runs a command and ends the process with its exit code: 2 for what the caller has to mend, 1 for the rest. */
 export async function runCommand(argv: readonly string[]): Promise<never> {
   try {
+    const [name = '', rest] = splitCommand(argv);
+    if (Object.hasOwn(adminCommands, name)) process.exit(await administer(name, rest));
     const options = parseArguments(argv);
     const command = Object.hasOwn(commands, options.command) ? commands[options.command] : undefined;
     if (!command) throw new Refusal(`unknown command '${options.command}'\n\n${usage}`, { exitCode: 2 });
@@ -46,6 +54,11 @@ export async function runCommand(argv: readonly string[]): Promise<never> {
     if (error instanceof ConfigError) fail(error.message, 2);
     throw error;
   }
+}
+
+async function administer(name: string, argv: readonly string[]): Promise<number> {
+  const { runAdminCommand } = await import('./commands/run-command.ts');
+  return await runAdminCommand(name, await adminCommands[name]!(), argv);
 }
 
 async function settings(options: Arguments): Promise<Config> {

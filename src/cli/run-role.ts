@@ -1,12 +1,11 @@
-import { accessSync, constants, mkdirSync } from 'node:fs';
-import { flushCompileCache } from 'node:module';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '#config/schema.ts';
 import { isKind, messageOf } from '#errors/errors.ts';
 import { InstanceLock } from './instance-lock.ts';
 import { createLogger } from './logger.ts';
-import { accountToBecome, become, handOver } from './privileges.ts';
 import { Refusal } from './refusal.ts';
+import { enterRegistryDirectory } from './registry-directory.ts';
 import type { RoleMessage, RoleName, RunningRole, StartRole } from './role.ts';
 import { onStopRequest } from './stop-requests.ts';
 
@@ -27,8 +26,7 @@ export async function runRole(name: RoleName, config: Config): Promise<number> {
 
   try {
     const start = await load(name);
-    const directory = join(config.dataDir, name);
-    enterDirectory(directory, config, name);
+    const directory = enterDirectory(config, name);
     using _lock = await InstanceLock.acquire(directory, {
       patience: supervised ? patienceForPredecessor : 0,
     });
@@ -53,26 +51,12 @@ async function load(name: RoleName): Promise<StartRole> {
   return (await import('./worker.ts')).startWorker;
 }
 
-function enterDirectory(directory: string, config: Config, name: RoleName): void {
+function enterDirectory(config: Config, name: RoleName): string {
+  if (name === 'registry') return enterRegistryDirectory(config);
+  const directory = join(config.dataDir, name);
   mkdirSync(config.dataDir, { recursive: true, mode: 0o711 });
-  const account = name === 'registry' ? accountToBecome(config.registry.user) : undefined;
-  if (!account) {
-    mkdirSync(directory, { recursive: true, mode: 0o711 });
-    return;
-  }
-  handOver(directory, account);
-  flushCompileCache();
-  become(account);
-  try {
-    accessSync(directory, constants.W_OK);
-  } catch (error) {
-    throw new Refusal(
-      `user '${account.name}' cannot reach ${directory}: a folder above it is closed to others`,
-      {
-        cause: error,
-      },
-    );
-  }
+  mkdirSync(directory, { recursive: true, mode: 0o711 });
+  return directory;
 }
 
 function announce(role: RunningRole, name: RoleName, supervised: boolean): void {

@@ -87,6 +87,11 @@ function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): Json {
     io,
     unrepresentable: 'any',
     reused: 'inline',
+    override: ({ jsonSchema: found }) => {
+      if (found.format === 'date-time') delete found.pattern;
+      if (found.maximum === Number.MAX_SAFE_INTEGER) delete found.maximum;
+      if (found.minimum === Number.MIN_SAFE_INTEGER) delete found.minimum;
+    },
   }) as Json;
   return rest;
 }
