@@ -56,4 +56,5 @@ export const packages = [
   { purpose: 'test', name: 'python3', paths: ['python3'] },
   { purpose: 'test', name: 'zstd', paths: ['zstd'] },
   { purpose: 'test', name: 'wrk', paths: ['wrk'] },
+  { purpose: 'test', name: 'postgresql', paths: ['/usr/lib/postgresql'] },
 ];
