@@ -1,6 +1,7 @@
-import { invalid } from '#errors/errors.ts';
+import { invalid, messageOf } from '#errors/errors.ts';
 import { type Digest, isDigest } from '#oci/digest.ts';
 import { isIndexType, isManifestType, MEDIA_TYPE } from '#oci/media-type.ts';
+import { parseStrictJson } from './strict-json.ts';
 
 /** What the registry reads out of a manifest or index; the bytes themselves stay as they came. */
 export interface ManifestDocument {
@@ -30,7 +31,7 @@ export function parseManifestDocument(
   const mediaType = mediaTypeOf(document, contentType);
   const subject = document.subject === undefined ? undefined : descriptor(document.subject, 'subject').digest;
   const annotations = stringMap(document.annotations);
-  const artifactType = optionalText(document.artifactType, 'artifactType');
+  const artifactType = mediaTypeName(document.artifactType, 'artifactType');
   const common = { mediaType, subject, annotations };
 
   if (isIndexType(mediaType)) {
@@ -52,12 +53,35 @@ export function parseManifestDocument(
 function parseObject(payload: Uint8Array): Json {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
+    value = parseStrictJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(payload));
   } catch (cause) {
-    throw malformed('not a JSON document', cause);
+    throw malformed(`not a JSON document: ${messageOf(cause).slice(0, 300)}`, cause);
   }
-  if (!isObject(value)) throw malformed('not a JSON object');
+  return object(value, 'the document');
+}
+
+/** What is read here. Go's decoder, and so most clients, would take `Layers` for `layers` as well. */
+const FIELDS = new Map(
+  ['schemaVersion', 'mediaType', 'artifactType', 'config', 'layers', 'manifests', 'subject']
+    .concat('annotations', 'digest', 'size', 'urls')
+    .map((name) => [foldCase(name), name]),
+);
+const LONGEST_FIELD = 'schemaVersion'.length;
+
+/** A manifest or descriptor, of which every client reads the same fields. */
+function object(value: unknown, name: string): Json {
+  if (!isObject(value)) throw malformed(`${name} is not a JSON object`);
+  for (const key of Object.keys(value)) {
+    const field = key.length > LONGEST_FIELD ? undefined : FIELDS.get(foldCase(key));
+    if (field !== undefined && field !== key)
+      throw malformed(`${name} has ${JSON.stringify(key)} for ${field}`);
+  }
   return value;
+}
+
+/** As Go does: letters such as the long s are those that they fold to. */
+function foldCase(key: string): string {
+  return key.toUpperCase().toLowerCase();
 }
 
 /** The document's own word, which has to agree with the client's; OCI documents may leave it out. */
@@ -88,11 +112,10 @@ function list(value: unknown, name: string): Reference[] {
 }
 
 function descriptor(value: unknown, name: string): Reference {
-  if (!isObject(value)) throw malformed(`${name} is not a descriptor`);
-  const { mediaType, digest, size, urls } = value;
+  const { mediaType, digest, size, urls } = object(value, name);
   if (typeof digest !== 'string' || !isDigest(digest)) throw malformed(`${name} has no valid digest`);
   if (!Number.isSafeInteger(size) || (size as number) < 0) throw malformed(`${name} has no valid size`);
-  return { mediaType: optionalText(mediaType, `${name}.mediaType`) ?? '', digest, urls };
+  return { mediaType: mediaTypeName(mediaType, `${name}.mediaType`) ?? '', digest, urls };
 }
 
 /** Layers that clients fetch from elsewhere and do not push (OCI image-spec, layer.md, "Non-Distributable Layers"). */
@@ -102,6 +125,14 @@ function isForeign({ mediaType, urls }: Reference): boolean {
     mediaType.includes('.nondistributable.') ||
     mediaType === MEDIA_TYPE.dockerForeignLayerGzip
   );
+}
+
+/** Looser than RFC 6838 has it, but nothing that a header or a column could not hold. */
+function mediaTypeName(value: unknown, name: string): string | undefined {
+  const text = optionalText(value, name);
+  if (text !== undefined && !/^[\x20-\x7e]{0,255}$/.test(text))
+    throw malformed(`${name} is not a media type`);
+  return text;
 }
 
 function optionalText(value: unknown, name: string): string | undefined {
