@@ -3,8 +3,13 @@ import type { TableWords } from '../table-words.ts';
 import { distributionMigrations } from './distribution-migrations.ts';
 import { eventsMigrations } from './events-migrations.ts';
 import { gcMigrations } from './gc-migrations.ts';
+import { mirrorMigrations } from './mirror-migrations.ts';
+import { outboxMigrations } from './outbox-migrations.ts';
 import { quotasMigrations } from './quotas-migrations.ts';
 import { retentionMigrations } from './retention-migrations.ts';
+import { searchMigrations } from './search-migrations.ts';
+import { statisticsMigrations } from './statistics-migrations.ts';
+import { webhooksMigrations } from './webhooks-migrations.ts';
 
 export function registryMigrations(words: TableWords): Record<string, Migration> {
   return {
@@ -13,5 +18,10 @@ export function registryMigrations(words: TableWords): Record<string, Migration>
     ...gcMigrations(words),
     ...quotasMigrations(words),
     ...retentionMigrations(words),
+    ...mirrorMigrations(words),
+    ...outboxMigrations(words),
+    ...searchMigrations(words),
+    ...statisticsMigrations(words),
+    ...webhooksMigrations(words),
   };
 }
