@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { loopbackOrUnix } from './address.ts';
+import { tracingSchema } from './monitoring-schema.ts';
 import { duration } from './quantity.ts';
 import { registrySchema } from './registry-schema.ts';
 
@@ -20,6 +21,7 @@ export const configSchema = z.strictObject({
     format: z.enum(['text', 'json']),
   }),
   stopTimeout: duration,
+  tracing: tracingSchema,
   registry: registrySchema,
   worker: z.strictObject({
     listen: z.array(loopbackOrUnix).min(1, 'expected at least one address'),

@@ -2,6 +2,7 @@ import type { Context, Next } from 'koa';
 import type { Logger } from 'pino';
 import { type ErrorKind, isKind, SlipwayError, systemCode } from '#errors/errors.ts';
 import { letGoOfBody } from './request-body.ts';
+import { requestIdOf } from './request-id.ts';
 
 /** Status and code of each error kind; an error that carries a code of the specification keeps that. */
 const KINDS: Readonly<Record<ErrorKind, readonly [status: number, code: string]>> = {
@@ -16,9 +17,9 @@ const KINDS: Readonly<Record<ErrorKind, readonly [status: number, code: string]>
   range: [416, 'SIZE_INVALID'],
   unsupported: [405, 'UNSUPPORTED'],
   'not-modified': [304, 'UNSUPPORTED'],
-  canceled: [499, 'UNAVAILABLE'],
   precondition: [412, 'DENIED'],
   timeout: [408, 'SIZE_INVALID'],
+  canceled: [499, 'UNAVAILABLE'],
 };
 
 /** Turns what is thrown into the Distribution API's error bodies (OCI distribution-spec, "Error Codes"). */
@@ -42,20 +43,25 @@ export function sendError(
   detail?: unknown,
 ): void {
   ctx.status = status;
-  ctx.body = { errors: [{ code, message, detail }] };
+  // The id is beside the errors, whose members the specification names.
+  ctx.body = { errors: [{ code, message, detail }], requestId: requestIdOf(ctx) };
 }
 
 function answer(ctx: Context, error: unknown, logger: Logger): void {
   if (error instanceof SlipwayError) {
     const [status, code] = KINDS[error.kind];
     const ours = status >= 500 || (status === 404 && error.cause !== undefined);
-    if (ours) logger.warn({ err: error, method: ctx.method, url: ctx.url }, error.message);
+    if (ours) logger.warn({ err: error, ...named(ctx) }, error.message);
     sendError(ctx, status, error.code ?? code, error.message, error.detail);
     return;
   }
-  const requestId = crypto.randomUUID();
-  logger.error({ err: error, requestId, method: ctx.method, url: ctx.url }, 'request failed');
-  sendError(ctx, 500, 'UNKNOWN', 'internal error', { requestId });
+  logger.error({ err: error, ...named(ctx) }, 'request failed');
+  sendError(ctx, 500, 'UNKNOWN', 'internal error', { requestId: requestIdOf(ctx) });
+}
+
+/** How a line of the log says which request it is about. */
+function named(ctx: Context) {
+  return { requestId: requestIdOf(ctx), method: ctx.method, path: ctx.path };
 }
 
 /** Too late for an error body: the client sees that the answer is not whole. */
@@ -63,5 +69,5 @@ function breakOff(ctx: Context, error: unknown, logger: Logger): void {
   ctx.respond = false;
   ctx.res.destroy();
   if (isKind(error, 'canceled') || systemCode(error) === 'ECONNRESET') return;
-  logger.error({ err: error, method: ctx.method, url: ctx.url }, 'answer broken off');
+  logger.error({ err: error, ...named(ctx) }, 'answer broken off');
 }

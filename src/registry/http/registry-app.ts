@@ -2,6 +2,8 @@ import { Router } from '@koa/router';
 import Koa, { type Context, type Next } from 'koa';
 import type { Logger } from 'pino';
 import type { Authenticator } from '#auth/authenticator.ts';
+import { NO_METRICS } from '#observability/metrics.ts';
+import { NO_TRACER } from '#observability/tracer.ts';
 import type { Registry } from '../registry.ts';
 import { adminApi } from './api/api.ts';
 import { apiOperations } from './api/operations.ts';
@@ -9,10 +11,11 @@ import { blobRoutes } from './blob-routes.ts';
 import { errorBodies, sendError } from './errors.ts';
 import { listingRoutes } from './listing-routes.ts';
 import { manifestRoutes } from './manifest-routes.ts';
+import { type ObservedRequestsOptions, observedRequests } from './observed-requests.ts';
 import { authentication } from './request-state.ts';
 import { uploadRoutes } from './upload-routes.ts';
 
-export interface RegistryAppOptions {
+export interface RegistryAppOptions extends Partial<Omit<ObservedRequestsOptions, 'logger'>> {
   readonly logger: Logger;
   readonly authenticator: Authenticator;
   /** The largest manifest taken, in bytes. */
@@ -33,7 +36,9 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
   });
 
   const api = adminApi(apiOperations(registry), options.logger);
-  app.use(errorBodies(options.logger));
+  const { logger, metrics = NO_METRICS, tracer = NO_TRACER, accessLog = 'off' } = options;
+  app.use(observedRequests({ logger, metrics, tracer, accessLog }));
+  app.use(errorBodies(logger));
   app.use(version);
   app.use(api.errors);
   app.use(authentication(options.authenticator));

@@ -1,5 +1,6 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type Koa from 'koa';
+import type { Monitoring } from '#observability/monitoring.ts';
 import { expectContinue } from './request-body.ts';
 
 /** A connection on which nothing moves for this long is closed; a sync of a very large blob takes a while. */
@@ -8,9 +9,19 @@ const IDLE_TIMEOUT = 10 * 60_000;
 const KEEP_ALIVE_TIMEOUT = 120_000;
 const HEADERS_TIMEOUT = 30_000;
 
-/** An HTTP server for an application that takes bodies of any size. The caller listens and closes. */
-export function createRegistryServer(app: Koa): Server {
-  const handle = app.callback();
+/**
+ * An HTTP server for an application that takes bodies of any size. `monitoring` answers what it knows before the
+ * application is asked. The caller listens and closes.
+ */
+export function createRegistryServer(
+  app: Koa,
+  options: { monitoring?: Monitoring | undefined } = {},
+): Server {
+  const answer = app.callback();
+  const { monitoring } = options;
+  const handle = async (request: IncomingMessage, response: ServerResponse) => {
+    if (!monitoring?.(request, response)) await answer(request, response);
+  };
   const server = createServer(
     {
       // A push takes as long as it takes; what is bounded is the silence on the connection.
@@ -18,7 +29,7 @@ export function createRegistryServer(app: Koa): Server {
       headersTimeout: HEADERS_TIMEOUT,
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
     },
-    handle,
+    (request, response) => void handle(request, response),
   );
   server.setTimeout(IDLE_TIMEOUT);
   server.on('checkContinue', (request, response) => {
@@ -28,11 +39,15 @@ export function createRegistryServer(app: Koa): Server {
   return server;
 }
 
+/** How often connections are looked for whose last request has ended. */
+const CLOSE_INTERVAL = 25;
+
 /** Stops taking connections, lets requests under way end, and after `grace` milliseconds breaks them off. */
 export async function closeServer(server: Server, grace: number): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
+  const closeIdle = setInterval(() => server.closeIdleConnections(), CLOSE_INTERVAL);
   const breakOff = setTimeout(() => server.closeAllConnections(), grace);
   await closed;
+  clearInterval(closeIdle);
   clearTimeout(breakOff);
 }

@@ -5,6 +5,7 @@ import { isKind, unauthorized } from '#errors/errors.ts';
 import { parseRepositoryName, type RepositoryName } from '#oci/reference.ts';
 import type { Actor } from '../events/event.ts';
 import { segment } from './parameters.ts';
+import { requestIdOf } from './request-id.ts';
 
 interface RequestState {
   readonly access: Access;
@@ -64,6 +65,7 @@ export function actorOf(ctx: Context): Actor {
     principal: accessOf(ctx).principal,
     address: ctx.ip,
     userAgent: ctx.get('User-Agent') || undefined,
+    requestId: requestIdOf(ctx),
   };
 }
 
