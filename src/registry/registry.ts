@@ -5,7 +5,9 @@ import { BlobsRepository } from './blobs/blobs-repository.ts';
 import { AuditRepository } from './events/audit-repository.ts';
 import { Manifests } from './manifests/manifests.ts';
 import { ManifestsRepository } from './manifests/manifests-repository.ts';
+import { QuotasRepository } from './quotas/quotas-repository.ts';
 import { Reconciler } from './reconciler.ts';
+import { Referrers } from './referrers/referrers.ts';
 import { ReferrersRepository } from './referrers/referrers-repository.ts';
 import { RepositoriesRepository } from './repositories/repositories-repository.ts';
 import { TagsRepository } from './tags/tags-repository.ts';
@@ -18,10 +20,11 @@ export interface Registry {
   readonly uploads: Uploads;
   readonly manifests: Manifests;
   readonly tags: TagsRepository;
-  readonly referrers: ReferrersRepository;
+  readonly referrers: Referrers;
   readonly repositories: RepositoriesRepository;
   readonly reconciler: Reconciler;
   readonly audit: AuditRepository;
+  readonly quotas: QuotasRepository;
 }
 
 /** The registry over its metadata and a content store that nobody else writes to. */
@@ -29,14 +32,17 @@ export function createRegistry({ db, content }: { db: RegistryDatabase; content:
   const blobs = new BlobsRepository(db);
   const uploads = new UploadsRepository(db);
   const tags = new TagsRepository(db);
+  const manifests = new ManifestsRepository(db);
+  const quotas = new QuotasRepository(db);
   return {
     blobs: new Blobs({ blobs, content }),
-    uploads: new Uploads({ uploads, blobs, content }),
-    manifests: new Manifests({ manifests: new ManifestsRepository(db), tags }),
+    uploads: new Uploads({ uploads, blobs, quotas, content }),
+    manifests: new Manifests({ manifests, tags }),
     tags,
-    referrers: new ReferrersRepository(db),
+    referrers: new Referrers({ referrers: new ReferrersRepository(db), manifests }),
     repositories: new RepositoriesRepository(db),
     reconciler: new Reconciler({ blobs, uploads, content }),
     audit: new AuditRepository(db),
+    quotas,
   };
 }

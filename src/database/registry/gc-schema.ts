@@ -1,3 +1,5 @@
+import type { Generated } from 'kysely';
+
 /** Milliseconds since 1970, by the database's clock. */
 type Time = number;
 
@@ -35,7 +37,7 @@ interface LocationsTable {
   size: number;
   /** Also the end of the lease of who deletes it now. */
   delete_after: Time;
-  attempts: number;
+  attempts: Generated<number>;
 }
 
 /** One row: what triggers add to the present. */

@@ -1,15 +1,33 @@
+import { sql } from 'kysely';
+import { databaseNow } from '#database/dialect.ts';
 import { type PreparedQuery, prepare } from '#database/prepared.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
+import { inTransaction } from '#database/transaction.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { RepositoryName } from '#oci/reference.ts';
 import type { Actor } from '../events/event.ts';
 import { recordEvents } from '../events/events-repository.ts';
+import { postponeReview } from '../gc/review-queues-repository.ts';
+import { requireQuota } from '../quotas/quotas-repository.ts';
 import { ensureRepository } from '../repositories/repositories-repository.ts';
+
+/** By when a commit under way has either happened or not. */
+const UNCERTAIN = 10 * 60_000;
+
+/** When someone else does it if the one who should did not. */
+const SOON = 60_000;
 
 /** A blob's size in bytes and where its content is. */
 export interface StoredBlob {
   readonly size: number;
   readonly location: string;
+}
+
+/** Content that is stored at `location`, and whose it is. */
+export interface StoredUpload extends StoredBlob {
+  readonly repository: RepositoryName;
+  readonly digest: Digest;
+  readonly upload?: string | undefined;
 }
 
 /** Which digests are stored where, and which repositories may see them. */
@@ -45,48 +63,55 @@ export class BlobsRepository {
   }
 
   /**
-   * Makes a blob visible in a repository and ends its upload, in one step. A digest that is already stored keeps
-   * its location; the one that holds from now on is returned.
+   * Shows a repository a blob that is stored already and ends its upload, in one step. False when it is not, or no
+   * longer, at `location`.
    */
-  async publish(
-    blob: {
-      repository: RepositoryName;
-      digest: Digest;
-      size: number;
-      location: string;
-      upload?: string | undefined;
-    },
-    actor: Actor,
-  ): Promise<string> {
-    const now = Date.now();
-    return await this.#db.transaction().execute(async (trx) => {
-      const inserted = await trx
-        .insertInto('blobs')
-        .values({ digest: blob.digest, size: blob.size, location: blob.location, created_at: now })
-        .onConflict((conflict) => conflict.column('digest').doNothing())
-        .executeTakeFirst();
-      await link(trx, blob.repository, blob.digest, now);
-      const { repository, digest, size } = blob;
-      await recordEvents(trx, actor, [{ action: 'blob.push', repository, digest, size }]);
-      if (blob.upload !== undefined) await trx.deleteFrom('uploads').where('id', '=', blob.upload).execute();
-      if (inserted.numInsertedOrUpdatedRows === 1n) return blob.location;
-      const row = await trx
-        .selectFrom('blobs')
-        .select('location')
-        .where('digest', '=', blob.digest)
-        .executeTakeFirstOrThrow();
-      return row.location;
+  async adopt(blob: StoredUpload, actor: Actor): Promise<boolean> {
+    return await inTransaction(this.#db, async (trx) => {
+      const held = await holdBlob(trx, blob.digest, 'key share');
+      if (held?.location !== blob.location) return false;
+      await show(trx, blob, actor);
+      return true;
     });
   }
 
-  /** Gives a digest another location: its content was found to be gone and was pushed again. */
-  async relocate(digest: Digest, from: string, to: string): Promise<void> {
-    await this.#db
-      .updateTable('blobs')
-      .set({ location: to })
-      .where('digest', '=', digest)
-      .where('location', '=', from)
-      .execute();
+  /**
+   * Records where a digest's content is, shows it to a repository and ends its upload, in one step. When another push
+   * of the same digest came first, that one's content stays; unless it is at `broken`, where nothing usable was found.
+   * Returns the location of content that nobody needs now, if any; it is on the list of what to delete.
+   */
+  async publish(
+    blob: StoredUpload & { broken?: string | undefined },
+    actor: Actor,
+  ): Promise<string | undefined> {
+    const { digest, size, location, broken } = blob;
+    return await inTransaction(this.#db, async (trx) => {
+      const held = await recordBlob(trx, blob);
+      if (held.location === broken) {
+        await trx.updateTable('blobs').set({ location, size }).where('digest', '=', digest).execute();
+      }
+      const surplus = held.location === broken ? held : { location, size };
+      await show(trx, blob, actor);
+      if (held.location === location) return undefined;
+      await discardContent(trx, surplus, SOON);
+      return surplus.location;
+    });
+  }
+
+  /**
+   * Lets go of content whose `publish` failed, and of its upload. After a while: a commit whose answer was lost may
+   * have been one.
+   */
+  async discard({ location, size, upload }: Omit<StoredUpload, 'repository' | 'digest'>): Promise<void> {
+    await inTransaction(this.#db, async (trx) => {
+      await discardContent(trx, { location, size }, UNCERTAIN);
+      if (upload !== undefined) await trx.deleteFrom('uploads').where('id', '=', upload).execute();
+    });
+  }
+
+  /** Takes a location off the list of what to delete: it is done. */
+  async forget(location: string): Promise<void> {
+    await this.#db.deleteFrom('gc_locations').where('location', '=', location).execute();
   }
 
   /** The repositories that may see a blob, by name; at most `limit`. `only` looks at one alone. */
@@ -110,7 +135,7 @@ export class BlobsRepository {
     actor: Actor,
   ): Promise<boolean> {
     const { repository, digest, from } = mount;
-    return await this.#db.transaction().execute(async (trx) => {
+    return await inTransaction(this.#db, async (trx) => {
       const source = await trx
         .selectFrom('repository_blobs')
         .innerJoin('repositories', 'repositories.id', 'repository_blobs.repository_id')
@@ -118,7 +143,7 @@ export class BlobsRepository {
         .where('repositories.name', '=', from)
         .where('digest', '=', digest)
         .executeTakeFirst();
-      if (!source) return false;
+      if (!source || !(await holdBlob(trx, digest, 'key share'))) return false;
       await link(trx, repository, digest, Date.now());
       await recordEvents(trx, actor, [{ action: 'blob.mount', repository, digest, detail: { from } }]);
       return true;
@@ -127,7 +152,7 @@ export class BlobsRepository {
 
   /** Hides a blob from a repository; false when it could not see it. The content stays for whoever else may. */
   async unlink(repository: RepositoryName, digest: Digest, actor: Actor): Promise<boolean> {
-    return await this.#db.transaction().execute(async (trx) => {
+    return await inTransaction(this.#db, async (trx) => {
       const result = await trx
         .deleteFrom('repository_blobs')
         .where('digest', '=', digest)
@@ -141,27 +166,80 @@ export class BlobsRepository {
     });
   }
 
-  /** Those of `locations` that belong to a blob or to an upload. */
+  /** Those of `locations` that belong to a blob or an upload, or are about to be deleted anyway. */
   async ownedLocations(locations: readonly string[]): Promise<Set<string>> {
     const rows = await this.#db
       .selectFrom('blobs')
       .select('location')
       .where('location', 'in', locations)
       .union(this.#db.selectFrom('uploads').select('location').where('location', 'in', locations))
+      .union(this.#db.selectFrom('gc_locations').select('location').where('location', 'in', locations))
       .execute();
     return new Set(rows.map((row) => row.location));
   }
 }
 
+/** Holds a blob's row until the transaction ends, so that nobody collects it meanwhile. */
+async function holdBlob(
+  trx: RegistryDatabase,
+  digest: Digest,
+  mode: 'update' | 'key share',
+): Promise<StoredBlob | undefined> {
+  const row = trx.selectFrom('blobs').select(['size', 'location']).where('digest', '=', digest);
+  return await (mode === 'update' ? row.forUpdate() : row.forKeyShare()).executeTakeFirst();
+}
+
+/** The row that holds for a digest from now on: this one's, or that of who came first. */
+async function recordBlob(
+  trx: RegistryDatabase,
+  { digest, size, location, broken }: StoredUpload & { broken?: string | undefined },
+): Promise<StoredBlob> {
+  for (;;) {
+    const inserted = await trx
+      .insertInto('blobs')
+      .values({ digest, size, location, created_at: Date.now() })
+      .onConflict((conflict) => conflict.column('digest').doNothing())
+      .executeTakeFirst();
+    if (inserted.numInsertedOrUpdatedRows === 1n) return { size, location };
+    const held = await holdBlob(trx, digest, broken === undefined ? 'key share' : 'update');
+    // Else it was collected in between.
+    if (held) return held;
+  }
+}
+
+/** Leaves content that no blob is at to the collector. */
+async function discardContent(
+  trx: RegistryDatabase,
+  { location, size }: StoredBlob,
+  delay: number,
+): Promise<void> {
+  await trx
+    .insertInto('gc_locations')
+    .values({ location, size, delete_after: sql<number>`${databaseNow(trx)} + ${sql.lit(delay)}` })
+    .onConflict((conflict) => conflict.column('location').doNothing())
+    .execute();
+}
+
+async function show(trx: RegistryDatabase, blob: StoredUpload, actor: Actor): Promise<void> {
+  const { repository, digest, size, upload } = blob;
+  await link(trx, repository, digest, Date.now());
+  await recordEvents(trx, actor, [{ action: 'blob.push', repository, digest, size }]);
+  if (upload !== undefined) await trx.deleteFrom('uploads').where('id', '=', upload).execute();
+}
+
+/** Throws `forbidden` when that takes the namespace past its quota. */
 async function link(
   trx: RegistryDatabase,
   repository: RepositoryName,
   digest: Digest,
   now: number,
 ): Promise<void> {
-  await trx
+  const id = await ensureRepository(trx, repository, now);
+  await postponeReview(trx, 'gc_link_queue', id, digest);
+  const made = await trx
     .insertInto('repository_blobs')
-    .values({ repository_id: await ensureRepository(trx, repository, now), digest, created_at: now })
+    .values({ repository_id: id, digest, created_at: now })
     .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing())
-    .execute();
+    .executeTakeFirst();
+  if (made.numInsertedOrUpdatedRows === 1n) await requireQuota(trx, repository);
 }

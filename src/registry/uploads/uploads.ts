@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { KeyedLock } from '#async/keyed-lock.ts';
 import type { ContentStore, ContentWriter } from '#content/content-store.ts';
-import { invalid, notFound, SlipwayError } from '#errors/errors.ts';
+import { invalid, isKind, notFound, SlipwayError } from '#errors/errors.ts';
 import { algorithmOf, type Digest, type DigestAlgorithm } from '#oci/digest.ts';
 import type { RepositoryName } from '#oci/reference.ts';
-import type { BlobsRepository } from '../blobs/blobs-repository.ts';
+import type { BlobsRepository, StoredUpload } from '../blobs/blobs-repository.ts';
 import type { Actor } from '../events/event.ts';
+import { type QuotasRepository, quotaExceeded } from '../quotas/quotas-repository.ts';
 import { type RunningHash, RunningHashes } from './running-hash.ts';
 import type { Upload, UploadsRepository } from './uploads-repository.ts';
 
@@ -24,19 +25,27 @@ export type Body = AsyncIterable<Uint8Array>;
 export class Uploads {
   readonly #uploads: UploadsRepository;
   readonly #blobs: BlobsRepository;
+  readonly #quotas: QuotasRepository;
   readonly #content: ContentStore;
   readonly #locks = new KeyedLock();
   readonly #hashes = new RunningHashes();
   /** Writers at work, to tell how far an upload got while a request is still bringing bytes. */
   readonly #active = new Map<string, ContentWriter>();
 
-  constructor(ports: { uploads: UploadsRepository; blobs: BlobsRepository; content: ContentStore }) {
+  constructor(ports: {
+    uploads: UploadsRepository;
+    blobs: BlobsRepository;
+    quotas: QuotasRepository;
+    content: ContentStore;
+  }) {
     this.#uploads = ports.uploads;
     this.#blobs = ports.blobs;
+    this.#quotas = ports.quotas;
     this.#content = ports.content;
   }
 
   async begin(repository: RepositoryName, algorithm: DigestAlgorithm = 'sha256'): Promise<string> {
+    await this.#room(repository);
     const id = randomUUID();
     await this.#uploads.add({ id, repository, location: locationOf(id), algorithm });
     return id;
@@ -49,8 +58,9 @@ export class Uploads {
     const writer = await this.#content.writer(upload.location);
     try {
       const hash = await this.#hashes.take(id, writer, upload.algorithm);
-      await store(body, writer, hash);
-      await this.#publish(upload, writer, hash.digest(), digest, actor);
+      await store(body, writer, hash, { repository, room: await this.#room(repository) });
+      requireDigest(hash.digest(), digest);
+      await this.#publish(upload, writer, digest, actor);
     } catch (error) {
       await writer.abort();
       throw error;
@@ -95,11 +105,12 @@ export class Uploads {
         await this.#append(upload, writer, body, range);
         const hash = await this.#hashes.take(id, writer, upload.algorithm);
         try {
-          await this.#publish(upload, writer, hash.digest(), digest, actor);
+          requireDigest(hash.digest(), digest);
         } catch (error) {
           await this.#remove(upload, writer);
           throw error;
         }
+        await this.#publish(upload, writer, digest, actor);
       });
     });
   }
@@ -136,43 +147,59 @@ export class Uploads {
         detail: { offset: writer.offset },
       });
     }
-    const hash = await this.#hashes.take(upload.id, writer, upload.algorithm);
+    const { id, repository, algorithm } = upload;
+    const hash = await this.#hashes.take(id, writer, algorithm);
     try {
-      await store(body, writer, hash, range && range.end - range.start + 1);
-    } finally {
-      this.#hashes.keep(upload.id, hash);
+      const room = await this.#room(repository, writer.offset);
+      await store(body, writer, hash, { repository, room, length: range && range.end - range.start + 1 });
+      this.#hashes.keep(id, hash);
+    } catch (error) {
+      if (isKind(error, 'forbidden')) await this.#remove(upload, writer);
+      else this.#hashes.keep(id, hash);
+      throw error;
     }
   }
 
-  /** Records what was written as `expected`, or drops it if that is there already. Closes the writer. */
-  async #publish(
-    upload: Upload,
-    writer: ContentWriter,
-    actual: Digest,
-    expected: Digest,
-    actor: Actor,
-  ): Promise<void> {
-    if (actual !== expected) {
-      throw invalid('provided digest did not match uploaded content', {
-        code: 'DIGEST_INVALID',
-        detail: { expected, actual },
-      });
-    }
+  /** Records what was written as `digest`, or drops it if that is there already. Closes the writer. */
+  async #publish(upload: Upload, writer: ContentWriter, digest: Digest, actor: Actor): Promise<void> {
     const { repository, id, location } = upload;
     const size = writer.offset;
-    const stored = await this.#blobs.findAnywhere(expected);
+    const stored = await this.#blobs.findAnywhere(digest);
     const intact = stored && (await this.#content.stat(stored.location))?.size === stored.size;
-    if (intact) await writer.abort();
-    else await writer.commit();
-    const held = await this.#blobs.publish(
-      { repository, digest: expected, size, location, upload: id },
-      actor,
-    );
+    const blob = { repository, digest, size, location, upload: id };
+    if (intact && (await this.#adopt({ ...blob, location: stored.location }, upload, writer, actor))) return;
+    await writer.commit();
+    // Recorded, and its content lost: ours takes the place of what is missing.
+    const broken = intact ? undefined : stored?.location;
+    const surplus = await this.#blobs.publish({ ...blob, broken }, actor).catch(async (error: unknown) => {
+      await this.#blobs.discard(blob).catch(() => {});
+      throw error;
+    });
     this.#hashes.drop(id);
-    if (intact || held === location) return;
-    // Another push of the same digest won, or its content was lost: ours takes the place of what is missing.
-    if (stored) await this.#blobs.relocate(expected, held, location);
-    else await this.#content.delete(location);
+    if (surplus === undefined) return;
+    await this.#content.delete(surplus);
+    await this.#blobs.forget(surplus);
+  }
+
+  /** Takes what is stored instead of what was written, if it is still there. */
+  async #adopt(stored: StoredUpload, upload: Upload, writer: ContentWriter, actor: Actor): Promise<boolean> {
+    try {
+      if (!(await this.#blobs.adopt(stored, actor))) return false;
+    } catch (error) {
+      if (isKind(error, 'forbidden')) await this.#remove(upload, writer);
+      throw error;
+    }
+    this.#hashes.drop(upload.id);
+    await writer.abort();
+    return true;
+  }
+
+  /** Bytes that the repository's namespace may take beyond `stored`. Throws `forbidden` when there is no room. */
+  async #room(repository: RepositoryName, stored = 0): Promise<number | undefined> {
+    const room = await this.#quotas.room(repository);
+    if (room === undefined) return undefined;
+    if (room <= stored) throw quotaExceeded(repository);
+    return room - stored;
   }
 
   async #remove(upload: Upload, writer: ContentWriter): Promise<void> {
@@ -183,16 +210,35 @@ export class Uploads {
   }
 }
 
+interface Bounds {
+  readonly repository: RepositoryName;
+  /** Bytes that there is room for. */
+  readonly room: number | undefined;
+  /** Bytes that were announced. */
+  readonly length?: number | undefined;
+}
+
 /** Hashes and writes a body in one pass; what was hashed is what was written. */
-async function store(body: Body, writer: ContentWriter, hash: RunningHash, length?: number): Promise<void> {
+async function store(body: Body, writer: ContentWriter, hash: RunningHash, bounds: Bounds): Promise<void> {
+  const { repository, room = Infinity, length } = bounds;
   let received = 0;
   for await (const chunk of body) {
     received += chunk.length;
     if (length !== undefined && received > length) throw sizeInvalid(length, received);
+    if (received > room) throw quotaExceeded(repository);
     hash.update(chunk);
     await writer.write(chunk);
   }
   if (length !== undefined && received < length) throw sizeInvalid(length, received);
+}
+
+/** Throws `invalid`, `DIGEST_INVALID`. */
+function requireDigest(actual: Digest, expected: Digest): void {
+  if (actual === expected) return;
+  throw invalid('provided digest did not match uploaded content', {
+    code: 'DIGEST_INVALID',
+    detail: { expected, actual },
+  });
 }
 
 function sizeInvalid(announced: number, received: number) {

@@ -109,13 +109,17 @@ it('lets only one of two ends be the end', async () => {
   expect(await read(digest)).toBe('x');
 });
 
-it('keeps an upload whose record failed from leaving bytes behind', async () => {
+it('leaves the bytes of an upload whose record failed to the collector', async () => {
   const id = await registry.uploads.begin(name);
   await registry.uploads.append(name, id, body('x'));
   await db.schema.dropTable('repository_blobs').execute();
   await expect(
     registry.uploads.finish(name, id, { digest: digestOf('x'), body: body(), actor: SYSTEM }),
   ).rejects.toThrow();
-  for await (const left of content.walk()) throw new Error(`left ${left.location}`);
   for await (const left of content.ingests()) throw new Error(`left ${left.location}`);
+  const left: string[] = [];
+  for await (const { location } of content.walk()) left.push(location);
+  const listed = await db.selectFrom('gc_locations').select('location').execute();
+  expect(left).toHaveLength(1);
+  expect(listed.map(({ location }) => location)).toEqual(left);
 });

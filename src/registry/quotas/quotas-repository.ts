@@ -1,0 +1,118 @@
+import { sql } from 'kysely';
+import type { RegistryDatabase } from '#database/registry/open.ts';
+import { forbidden } from '#errors/errors.ts';
+import type { RepositoryName } from '#oci/reference.ts';
+
+/** Stands for every namespace that has no quota of its own. */
+export const DEFAULT_QUOTA = '*';
+
+export interface NamespaceUsage {
+  readonly namespace: string;
+  /** Bytes of its distinct blobs. */
+  readonly used: number;
+  /** In bytes; undefined without a quota. */
+  readonly limit: number | undefined;
+}
+
+/** What a quota is for: the first segment of a repository's name. */
+export function namespaceOf(repository: RepositoryName): string {
+  return repository.split('/', 1)[0]!;
+}
+
+/**
+ * The bytes that a repository's namespace may still take, undefined without a quota. Inside a transaction what that
+ * one added counts; what others add at the same time does not: pushes do not wait for each other, and together may go
+ * past the quota by what they bring at once.
+ */
+export async function roomFor(db: RegistryDatabase, repository: RepositoryName): Promise<number | undefined> {
+  const namespace = namespaceOf(repository);
+  const quota = await db
+    .selectFrom('quotas')
+    .select((quotas) => [
+      'quotas.bytes',
+      quotas
+        .selectFrom('namespace_usage')
+        .select(sql<number>`cast(coalesce(sum(bytes), 0) as bigint)`.as('used'))
+        .where('namespace_usage.namespace', '=', namespace)
+        .as('used'),
+    ])
+    .where('quotas.namespace', 'in', [namespace, DEFAULT_QUOTA])
+    .orderBy(sql`case when quotas.namespace = ${DEFAULT_QUOTA} then 1 else 0 end`)
+    .limit(1)
+    .executeTakeFirst();
+  return quota && quota.bytes - Number(quota.used);
+}
+
+/** Throws `forbidden` when the namespace holds more than it may. */
+export async function requireQuota(db: RegistryDatabase, repository: RepositoryName): Promise<void> {
+  const room = await roomFor(db, repository);
+  if (room !== undefined && room < 0) throw quotaExceeded(repository);
+}
+
+/** Docker shows its user the message of a `DENIED`. */
+export function quotaExceeded(repository: RepositoryName) {
+  const namespace = namespaceOf(repository);
+  return forbidden(`quota exceeded: namespace ${namespace} has no room for this push`, {
+    code: 'DENIED',
+    detail: { namespace },
+  });
+}
+
+/** Quotas, and what namespaces use of them. */
+export class QuotasRepository {
+  readonly #db: RegistryDatabase;
+
+  constructor(db: RegistryDatabase) {
+    this.#db = db;
+  }
+
+  /** Bytes that the repository's namespace may still take; undefined without a quota. */
+  room(repository: RepositoryName): Promise<number | undefined> {
+    return roomFor(this.#db, repository);
+  }
+
+  async set(namespace: string, bytes: number): Promise<void> {
+    const updated_at = Date.now();
+    await this.#db
+      .insertInto('quotas')
+      .values({ namespace, bytes, updated_at })
+      .onConflict((conflict) => conflict.column('namespace').doUpdateSet({ bytes, updated_at }))
+      .execute();
+  }
+
+  /** False when there was none. */
+  async remove(namespace: string): Promise<boolean> {
+    const result = await this.#db.deleteFrom('quotas').where('namespace', '=', namespace).executeTakeFirst();
+    return result.numDeletedRows > 0n;
+  }
+
+  /** The namespaces that hold something or have a quota of their own, by name, after `last`. */
+  async list(limit: number, last = ''): Promise<NamespaceUsage[]> {
+    const names = this.#db
+      .selectFrom('namespace_usage')
+      .select('namespace')
+      .union(this.#db.selectFrom('quotas').select('namespace'));
+    const rows = await this.#db
+      .selectFrom(names.as('names'))
+      .leftJoin('quotas as own', 'own.namespace', 'names.namespace')
+      .select((names) => [
+        'names.namespace',
+        'own.bytes as own',
+        names.selectFrom('quotas').select('bytes').where('namespace', '=', DEFAULT_QUOTA).as('default'),
+        names
+          .selectFrom('namespace_usage as usage')
+          .select(sql<number>`cast(coalesce(sum(bytes), 0) as bigint)`.as('used'))
+          .whereRef('usage.namespace', '=', 'names.namespace')
+          .as('used'),
+      ])
+      .where('names.namespace', '>', last)
+      .orderBy('names.namespace')
+      .limit(limit)
+      .execute();
+    return rows.map((row) => ({
+      namespace: row.namespace,
+      used: Number(row.used ?? 0),
+      limit: row.own ?? row.default ?? undefined,
+    }));
+  }
+}
