@@ -1,25 +1,23 @@
 import type { Router } from '@koa/router';
 import { notFound } from '#errors/errors.ts';
 import { MEDIA_TYPE } from '#oci/media-type.ts';
-import type { ReferrersRepository } from '../referrers/referrers-repository.ts';
+import type { Referrers } from '../referrers/referrers.ts';
 import type { RepositoriesRepository } from '../repositories/repositories-repository.ts';
 import type { TagsRepository } from '../tags/tags-repository.ts';
 import { linkNext, page } from './paging.ts';
 import { digestIn, endpoint, queryValue } from './parameters.ts';
-import { accessOf, repositoryFor } from './request-state.ts';
-
-/** Descriptors an answer of the Referrers API holds at most; a Link leads to the rest. */
-const REFERRERS_PAGE = 1000;
+import { accessOf, expectListing, repositoryFor } from './request-state.ts';
 
 interface Services {
   readonly tags: TagsRepository;
   readonly repositories: RepositoriesRepository;
-  readonly referrers: ReferrersRepository;
+  readonly referrers: Referrers;
 }
 
 /** OCI distribution-spec, "Content Discovery", and Docker's catalog. */
 export function listingRoutes(router: Router, { tags, repositories, referrers }: Services): void {
   router.get('/v2/_catalog', async (ctx) => {
+    expectListing(ctx);
     ctx.body = {
       repositories: await page(ctx, (limit, last) =>
         repositories.list({ limit, last, access: accessOf(ctx) }),
@@ -42,17 +40,10 @@ export function listingRoutes(router: Router, { tags, repositories, referrers }:
     const [repository, subject] = [repositoryFor(ctx, 'pull'), digestIn(ctx)];
     const artifactType = queryValue(ctx, 'artifactType') || undefined;
     const last = queryValue(ctx, 'last');
-    const found = await referrers.list(repository, subject, {
-      artifactType,
-      last,
-      limit: REFERRERS_PAGE + 1,
-    });
-    const manifests = found.slice(0, REFERRERS_PAGE);
-    if (found.length > manifests.length) {
-      linkNext(ctx, { ...(artifactType && { artifactType }), last: manifests.at(-1)!.digest });
-    }
+    const { descriptors, more } = await referrers.list(repository, subject, { artifactType, last });
+    if (more) linkNext(ctx, { ...(artifactType && { artifactType }), last: descriptors.at(-1)!.digest });
     if (artifactType) ctx.set('OCI-Filters-Applied', 'artifactType');
-    ctx.body = { schemaVersion: 2, mediaType: MEDIA_TYPE.ociIndex, manifests };
+    ctx.body = { schemaVersion: 2, mediaType: MEDIA_TYPE.ociIndex, manifests: descriptors };
     ctx.type = MEDIA_TYPE.ociIndex;
   });
 }

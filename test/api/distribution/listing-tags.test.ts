@@ -1,14 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { digestOf } from '#oci/digest.ts';
-import { MEDIA_TYPE } from '#oci/media-type.ts';
-import {
-  type Answer,
-  describe,
-  errorCode,
-  json,
-  pushBlob,
-  pushImage,
-} from '#test/registry/distribution-client.ts';
+import { type Answer, errorCode, json, pushBlob, pushImage } from '#test/registry/distribution-client.ts';
 import { startTestRegistry, type TestRegistry } from '#test/registry/test-registry.ts';
 
 let registry: TestRegistry;
@@ -72,45 +63,4 @@ it('lists repositories with manifests, by pages', async () => {
   const first = await get('/v2/_catalog?n=1');
   expect(json(first)).toEqual({ repositories: ['list/another'] });
   expect(json(await get(next(first)!))).toEqual({ repositories: ['list/tags'] });
-});
-
-it('lists the referrers of a subject as an index', async () => {
-  const subject = await pushImage(registry.client, 'refer/to', 'v1');
-  const descriptor = describe(subject.payload, MEDIA_TYPE.ociManifest);
-  const typed = await pushImage(registry.client, 'refer/to', undefined, {
-    subject: descriptor,
-    artifactType: 'application/x.sbom',
-    annotations: { made: 'by a test' },
-  });
-  const untyped = await pushImage(registry.client, 'refer/to', undefined, { subject: descriptor });
-
-  const path = `/v2/refer/to/referrers/${subject.digest}`;
-  const answer = await get(path);
-  expect([answer.status, answer.headers['content-type']]).toEqual([200, MEDIA_TYPE.ociIndex]);
-  const entry = (image: typeof typed, artifactType: string, annotations?: object) => ({
-    ...describe(image.payload, MEDIA_TYPE.ociManifest),
-    artifactType,
-    ...(annotations && { annotations }),
-  });
-  const expected = [
-    entry(typed, 'application/x.sbom', { made: 'by a test' }),
-    entry(untyped, MEDIA_TYPE.ociConfig),
-  ].sort((a, b) => (a.digest < b.digest ? -1 : 1));
-  expect(json(answer)).toEqual({ schemaVersion: 2, mediaType: MEDIA_TYPE.ociIndex, manifests: expected });
-  expect(answer.headers['oci-filters-applied']).toBeUndefined();
-
-  const filtered = await get(`${path}?artifactType=application/x.sbom`);
-  expect(filtered.headers['oci-filters-applied']).toBe('artifactType');
-  expect(json(filtered)).toMatchObject({ manifests: [{ digest: typed.digest }] });
-
-  await registry.client.send('DELETE', `/v2/refer/to/manifests/${typed.digest}`);
-  expect(json(await get(path))).toMatchObject({ manifests: [{ digest: untyped.digest }] });
-});
-
-it('has an empty list of referrers for what it does not know', async () => {
-  for (const name of ['refer/to', 'refer/none']) {
-    const answer = await get(`/v2/${name}/referrers/${digestOf('unknown')}`);
-    expect([answer.status, json(answer)]).toMatchObject([200, { manifests: [] }]);
-  }
-  expect((await get('/v2/refer/to/referrers/sha256:00')).status).toBe(400);
 });
