@@ -118,6 +118,12 @@ describe('the engine refuses', () => {
     ['--ipc foo', 'invalid IPC mode: foo'],
     ['--log-driver nosuch', "logger: no log driver named 'nosuch' is registered"],
     ['--log-opt foo=bar', "unknown log opt 'foo' for json-file log driver"],
+    ['--log-opt max-size=huge', "failed to initialize logging driver: invalid size: 'huge'"],
+    ['--log-opt max-size=0', 'failed to initialize logging driver: max-size must be a positive number'],
+    [
+      '--log-opt max-size=1m --log-opt max-file=0',
+      'failed to initialize logging driver: max-file cannot be less than 1',
+    ],
     ['--log-driver local --log-opt labels=a', "unknown log opt 'labels' for log driver local"],
     [
       '--storage-opt size=1G',

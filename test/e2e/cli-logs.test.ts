@@ -155,3 +155,21 @@ describe('attach', () => {
     });
   });
 });
+
+it('logs stay within max-size and max-file, without a gap', async () => {
+  const limits = '--log-opt max-size=100k --log-opt max-file=3';
+  const script = 'i=0; while [ $i -lt 60000 ]; do echo "line $i"; i=$((i+1)); done';
+  await docker.ok(`run --detach --name limited ${limits} busybox sh -c '${script}; sleep 1000'`);
+  await expect.poll(() => docker.ok('logs --tail 1 limited'), { timeout: 60_000 }).toBe('line 59999');
+  const kept = (await docker.ok('logs limited'))
+    .split('\n')
+    .map((line) => Number(line.slice('line '.length)));
+  expect(kept[0]).toBeGreaterThan(0);
+  expect(kept).toEqual(kept.map((_, index) => kept[0]! + index));
+  expect(await docker.ok('logs --tail 1000 limited')).toBe(
+    kept
+      .slice(-1000)
+      .map((line) => `line ${line}`)
+      .join('\n'),
+  );
+});

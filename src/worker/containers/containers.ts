@@ -19,6 +19,7 @@ import { TreeReader } from './archive/tree-reader.ts';
 import { TreeWriter } from './archive/tree-writer.ts';
 import { ContainerAttacher } from './attach/container-attacher.ts';
 import { ContainerLogs } from './attach/container-logs.ts';
+import { LogRotator } from './attach/log-rotator.ts';
 import { ContainerCommitter } from './commit/container-committer.ts';
 import type { ContainerRecord } from './container.ts';
 import { ContainerRepository } from './container-repository.ts';
@@ -111,7 +112,16 @@ export function createContainers(ports: ContainersPorts, options: ContainersOpti
     root,
   });
   const health = new ExecHealthMonitor({ store, createSpec, events, log, root });
-  const supervisor = new ContainerSupervisor({ store, lock, launcher, remover, health, events, log });
+  const supervisor = new ContainerSupervisor({
+    store,
+    lock,
+    launcher,
+    remover,
+    health,
+    logs: new LogRotator({ root, log }),
+    events,
+    log,
+  });
   const settled = async (container: { id: string }) => lock.run(container.id, () => undefined);
   const stopper = new ContainerStopper({ store, supervisor, events, settled });
   const updater = new ContainerUpdater({

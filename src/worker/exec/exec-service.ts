@@ -91,7 +91,6 @@ export class ExecService {
     const result = await joinStdio(
       {
         entries: new LogFile(logPath).read({
-          from: 0,
           raw: true,
           follow: true,
           ended,

@@ -17,26 +17,32 @@ export async function alignToRecord(file: FileHandle, size: number): Promise<num
 }
 
 /**
- * Where the last `lines` lines of output begin, found from the end: the cost is that of the lines asked for,
- * not of the file (moby#21265). Records that together make one line of output count once.
+ * Looks for the beginning of the last so many lines of output from the end: the cost is that of the lines asked for,
+ * not of the log (moby#21265). Records that together make one line of output count once.
  */
-export async function offsetOfTail(
-  file: FileHandle,
-  end: number,
-  lines: number,
-  streams: Streams,
-): Promise<number> {
-  if (lines <= 0) return end;
-  let found = 0;
-  const seen = { stdout: false, stderr: false };
-  for await (const { record, offset } of recordsBackwards(file, end)) {
-    if (!streams[record.stream]) continue;
-    // A record that ends a line; the last one of its stream does, even without its newline.
-    const endsLine = !record.partial || !seen[record.stream];
-    seen[record.stream] = true;
-    if (endsLine && ++found > lines) return offset + (record.end - record.start);
+export class TailSearch {
+  readonly #lines: number;
+  readonly #streams: Streams;
+  readonly #seen = { stdout: false, stderr: false };
+  #found = 0;
+
+  constructor(lines: number, streams: Streams) {
+    this.#lines = lines;
+    this.#streams = streams;
   }
-  return 0;
+
+  /** Where they begin in this file; undefined when they begin before it. Files are searched latest first. */
+  async offsetIn(file: FileHandle, end: number): Promise<number | undefined> {
+    if (this.#lines <= 0) return end;
+    for await (const { record, offset } of recordsBackwards(file, end)) {
+      if (!this.#streams[record.stream]) continue;
+      // A record that ends a line; the last one of its stream does, even without its newline.
+      const endsLine = !record.partial || !this.#seen[record.stream];
+      this.#seen[record.stream] = true;
+      if (endsLine && ++this.#found > this.#lines) return offset + (record.end - record.start);
+    }
+    return undefined;
+  }
 }
 
 async function* recordsBackwards(file: FileHandle, end: number) {
@@ -63,6 +69,13 @@ async function* recordsBackwards(file: FileHandle, end: number) {
     const record = viewRecord(block, 0, block.length - 1);
     if (record) yield { record, offset: 0 };
   }
+}
+
+/** Whether the file begins with a record of before `time`, so that nothing earlier is of interest. */
+export async function beginsBefore(file: FileHandle, time: string): Promise<boolean> {
+  const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(BLOCK), 0, BLOCK, 0);
+  const record = recordsIn(buffer, bytesRead).next().value;
+  return record !== undefined && timeOf(buffer, record) < time;
 }
 
 /** An offset of a record at or before the first one of `time` or later: records are in the order of time. */

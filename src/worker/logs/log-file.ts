@@ -1,8 +1,15 @@
-import { type FileHandle, open } from 'node:fs/promises';
-import { canceled, systemCode } from '#errors/errors.ts';
+import { canceled } from '#errors/errors.ts';
 import { FileWatch } from './file-watch.ts';
-import { alignToRecord, offsetOfTail, offsetOfTime } from './find-offset.ts';
+import { alignToRecord } from './find-offset.ts';
 import { decoder } from './log-decoder.ts';
+import { type LogSegment, openSegment, segmentAfter } from './log-segments.ts';
+import { findStart, type LogStart } from './log-start.ts';
+
+/** A place in a log that stays the same when its files are renamed. */
+export interface LogPosition {
+  readonly segment: string;
+  readonly offset: number;
+}
 
 export interface LogReadOptions {
   /** Default: both. */
@@ -16,8 +23,8 @@ export interface LogReadOptions {
   /** Inclusive, as `timeOfUnixSeconds` gives them. */
   readonly since?: string;
   readonly until?: string;
-  /** Begin at this offset, a result of `size()`, in place of `tail`. */
-  readonly from?: number;
+  /** Begin here, a result of `end()`, in place of `tail`. */
+  readonly from?: LogPosition | undefined;
   /** Merge neighbouring output of one stream into larger chunks, each with the time of its first byte. */
   readonly raw?: boolean;
   /** Ends the reading with `canceled`. */
@@ -37,7 +44,10 @@ export interface LogEntry {
 const BUFFER_SIZE = 64 * 1024;
 const NEWLINE = 0x0a;
 
-/** The log that a monitor writes while its process runs. Any number of readers read it at once. */
+/**
+ * The log that a monitor writes while its process runs, with the older files that rotations left: a reader sees one
+ * log. Any number of readers read it at once.
+ */
 export class LogFile {
   readonly path: string;
 
@@ -45,68 +55,94 @@ export class LogFile {
     this.path = path;
   }
 
-  /** The offset after the last whole record: reading from here gives only what comes later. */
-  async size(): Promise<number> {
-    const file = await this.#open();
-    if (!file) return 0;
-    await using _ = file;
-    return alignToRecord(file, (await file.stat()).size);
+  /** The place after the last whole record: reading from here gives only what comes later. */
+  async end(): Promise<LogPosition> {
+    const segment = await openSegment(this.path, 0);
+    if (!segment) return { segment: '', offset: 0 };
+    await using file = segment.file;
+    return { segment: segment.id, offset: await alignToRecord(file, (await file.stat()).size) };
   }
 
   /** A file that does not exist (yet) is an empty one. */
   async *read(options: LogReadOptions = {}): AsyncGenerator<LogEntry, void> {
     using watch = new FileWatch(this.path);
     const state = followState(options, watch);
-    const file = await this.#openWhenFollowed(watch, state);
-    if (!file) return;
-    await using _ = file;
-    if (options.follow) watch.start(true);
+    const start = await this.#startWhenFollowed(options, watch, state);
+    if (!start) return;
     const decode = decoder(options);
-    const buffer = Buffer.allocUnsafe(BUFFER_SIZE);
-    let position = await startOffset(file, options);
-    let filled = 0;
-    while (true) {
-      // Looked at before the read: what was written before the end is then read for certain.
-      const last = !options.follow || state.ended;
-      const { bytesRead } = await file.read(buffer, filled, BUFFER_SIZE - filled, position);
-      if (state.aborted) throw canceled();
-      if (bytesRead === 0) {
-        if (last) return;
-        if ((await file.stat()).size < position) position = filled = 0;
-        else await watch.changed();
-        continue;
+    let { segment, offset } = start;
+    try {
+      while (true) {
+        if (options.follow) watch.start(true);
+        const ended = yield* this.#readSegment(segment, offset, { decode, state, watch });
+        if (ended === 'done') return;
+        await segment.file.close();
+        segment = ended;
+        offset = 0;
       }
-      position += bytesRead;
-      filled += bytesRead;
-      const whole = buffer.lastIndexOf(NEWLINE, filled - 1) + 1;
-      const { entries, done } = decode(buffer, whole);
-      yield* entries;
-      if (done) return;
-      buffer.copyWithin(0, whole, filled);
-      // A line that does not fit is no record of ours: it must not stop the reading.
-      filled = filled - whole === BUFFER_SIZE ? 0 : filled - whole;
+    } finally {
+      await segment.file.close();
     }
   }
 
-  async #openWhenFollowed(watch: FileWatch, state: FollowState): Promise<FileHandle | undefined> {
-    const file = await this.#open();
-    if (file || !state.follow) return file;
+  /** Reads a segment to its end, which comes when there is a next one, or nothing more to expect. */
+  async *#readSegment(
+    { file, id }: LogSegment,
+    offset: number,
+    { decode, state, watch }: { decode: ReturnType<typeof decoder>; state: FollowState; watch: FileWatch },
+  ): AsyncGenerator<LogEntry, LogSegment | 'done'> {
+    const buffer = Buffer.allocUnsafe(BUFFER_SIZE);
+    let position = offset;
+    let filled = 0;
+    let next: LogSegment | undefined;
+    try {
+      while (true) {
+        // Looked at before the read: what was written before the end is then read for certain.
+        const last = !state.follow || state.ended;
+        const { bytesRead } = await file.read(buffer, filled, BUFFER_SIZE - filled, position);
+        if (state.aborted) throw canceled();
+        if (bytesRead === 0) {
+          if (next) break;
+          next = await segmentAfter(this.path, id);
+          // The writer has let go of this one: what it wrote to the last is there now.
+          if (next) continue;
+          if (last) return 'done';
+          if ((await file.stat()).size < position) position = filled = 0;
+          else await watch.changed();
+          continue;
+        }
+        position += bytesRead;
+        filled += bytesRead;
+        const whole = buffer.lastIndexOf(NEWLINE, filled - 1) + 1;
+        const { entries, done } = decode(buffer, whole);
+        yield* entries;
+        if (done) return 'done';
+        buffer.copyWithin(0, whole, filled);
+        // A line that does not fit is no record of ours: it must not stop the reading.
+        filled = filled - whole === BUFFER_SIZE ? 0 : filled - whole;
+      }
+      const result = next;
+      next = undefined;
+      return result;
+    } finally {
+      await next?.file.close();
+    }
+  }
+
+  async #startWhenFollowed(
+    options: LogReadOptions,
+    watch: FileWatch,
+    state: FollowState,
+  ): Promise<LogStart | undefined> {
+    const start = await findStart(this.path, options);
+    if (start || !state.follow) return start;
     watch.start(false);
     while (true) {
       const last = state.ended;
-      const created = await this.#open();
+      const created = await findStart(this.path, options);
       if (created || last) return created;
       await watch.changed();
       if (state.aborted) throw canceled();
-    }
-  }
-
-  async #open(): Promise<FileHandle | undefined> {
-    try {
-      return await open(this.path, 'r');
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') return undefined;
-      throw error;
     }
   }
 }
@@ -135,13 +171,4 @@ function followState({ follow = false, ended, signal }: LogReadOptions, watch: F
       return signal?.aborted ?? false;
     },
   };
-}
-
-async function startOffset(file: FileHandle, options: LogReadOptions): Promise<number> {
-  const { from, tail, since, stdout = true, stderr = true } = options;
-  if (from !== undefined) return from;
-  if (tail === undefined && since === undefined) return 0;
-  const end = await alignToRecord(file, (await file.stat()).size);
-  if (tail !== undefined) return offsetOfTail(file, end, tail, { stdout, stderr });
-  return offsetOfTime(file, end, since!);
 }

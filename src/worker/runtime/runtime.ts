@@ -67,6 +67,12 @@ export interface Task {
 
   resize(size: { width: number; height: number }): Promise<void>;
 
+  /**
+   * Goes on with the log in a new file at its path, in place of the one that is there; nothing is lost or written
+   * twice. It may take a moment. Throws `conflict` when it is not running.
+   */
+  reopenLog(): Promise<void>;
+
   /** A new writer to stdin; ending it closes stdin only when `stdinOnce`. Throws `conflict` without an open stdin. */
   stdin(): Promise<Writable>;
 

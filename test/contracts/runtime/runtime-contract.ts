@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isKind } from '#errors/errors.ts';
 import { LogFile } from '#worker/logs/log-file.ts';
+import { rotate } from '#worker/logs/log-rotation.ts';
 import type { Runtime, Task } from '#worker/runtime/runtime.ts';
 import type { OciSpec } from '#worker/runtime/spec/oci-spec.ts';
 
@@ -82,10 +83,10 @@ export function runtimeContract(name: string, machine: () => Promise<RuntimeUnde
 
     it('runs nothing before start', async () => {
       const task = await create(['echo', 'early']);
-      expect(await new LogFile(logPath(task.id)).size()).toBe(0);
+      expect((await new LogFile(logPath(task.id)).end()).offset).toBe(0);
       await task.start();
       await task.wait();
-      expect(await new LogFile(logPath(task.id)).size()).toBeGreaterThan(0);
+      expect((await new LogFile(logPath(task.id)).end()).offset).toBeGreaterThan(0);
     });
 
     it("refuses a program that does not exist in the runtime's words, and leaves nothing", async () => {
@@ -148,6 +149,24 @@ export function runtimeContract(name: string, machine: () => Promise<RuntimeUnde
       await followed.return();
       await task.kill(9);
       expect((await task.wait()).code).toBe(137);
+    });
+
+    it('goes on with its log in a new file', async () => {
+      const task = await started(['cat'], { openStdin: true });
+      const path = logPath(task.id);
+      const log = new LogFile(path);
+      const followed = log.read({ follow: true, raw: true, ended: task.wait() });
+      for (const text of ['one\n', 'two\n', 'three\n']) {
+        (await task.stdin()).end(text);
+        const { value } = await followed.next();
+        expect(Buffer.from(value!.data).toString()).toBe(text);
+        await rotate({ path, maxFiles: 2, reopen: () => task.reopenLog() });
+        expect((await log.end()).offset).toBe(0);
+      }
+      await task.kill(9);
+      expect((await followed.next()).done).toBe(true);
+      expect(await output(task.id, task.wait())).toBe('three\n');
+      await expect(task.reopenLog()).rejects.toMatchObject({ kind: 'conflict' });
     });
 
     it('has no stdin to write to without openStdin', async () => {

@@ -50,7 +50,7 @@ export class ContainerAttacher {
     const keys = parseDetachKeys(options.detachKeys);
     const log = new LogFile(new ContainerFiles(this.#root, container.id).log);
     const { ended } = container;
-    const from = options.logs ? 0 : await log.size();
+    const from = options.logs ? undefined : await log.end();
     this.#events.publish(containerEvent(container, 'attach'));
     const takesStdin = options.stdin && options.stream && OpenStdin;
     return {

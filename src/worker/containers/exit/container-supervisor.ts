@@ -3,6 +3,7 @@ import type { KeyedLock } from '#async/keyed-lock.ts';
 import { conflict, messageOf, notModified } from '#errors/errors.ts';
 import type { EventPublisher } from '../../events/event-publisher.ts';
 import type { ExitStatus, Task } from '../../runtime/runtime.ts';
+import type { LogRotator } from '../attach/log-rotator.ts';
 import type { Container } from '../container.ts';
 import { containerEvent } from '../container-events.ts';
 import type { ContainerStore } from '../container-store.ts';
@@ -20,6 +21,7 @@ export interface SupervisorPorts {
   readonly launcher: Launcher;
   readonly remover: ContainerRemover;
   readonly health: HealthMonitor;
+  readonly logs: LogRotator;
   readonly events: EventPublisher;
   readonly log: Logger;
 }
@@ -52,6 +54,7 @@ export class ContainerSupervisor {
     container.announceStart(task);
     this.#watch(container, task);
     this.#ports.health.begin(container);
+    this.#ports.logs.begin(container);
   }
 
   /** An end that was not seen when it happened. Under the container's lock. */
@@ -65,6 +68,7 @@ export class ContainerSupervisor {
     for (const container of this.#ports.store.list()) {
       clearTimeout(container.restartTimer);
       this.#ports.health.end(container);
+      this.#ports.logs.end(container);
     }
   }
 
@@ -97,7 +101,7 @@ export class ContainerSupervisor {
     container: Container,
     change: { restartCount?: number; stoppedByUser?: boolean },
   ): Promise<void> {
-    const { launcher, store, events, health } = this.#ports;
+    const { launcher, store, events, health, logs } = this.#ports;
     const startedAt = timestamp();
     let task: Task | undefined;
     try {
@@ -124,6 +128,7 @@ export class ContainerSupervisor {
     container.announceStart(task);
     events.publish(containerEvent(container, 'start'));
     health.begin(container);
+    logs.begin(container);
     this.#watch(container, task);
   }
 
@@ -165,8 +170,9 @@ export class ContainerSupervisor {
   }
 
   async #conclude(container: Container, task: Task | undefined, status: ExitStatus): Promise<void> {
-    const { launcher, remover, health, events } = this.#ports;
+    const { launcher, remover, health, logs, events } = this.#ports;
     health.end(container);
+    logs.end(container);
     const ranFor = status.at.getTime() - Date.parse(container.state.startedAt);
     const byUser = container.restartingByUser;
     const restart = !byUser && !this.#stopping && restartsAfter(container.record, status.code);

@@ -2,10 +2,10 @@ import type { Writable } from 'node:stream';
 import type { ExecRequest, ExecTask, ExitStatus } from '../runtime.ts';
 import { encodeSpec } from '../spec/encode-spec.ts';
 import type { Bundle } from './bundle.ts';
+import { resizeTerminal } from './control.ts';
 import { launchMonitor, type MonitorTools, type SyncPipe } from './launch-monitor.ts';
 import { runtimeError } from './runtime-error.ts';
 import { assertStdin, openStdin } from './stdin.ts';
-import { resizeTerminal } from './terminal.ts';
 
 /** What a process gets whose monitor was killed: nobody knows better. */
 export const UNKNOWN_EXIT = 137;

@@ -7,13 +7,13 @@ import type { ExecRequest, ExecTask, ExitStatus, Task } from '../runtime.ts';
 import type { OciSpec } from '../spec/oci-spec.ts';
 import type { Bundle, TaskRecord } from './bundle.ts';
 import { launchExec, UNKNOWN_EXIT } from './conmon-exec.ts';
+import { reopenLog, resizeTerminal } from './control.ts';
 import { openExecFifo } from './exec-fifo.ts';
 import type { ExitRecords } from './exit-records.ts';
 import type { MonitorTools } from './launch-monitor.ts';
 import { type ProcessIdentity, signalProcess } from './process-identity.ts';
 import type { RuncCli } from './runc-cli.ts';
 import { assertStdin, openStdin } from './stdin.ts';
-import { resizeTerminal } from './terminal.ts';
 
 const SIGKILL = 9;
 
@@ -84,6 +84,10 @@ export class ConmonTask implements Task {
 
   resize(size: { width: number; height: number }): Promise<void> {
     return resizeTerminal(this.#parts.bundle, size);
+  }
+
+  reopenLog(): Promise<void> {
+    return reopenLog(this.#parts.bundle);
   }
 
   async stdin(): Promise<Writable> {

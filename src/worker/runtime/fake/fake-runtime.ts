@@ -1,4 +1,4 @@
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
 import { PassThrough, type Writable } from 'node:stream';
 import { conflict, invalid } from '#errors/errors.ts';
 import type { ExecRequest, ExecTask, ExitStatus, Runtime, Task, TaskRequest } from '../runtime.ts';
@@ -116,6 +116,12 @@ class FakeTask implements Task {
   }
 
   async resize(): Promise<void> {}
+
+  async reopenLog(): Promise<void> {
+    if (this.#process.ended) throw conflict('the container is not running');
+    rmSync(this.#request.logPath, { force: true });
+    writeFileSync(this.#request.logPath, '');
+  }
 
   async stdin(): Promise<Writable> {
     if (!this.#request.openStdin) throw conflict('the process was started without a stdin');

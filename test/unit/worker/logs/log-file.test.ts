@@ -98,7 +98,7 @@ describe('LogFile', () => {
 
   it('is empty while there is no file', async () => {
     expect(await entries()).toEqual([]);
-    expect(await log.size()).toBe(0);
+    expect((await log.end()).offset).toBe(0);
   });
 
   it('selects a stream', async () => {
@@ -259,7 +259,7 @@ describe('LogFile', () => {
 
     it('begins now when asked to', async () => {
       await writeFile(log.path, Buffer.concat([numbered(10), Buffer.from('2026-05-01T00')]));
-      const from = await log.size();
+      const from = await log.end();
       const reading = log.read({ follow: true, from });
       await appendFile(log.path, record(0, 'stdout', 'F', 'new').subarray('2026-05-01T00'.length));
       expect(String((await reading.next()).value!.data)).toBe('new\n');
