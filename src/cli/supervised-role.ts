@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { roleEnvironment } from '#config/role-environment.ts';
 import type { RoleMessage, RoleName } from './role.ts';
 
-const entry = fileURLToPath(new URL('./main.ts', import.meta.url));
+const entry = fileURLToPath(new URL('./main.mjs', import.meta.url));
 
 /** A process that served this long had a good start: the next back-off begins anew. */
 const goodStart = 30_000;
@@ -86,6 +86,11 @@ export class SupervisedRole {
 
   kill(): void {
     this.#process?.kill('SIGKILL');
+  }
+
+  /** Asks it to read its files again; one that does not serve yet has not read them. */
+  reload(): void {
+    if (this.#served) this.#process?.kill('SIGHUP');
   }
 
   #onMessage(message: RoleMessage): void {
