@@ -118,6 +118,8 @@ describe('the engine refuses', () => {
     ['--ipc foo', 'invalid IPC mode: foo'],
     ['--log-driver nosuch', "logger: no log driver named 'nosuch' is registered"],
     ['--log-opt foo=bar', "unknown log opt 'foo' for json-file log driver"],
+    ['--tmpfs ../t', "invalid mount path: '../t' mount path must be absolute"],
+    ['--tmpfs /..', "invalid specification: destination can't be '/'"],
     ['--log-opt max-size=huge', "failed to initialize logging driver: invalid size: 'huge'"],
     ['--log-opt max-size=0', 'failed to initialize logging driver: max-size must be a positive number'],
     [

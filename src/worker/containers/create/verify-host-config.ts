@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { invalid } from '#errors/errors.ts';
 import { type HostConfig, type Resources, type RestartPolicy, sharedContainer } from '../host-config.ts';
+import { cleanPath } from './parse-mounts.ts';
 import { verifyLogConfig } from './verify-log-config.ts';
 
 const MIN_MEMORY = 6 * 1024 * 1024;
@@ -34,6 +35,7 @@ export function verifyHostConfig(host: HostConfig): string[] {
     throw invalid(`invalid isolation '${host.Isolation}' on linux`);
   }
   verifyLogConfig(host.LogConfig);
+  for (const target of Object.keys(host.Tmpfs ?? {})) verifyTmpfsTarget(target);
   if (Object.keys(host.StorageOpt ?? {}).length > 0) {
     throw invalid("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
   }
@@ -46,6 +48,11 @@ export function verifyHostConfig(host: HostConfig): string[] {
     );
   }
   return warnings;
+}
+
+function verifyTmpfsTarget(target: string): void {
+  if (!target.startsWith('/')) throw invalid(`invalid mount path: '${target}' mount path must be absolute`);
+  if (cleanPath(target) === '/') throw invalid("invalid specification: destination can't be '/'");
 }
 
 /** Throws `invalid`. `update` relaxes what depends on values that are not changed. */
