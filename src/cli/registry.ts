@@ -4,13 +4,17 @@ import { ObservedContentStore } from '#content/observed-content-store.ts';
 import { Operations } from '#observability/operations.ts';
 import { createRegistryApp } from '#registry/http/registry-app.ts';
 import { closeServer, createRegistryServer } from '#registry/http/registry-server.ts';
+import { TrustedProxies } from '#registry/http/trusted-proxies.ts';
 import { createRegistry } from '#registry/registry.ts';
 import { listen } from './listen.ts';
+import { openAuth, startAuth } from './registry-auth.ts';
 import { startBackground } from './registry-background.ts';
+import { startFederation } from './registry-federation.ts';
 import { listenForMonitoring, registryHealth, registryMonitoring } from './registry-monitoring.ts';
 import { createObservability } from './registry-observability.ts';
 import { drain, requestGrace } from './registry-shutdown.ts';
 import { openRegistryStorage } from './registry-storage.ts';
+import { admittedPeers, openCertificates } from './registry-tls.ts';
 import type { RoleContext, RunningRole } from './role.ts';
 
 /** The composition root of the registry: its storage, its services, what it does in the background, its APIs. */
@@ -21,13 +25,22 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   const observability = started.use(await createObservability(config, logger));
   const storage = started.use(await openRegistryStorage(config));
   const content = new ObservedContentStore(storage.content, new Operations('content', observability));
+  const { auth: authConfig } = config.registry;
+  const auth = authConfig.mode === 'token' ? openAuth(storage.db, authConfig) : undefined;
+  if (auth) await startAuth(auth, authConfig, logger);
   const registry = createRegistry({ db: storage.db, content });
   started.use(await startBackground(registry, { uploadExpiry: limits.uploadExpiry, logger }));
 
+  const federation = started.use(startFederation(config, { db: storage.db, logger }));
+  const trustedProxies = new TrustedProxies(config.registry.trustedProxies);
   const app = createRegistryApp(registry, {
     logger,
-    authenticator: new OpenAuthenticator(),
+    authenticator: auth?.authenticator ?? new OpenAuthenticator(),
+    tokens: auth,
     maxManifestSize: limits.manifestSize,
+    deletes: config.registry.api.deletes,
+    federation: federation.services,
+    trustedProxies,
     accessLog: monitoring.accessLog,
     metrics: observability.metrics,
     tracer: observability.tracer,
@@ -35,9 +48,15 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   const health = registryHealth(storage, monitoring);
   const watch = registryMonitoring(health, observability, logger);
   if (monitoring.listen !== null) started.use(await listenForMonitoring(watch, monitoring.listen));
-  const server = createRegistryServer(app, { monitoring: monitoring.listen === null ? watch : undefined });
+  const certificates = openCertificates(config, role, observability.metrics);
+  if (certificates) started.use(certificates);
+  const server = createRegistryServer(app, {
+    monitoring: monitoring.listen === null ? watch : undefined,
+    certificates,
+    admits: admittedPeers(config, trustedProxies),
+  });
   started.defer(() => closeServer(server, requestGrace(config)));
-  const address = await listen(server, config.registry.listen);
+  const address = await listen(server, config.registry.listen, { secure: certificates !== undefined });
   started.defer(() => drain(health, config.registry.drainDelay));
 
   const running = started.move();

@@ -1,13 +1,28 @@
 import { z } from 'zod';
-import { loopbackHostPort } from './address.ts';
+import { hostPort } from './address.ts';
+import { authSchema } from './auth-schema.ts';
+import { statisticsSchema, webhooksSchema } from './federation-schema.ts';
 import { monitoringSchema } from './monitoring-schema.ts';
 import { duration, size } from './quantity.ts';
+import { listenRefusal, tlsSchema, trustedProxiesSchema } from './tls-schema.ts';
 
 /** The settings below `registry`. */
-export const registrySchema = z.strictObject({
-  listen: loopbackHostPort,
-  user: z.string(),
-  drainDelay: duration,
-  monitoring: monitoringSchema,
-  limits: z.strictObject({ manifestSize: size, uploadExpiry: duration }),
-});
+export const registrySchema = z
+  .strictObject({
+    listen: hostPort,
+    publicUrl: z.url({ protocol: /^https?$/ }).nullable(),
+    tls: tlsSchema,
+    trustedProxies: trustedProxiesSchema,
+    user: z.string(),
+    drainDelay: duration,
+    monitoring: monitoringSchema,
+    auth: authSchema,
+    api: z.strictObject({ deletes: z.boolean() }),
+    limits: z.strictObject({ manifestSize: size, uploadExpiry: duration }),
+    webhooks: webhooksSchema,
+    statistics: statisticsSchema,
+  })
+  .superRefine((registry, context) => {
+    const message = listenRefusal(registry);
+    if (message !== undefined) context.addIssue({ code: 'custom', path: ['listen'], message });
+  });

@@ -6,16 +6,19 @@ import { pino } from 'pino';
 import { OpenAuthenticator } from '#auth/open-authenticator.ts';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openRegistryDatabase, type RegistryDatabase } from '#database/registry/open.ts';
-import { createRegistryApp } from '#registry/http/registry-app.ts';
+import { createFederation, type Federation } from '#registry/federation.ts';
+import { createRegistryApp, type RegistryAppOptions } from '#registry/http/registry-app.ts';
 import { closeServer, createRegistryServer } from '#registry/http/registry-server.ts';
 import { createRegistry, type Registry } from '#registry/registry.ts';
 import { DistributionClient } from './distribution-client.ts';
+import { type TestFederationOptions, testFederation } from './test-federation.ts';
 
 export interface TestRegistry extends AsyncDisposable {
   /** `127.0.0.1:port` */
   readonly address: string;
   readonly client: DistributionClient;
   readonly registry: Registry;
+  readonly federation: Federation;
   readonly db: RegistryDatabase;
   readonly content: FilesystemContentStore;
   /** Where the content is. */
@@ -23,7 +26,9 @@ export interface TestRegistry extends AsyncDisposable {
 }
 
 /** The whole registry in this process, on a folder and port of its own. */
-export async function startTestRegistry(options: { maxManifestSize?: number } = {}): Promise<TestRegistry> {
+export async function startTestRegistry(
+  options: { maxManifestSize?: number; deletes?: boolean; federation?: TestFederationOptions } = {},
+): Promise<TestRegistry> {
   await using started = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'slipway-registry-'));
   started.defer(() => rm(folder, { recursive: true, force: true }));
@@ -32,10 +37,14 @@ export async function startTestRegistry(options: { maxManifestSize?: number } = 
   const blobs = join(folder, 'blobs');
   const content = new FilesystemContentStore(blobs);
   const registry = createRegistry({ db, content });
+  const logger = pino({ level: 'silent' });
+  const federation = createFederation({ db, logger }, testFederation(options.federation));
   const app = createRegistryApp(registry, {
-    logger: pino({ level: 'silent' }),
-    authenticator: new OpenAuthenticator(),
+    logger,
+    federation,
+    ...(options.auth?.(db) ?? { authenticator: new OpenAuthenticator() }),
     maxManifestSize: options.maxManifestSize ?? 4 * 1024 * 1024,
+    deletes: options.deletes ?? true,
   });
   const server = createRegistryServer(app);
   started.defer(() => closeServer(server, 0));
@@ -48,6 +57,7 @@ export async function startTestRegistry(options: { maxManifestSize?: number } = 
     address,
     client,
     registry,
+    federation,
     db,
     content,
     blobs,

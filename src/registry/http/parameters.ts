@@ -42,14 +42,15 @@ export function segment(ctx: Context, index: number): string {
   }
 }
 
-/** One value of the query; the first one of several. */
+/** One value of the query; the first one of several. Throws `invalid` for what no name and no type has in it. */
 export function queryValue(ctx: Context, name: string): string | undefined {
-  const value = ctx.query[name];
-  return Array.isArray(value) ? value[0] : value;
+  return queryValues(ctx, name)[0];
 }
 
 /** All values of a repeatable parameter. */
 export function queryValues(ctx: Context, name: string): string[] {
   const value = ctx.query[name];
-  return value === undefined ? [] : Array.isArray(value) ? value : [value];
+  const values = value === undefined ? [] : Array.isArray(value) ? value : [value];
+  if (values.some((text) => /\p{Cc}/u.test(text))) throw invalid(`${name} has a control character in it`);
+  return values;
 }

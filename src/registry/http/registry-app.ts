@@ -4,22 +4,36 @@ import type { Logger } from 'pino';
 import type { Authenticator } from '#auth/authenticator.ts';
 import { NO_METRICS } from '#observability/metrics.ts';
 import { NO_TRACER } from '#observability/tracer.ts';
+import type { Federation } from '../federation.ts';
 import type { Registry } from '../registry.ts';
 import { adminApi } from './api/api.ts';
 import { apiOperations } from './api/operations.ts';
 import { blobRoutes } from './blob-routes.ts';
+import { refuseDeletes } from './delete-refusal.ts';
 import { errorBodies, sendError } from './errors.ts';
+import { extensionRoutes } from './extension-routes.ts';
 import { listingRoutes } from './listing-routes.ts';
 import { manifestRoutes } from './manifest-routes.ts';
+import { ownNamespace } from './namespace.ts';
 import { type ObservedRequestsOptions, observedRequests } from './observed-requests.ts';
-import { authentication } from './request-state.ts';
+import { authentication, expectCredentials } from './request-state.ts';
+import { type TokenRoutesOptions, tokenRoutes } from './token-routes.ts';
+import { clientAddress, TrustedProxies } from './trusted-proxies.ts';
 import { uploadRoutes } from './upload-routes.ts';
 
 export interface RegistryAppOptions extends Partial<Omit<ObservedRequestsOptions, 'logger'>> {
   readonly logger: Logger;
   readonly authenticator: Authenticator;
+  /** Where tokens come from, if the authenticator takes them. */
+  readonly tokens?: TokenRoutesOptions | undefined;
   /** The largest manifest taken, in bytes. */
   readonly maxManifestSize: number;
+  /** Whether clients may delete tags, manifests and blobs; they may unless said otherwise. */
+  readonly deletes?: boolean;
+  /** What it has to do with others; nothing unless said otherwise. */
+  readonly federation?: Federation;
+  /** Proxies in front; none unless said otherwise. */
+  readonly trustedProxies?: TrustedProxies;
 }
 
 /** The Distribution API and the admin API as a Koa application. */
@@ -27,22 +41,32 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
   const app = new Koa();
   const router = new Router({ methods: ['HEAD', 'GET', 'PUT', 'PATCH', 'POST', 'DELETE'] });
   // Pulls first: the routes are tried in this order.
-  manifestRoutes(router, { manifests: registry.manifests, maxSize: options.maxManifestSize });
+  manifestRoutes(router, {
+    manifests: registry.manifests,
+    maxSize: options.maxManifestSize,
+    pulls: options.federation?.statistics,
+  });
   blobRoutes(router, registry);
   uploadRoutes(router, registry);
   listingRoutes(router, registry);
+  extensionRoutes(router);
   router.get(/^\/v2\/?$/, (ctx) => {
+    expectCredentials(ctx);
     ctx.body = {};
   });
 
-  const api = adminApi(apiOperations(registry), options.logger);
+  const api = adminApi(apiOperations(registry, options.federation), options.logger);
   const { logger, metrics = NO_METRICS, tracer = NO_TRACER, accessLog = 'off' } = options;
   app.use(observedRequests({ logger, metrics, tracer, accessLog }));
   app.use(errorBodies(logger));
   app.use(version);
   app.use(api.errors);
+  app.use(clientAddress(options.trustedProxies ?? new TrustedProxies([])));
+  if (options.tokens) app.use(tokenRoutes(options.tokens));
   app.use(authentication(options.authenticator));
   app.use(api.routes);
+  app.use(ownNamespace);
+  if (options.deletes === false) app.use(refuseDeletes);
   app.use(router.routes());
   app.use((ctx) => unmatched(ctx, router));
   app.on('error', (error) => options.logger.error({ err: error }, 'request failed'));

@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { digestOf } from '#oci/digest.ts';
-import { errorCode, json, pushBlob, pushImage, putManifest } from '#test/registry/distribution-client.ts';
+import {
+  begin,
+  errorCode,
+  json,
+  pushBlob,
+  pushImage,
+  putManifest,
+} from '#test/registry/distribution-client.ts';
 import { startTestRegistry, type TestRegistry } from '#test/registry/test-registry.ts';
 
 let registry: TestRegistry;
@@ -58,4 +65,19 @@ it('deletes one thing once when asked twice at once', async () => {
   const path = `/v2/delete/race/manifests/${digest}`;
   const answers = await Promise.all([send('DELETE', path), send('DELETE', path)]);
   expect(answers.map(({ status }) => status).sort()).toEqual([202, 404]);
+});
+
+it('refuses every delete but that of an upload when deleting is switched off', async () => {
+  await using closed = await startTestRegistry({ deletes: false });
+  const { digest } = await pushImage(closed.client, 'delete/off', 'v1');
+  const blob = digestOf('{}');
+  for (const path of ['manifests/v1', `manifests/${digest}`, `blobs/${blob}`, 'manifests/none']) {
+    const answer = await closed.client.send('DELETE', `/v2/delete/off/${path}`);
+    expect([answer.status, errorCode(answer)]).toEqual([405, 'UNSUPPORTED']);
+    expect(answer.headers.allow).toBe('GET, HEAD, PUT');
+  }
+  expect((await closed.client.send('GET', '/v2/delete/off/manifests/v1')).status).toBe(200);
+  expect((await closed.client.send('HEAD', `/v2/delete/off/blobs/${blob}`)).status).toBe(200);
+  const upload = await begin(closed.client, 'delete/off');
+  expect((await closed.client.send('DELETE', upload)).status).toBe(204);
 });
