@@ -8,6 +8,8 @@ export interface ManifestDocument {
   readonly mediaType: string;
   /** Config and layers that have to be in the repository. Layers kept elsewhere are not among them. */
   readonly blobs: readonly Digest[];
+  /** Those layers: they need not be in the repository, and stay if they are. */
+  readonly foreignBlobs: readonly Digest[];
   /** The manifests of an index. */
   readonly manifests: readonly Digest[];
   readonly subject: Digest | undefined;
@@ -37,15 +39,17 @@ export function parseManifestDocument(
   if (isIndexType(mediaType)) {
     if (document.layers !== undefined || document.config !== undefined) throw ambiguous();
     const manifests = list(document.manifests, 'manifests').map(({ digest }) => digest);
-    return { ...common, artifactType, manifests, blobs: [] };
+    return { ...common, artifactType, manifests, blobs: [], foreignBlobs: [] };
   }
   if (document.manifests !== undefined) throw ambiguous();
   const config = descriptor(document.config, 'config');
-  const layers = list(document.layers, 'layers').filter((layer) => !isForeign(layer));
+  const layers = list(document.layers, 'layers');
+  const digestsOf = (some: Reference[]) => some.map(({ digest }) => digest);
   return {
     ...common,
     artifactType: artifactType || config.mediaType,
-    blobs: [config.digest, ...layers.map(({ digest }) => digest)],
+    blobs: [config.digest, ...digestsOf(layers.filter((layer) => !isForeign(layer)))],
+    foreignBlobs: digestsOf(layers.filter(isForeign)),
     manifests: [],
   };
 }

@@ -1,11 +1,15 @@
 import { type PreparedQuery, prepare } from '#database/prepared.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
+import { inTransaction } from '#database/transaction.ts';
 import { notFound } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { RepositoryName, Tag } from '#oci/reference.ts';
 import type { Actor, NewEvent } from '../events/event.ts';
 import { recordEvents } from '../events/events-repository.ts';
+import { postponeReview } from '../gc/review-queues-repository.ts';
+import { requireQuota } from '../quotas/quotas-repository.ts';
 import { ensureRepository } from '../repositories/repositories-repository.ts';
+import { immutablePatterns, requireMutable } from '../retention/immutable-tags-repository.ts';
 import type { ManifestDocument } from './manifest-document.ts';
 
 export interface StoredManifest {
@@ -13,6 +17,14 @@ export interface StoredManifest {
   readonly mediaType: string;
   /** Byte for byte as it was pushed. */
   readonly payload: Uint8Array;
+}
+
+export interface NewManifest {
+  readonly repository: RepositoryName;
+  readonly digest: Digest;
+  readonly payload: Uint8Array;
+  readonly document: ManifestDocument;
+  readonly tags: readonly Tag[];
 }
 
 /** How many rows or parameters one statement takes. */
@@ -57,46 +69,41 @@ export class ManifestsRepository {
 
   /**
    * Stores a manifest, what it refers to and its tags in one step. Throws `not-found`, `MANIFEST_BLOB_UNKNOWN`,
-   * when the repository lacks one of its blobs.
+   * when the repository lacks one of its blobs; `conflict` when a tag is immutable and another manifest's; `forbidden`
+   * when the namespace is past its quota.
    */
-  async put(
-    manifest: {
-      repository: RepositoryName;
-      digest: Digest;
-      payload: Uint8Array;
-      document: ManifestDocument;
-      tags: readonly Tag[];
-    },
-    actor: Actor,
-  ): Promise<void> {
-    const { digest, payload, document } = manifest;
-    const now = Date.now();
-    await this.#db.transaction().execute(async (trx) => {
+  async put(manifest: NewManifest, actor: Actor): Promise<void> {
+    await inTransaction(this.#db, async (trx) => {
+      const now = Date.now();
+      const { document, digest } = manifest;
       const repository = await ensureRepository(trx, manifest.repository, now);
+      await postponeReview(trx, 'gc_manifest_queue', repository, digest);
       await requireBlobs(trx, repository, document.blobs);
-      const inserted = await trx
-        .insertInto('manifests')
-        .values({
-          repository_id: repository,
-          digest,
-          media_type: document.mediaType,
-          payload,
-          created_at: now,
-        })
-        .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing())
-        .executeTakeFirst();
-      if (inserted.numInsertedOrUpdatedRows === 1n) {
+      await holdManifests(trx, repository, document.manifests);
+      if (await insertManifest(trx, repository, manifest, now)) {
         await addReferences(trx, repository, digest, document);
-        await addReferrer(trx, repository, digest, payload.length, document);
+        await addReferrer(trx, repository, digest, manifest.payload.length, document);
       }
-      for (const tag of manifest.tags) await setTag(trx, repository, tag, digest, now);
+      // In one order for all, so that two pushes with the same tags do not wait for each other in a circle.
+      for (const tag of [...manifest.tags].sort())
+        await setTag(trx, { ...manifest, id: repository }, tag, now);
+      await requireQuota(trx, manifest.repository);
       await recordEvents(trx, actor, pushEvents(manifest));
     });
   }
 
-  /** Removes a manifest with its tags; false when it was not there. */
-  async delete(repository: RepositoryName, digest: Digest, actor: Actor): Promise<boolean> {
-    return await this.#db.transaction().execute(async (trx) => {
+  /**
+   * Removes a manifest with its tags; false when it was not there. Throws `conflict` when one of them is immutable,
+   * unless that is not to matter.
+   */
+  async delete(
+    repository: RepositoryName,
+    digest: Digest,
+    actor: Actor,
+    options: { evenImmutable?: boolean } = {},
+  ): Promise<boolean> {
+    return await inTransaction(this.#db, async (trx) => {
+      if (!options.evenImmutable) await requireMutableTags(trx, repository, digest);
       const result = await trx
         .deleteFrom('manifests')
         .where('digest', '=', digest)
@@ -111,14 +118,36 @@ export class ManifestsRepository {
   }
 }
 
+/** The manifest's tags, some of which may have come a moment ago, are looked at where there are rules for any. */
+async function requireMutableTags(
+  trx: RegistryDatabase,
+  repository: RepositoryName,
+  digest: Digest,
+): Promise<void> {
+  if ((await immutablePatterns(trx, repository)).length === 0) return;
+  const manifest = trx
+    .selectFrom('manifests')
+    .innerJoin('repositories', 'repositories.id', 'manifests.repository_id')
+    .select('repository_id')
+    .where('repositories.name', '=', repository)
+    .where('digest', '=', digest);
+  const held = await manifest.forUpdate().executeTakeFirst();
+  if (!held) return;
+  const tags = await trx
+    .selectFrom('tags')
+    .select('name')
+    .where('repository_id', '=', held.repository_id)
+    .where('manifest', '=', digest)
+    .execute();
+  await requireMutable(
+    trx,
+    repository,
+    tags.map(({ name }) => name),
+  );
+}
+
 /** One for each tag: who listens wants to know what a tag means now. */
-function pushEvents(manifest: {
-  repository: RepositoryName;
-  digest: Digest;
-  payload: Uint8Array;
-  document: ManifestDocument;
-  tags: readonly Tag[];
-}): NewEvent[] {
+function pushEvents(manifest: NewManifest): NewEvent[] {
   const { repository, digest, payload, document, tags } = manifest;
   return (tags.length > 0 ? tags : [undefined]).map((tag) => ({
     action: 'manifest.push',
@@ -130,18 +159,21 @@ function pushEvents(manifest: {
   }));
 }
 
+/** Holds the links to a manifest's blobs until the transaction ends, so that nobody collects them meanwhile. */
 async function requireBlobs(
   trx: RegistryDatabase,
   repository: number,
   digests: readonly Digest[],
 ): Promise<void> {
   const missing = new Set(digests);
-  for (const batch of batches([...missing])) {
+  for (const batch of batches([...missing].sort())) {
     const rows = await trx
       .selectFrom('repository_blobs')
       .select('digest')
       .where('repository_id', '=', repository)
       .where('digest', 'in', batch)
+      .orderBy('digest')
+      .forKeyShare()
       .execute();
     for (const { digest } of rows) missing.delete(digest as Digest);
   }
@@ -153,6 +185,51 @@ async function requireBlobs(
   });
 }
 
+/** Holds those manifests of an index that are there until the transaction ends: it keeps them from then on. */
+async function holdManifests(
+  trx: RegistryDatabase,
+  repository: number,
+  digests: readonly Digest[],
+): Promise<void> {
+  for (const batch of batches([...new Set(digests)].sort())) {
+    await trx
+      .selectFrom('manifests')
+      .select('digest')
+      .where('repository_id', '=', repository)
+      .where('digest', 'in', batch)
+      .orderBy('digest')
+      .forKeyShare()
+      .execute();
+  }
+}
+
+/** True when it was not there before; then or now, it is held until the transaction ends. */
+async function insertManifest(
+  trx: RegistryDatabase,
+  repository: number,
+  { digest, payload, document }: NewManifest,
+  now: number,
+): Promise<boolean> {
+  const { mediaType } = document;
+  for (;;) {
+    const inserted = await trx
+      .insertInto('manifests')
+      .values({ repository_id: repository, digest, media_type: mediaType, payload, created_at: now })
+      .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing())
+      .executeTakeFirst();
+    if (inserted.numInsertedOrUpdatedRows === 1n) return true;
+    const held = await trx
+      .selectFrom('manifests')
+      .select('digest')
+      .where('repository_id', '=', repository)
+      .where('digest', '=', digest)
+      .forKeyShare()
+      .executeTakeFirst();
+    // Else it was collected in between.
+    if (held) return false;
+  }
+}
+
 async function addReferences(
   trx: RegistryDatabase,
   repository: number,
@@ -160,7 +237,10 @@ async function addReferences(
   document: ManifestDocument,
 ): Promise<void> {
   const references = [
-    ...[...new Set(document.blobs)].map((digest) => ({ kind: 'blob' as const, digest })),
+    ...[...new Set([...document.blobs, ...document.foreignBlobs])].map((digest) => ({
+      kind: 'blob' as const,
+      digest,
+    })),
     ...[...new Set(document.manifests)].map((digest) => ({ kind: 'manifest' as const, digest })),
   ];
   for (const batch of batches(references)) {
@@ -184,20 +264,40 @@ async function addReferrer(
     .execute();
 }
 
+/** Throws `conflict` when the tag is another manifest's and immutable. */
 async function setTag(
   trx: RegistryDatabase,
-  repository: number,
+  { id, repository, digest }: NewManifest & { id: number },
   name: Tag,
-  manifest: Digest,
   now: number,
 ): Promise<void> {
-  await trx
-    .insertInto('tags')
-    .values({ repository_id: repository, name, manifest, updated_at: now })
-    .onConflict((conflict) =>
-      conflict.columns(['repository_id', 'name']).doUpdateSet({ manifest, updated_at: now }),
-    )
-    .execute();
+  const tag = { repository_id: id, name, manifest: digest, updated_at: now };
+  const moved = { manifest: digest, updated_at: now };
+  for (;;) {
+    const made = await trx
+      .insertInto('tags')
+      .values(tag)
+      .onConflict((conflict) => conflict.columns(['repository_id', 'name']).doNothing())
+      .executeTakeFirst();
+    if (made.numInsertedOrUpdatedRows === 1n) return;
+    const before = await trx
+      .selectFrom('tags')
+      .select('manifest')
+      .where('repository_id', '=', id)
+      .where('name', '=', name)
+      .forUpdate()
+      .executeTakeFirst();
+    // Else it was deleted in between.
+    if (!before) continue;
+    if (before.manifest !== digest) await requireMutable(trx, repository, [name]);
+    await trx
+      .updateTable('tags')
+      .set(moved)
+      .where('repository_id', '=', id)
+      .where('name', '=', name)
+      .execute();
+    return;
+  }
 }
 
 function* batches<T>(items: readonly T[]): Generator<T[]> {

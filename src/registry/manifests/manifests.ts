@@ -53,12 +53,20 @@ export class Manifests {
     return { digest, subject: document.subject };
   }
 
-  /** By digest: the manifest and its tags. By tag: the tag alone. Throws `not-found`, `MANIFEST_UNKNOWN`. */
-  async delete(repository: RepositoryName, reference: ManifestReference, actor: Actor): Promise<void> {
+  /**
+   * By digest: the manifest and its tags. By tag: the tag alone. Throws `not-found`, `MANIFEST_UNKNOWN`; `conflict`
+   * when a tag is immutable, unless that is not to matter: to an administrator.
+   */
+  async delete(
+    repository: RepositoryName,
+    reference: ManifestReference,
+    actor: Actor,
+    options: { evenImmutable?: boolean } = {},
+  ): Promise<void> {
     const deleted =
       'tag' in reference
-        ? await this.#tags.delete(repository, reference.tag, actor)
-        : await this.#manifests.delete(repository, reference.digest, actor);
+        ? await this.#tags.delete(repository, reference.tag, actor, options)
+        : await this.#manifests.delete(repository, reference.digest, actor, options);
     if (!deleted) throw unknown(reference);
   }
 }

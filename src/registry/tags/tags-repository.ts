@@ -1,8 +1,10 @@
 import type { RegistryDatabase } from '#database/registry/open.ts';
+import { inTransaction } from '#database/transaction.ts';
 import type { RepositoryName, Tag } from '#oci/reference.ts';
 import type { Actor } from '../events/event.ts';
 import { recordEvents } from '../events/events-repository.ts';
 import { findRepository } from '../repositories/repositories-repository.ts';
+import { requireMutable } from '../retention/immutable-tags-repository.ts';
 
 export class TagsRepository {
   readonly #db: RegistryDatabase;
@@ -26,9 +28,17 @@ export class TagsRepository {
     return rows.map((row) => row.name);
   }
 
-  /** Removes a tag, not what it names; false when it was not there. */
-  async delete(repository: RepositoryName, tag: Tag, actor: Actor): Promise<boolean> {
-    return await this.#db.transaction().execute(async (trx) => {
+  /**
+   * Removes a tag, not what it names; false when it was not there. Throws `conflict` when it is immutable, unless
+   * that is not to matter.
+   */
+  async delete(
+    repository: RepositoryName,
+    tag: Tag,
+    actor: Actor,
+    options: { evenImmutable?: boolean } = {},
+  ): Promise<boolean> {
+    return await inTransaction(this.#db, async (trx) => {
       const result = await trx
         .deleteFrom('tags')
         .where('name', '=', tag)
@@ -37,6 +47,7 @@ export class TagsRepository {
         )
         .executeTakeFirst();
       if (result.numDeletedRows === 0n) return false;
+      if (!options.evenImmutable) await requireMutable(trx, repository, [tag]);
       await recordEvents(trx, actor, [{ action: 'tag.delete', repository, tag }]);
       return true;
     });

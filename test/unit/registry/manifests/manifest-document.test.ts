@@ -21,6 +21,7 @@ it('reads what an image refers to', () => {
   expect(parse({ schemaVersion: 2, config, layers: [layer, layer], subject, annotations })).toEqual({
     mediaType: MEDIA_TYPE.ociManifest,
     blobs: [config.digest, layer.digest, layer.digest],
+    foreignBlobs: [],
     manifests: [],
     subject: subject.digest,
     artifactType: MEDIA_TYPE.ociConfig,
