@@ -27,7 +27,13 @@ export interface TestRegistry extends AsyncDisposable {
 
 /** The whole registry in this process, on a folder and port of its own. */
 export async function startTestRegistry(
-  options: { maxManifestSize?: number; deletes?: boolean; federation?: TestFederationOptions } = {},
+  options: {
+    maxManifestSize?: number;
+    deletes?: boolean;
+    federation?: TestFederationOptions;
+    /** Who may do what; without it everyone everything. */
+    auth?: (db: RegistryDatabase) => Pick<RegistryAppOptions, 'authenticator' | 'tokens'>;
+  } = {},
 ): Promise<TestRegistry> {
   await using started = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'slipway-registry-'));

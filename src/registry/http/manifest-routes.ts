@@ -3,10 +3,11 @@ import { invalid } from '#errors/errors.ts';
 import { bareMediaType } from '#oci/media-type.ts';
 import { parseTag } from '#oci/reference.ts';
 import type { Manifests } from '../manifests/manifests.ts';
+import type { PullObserver } from '../statistics/pull.ts';
 import { matches } from './blob-routes.ts';
 import { endpoint, existingReference, newReference, queryValues } from './parameters.ts';
 import { readBody } from './request-body.ts';
-import { actorOf, repositoryFor } from './request-state.ts';
+import { accessOf, actorOf, repositoryFor } from './request-state.ts';
 import { sendEmpty } from './send-empty.ts';
 
 const MANIFEST = endpoint('/manifests/([^/]+)');
@@ -15,17 +16,24 @@ const MAX_TAGS = 100;
 /** OCI distribution-spec, "Pulling manifests", "Pushing Manifests" and "Deleting Manifests". */
 export function manifestRoutes(
   router: Router,
-  { manifests, maxSize }: { manifests: Manifests; maxSize: number },
+  ports: { manifests: Manifests; maxSize: number; pulls?: PullObserver | undefined },
 ): void {
+  const { manifests, maxSize, pulls } = ports;
   router.get(MANIFEST, async (ctx) => {
-    const { digest, mediaType, payload } = await manifests.get(
-      repositoryFor(ctx, 'pull'),
-      existingReference(ctx),
-    );
+    const [repository, reference] = [repositoryFor(ctx, 'pull'), existingReference(ctx)];
+    const { digest, mediaType, payload } = await manifests.get(repository, reference);
     const { res } = ctx;
+    const fresh = matches(ctx.get('If-None-Match'), digest);
+    pulls?.pulled({
+      repository,
+      digest,
+      tag: 'tag' in reference ? reference.tag : undefined,
+      lookup: fresh || ctx.method === 'HEAD',
+      client: `${accessOf(ctx).principal} ${ctx.ip}`,
+    });
     res.setHeader('Docker-Content-Digest', digest);
     res.setHeader('ETag', `"${digest}"`);
-    if (matches(ctx.get('If-None-Match'), digest)) {
+    if (fresh) {
       ctx.status = 304;
       return;
     }

@@ -1,8 +1,14 @@
+import type { Federation } from '../../federation.ts';
 import type { Registry } from '../../registry.ts';
 import { auditRoutes } from './audit-routes.ts';
 import type { Operation } from './operation.ts';
+import { statisticsRoutes } from './statistics-routes.ts';
+import { webhookRoutes } from './webhook-routes.ts';
 
 /** Every operation of the admin API; a file for each domain has its own. */
-export function apiOperations(registry: Registry): Operation[] {
-  return [...auditRoutes(registry)];
+export function apiOperations(registry: Registry, federation?: Federation): Operation[] {
+  return [
+    ...auditRoutes(registry),
+    ...(federation ? [...webhookRoutes(federation), ...statisticsRoutes(federation)] : []),
+  ];
 }
