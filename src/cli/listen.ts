@@ -8,13 +8,13 @@ import { Refusal } from './refusal.ts';
 
 /**
  * Listens on `host:port`, `tcp://host:port` or `unix:///path` and resolves to the address as clients write it
- * (with the real port). A socket file that nobody serves is replaced; one that is served is refused. The file is
- * for its owner and `group`, if this machine has that group.
+ * (with the real port; `https` where `secure`). A socket file that nobody serves is replaced; one that is served is
+ * refused. The file is for its owner and `group`, if this machine has that group.
  */
 export async function listen(
   server: Server,
   text: string,
-  options: { group?: string } = {},
+  options: { group?: string; secure?: boolean } = {},
 ): Promise<string> {
   const address = parseListenAddress(text);
   if (!address) throw new Refusal(`cannot listen on '${text}': expected host:port or unix:///path`);
@@ -26,7 +26,8 @@ export async function listen(
   const actual = server.address();
   const port = typeof actual === 'object' && actual ? actual.port : address.port;
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  return `${text.startsWith('tcp://') ? 'tcp' : 'http'}://${host}:${port}`;
+  const scheme = options.secure ? 'https' : 'http';
+  return `${text.startsWith('tcp://') ? 'tcp' : scheme}://${host}:${port}`;
 }
 
 async function listenOnPath(server: Server, path: string, group: string | undefined): Promise<void> {

@@ -9,6 +9,8 @@ export interface RoleContext {
   readonly logger: Logger;
   /** Aborts when the process is asked to stop, before the running role is disposed. */
   readonly signal: AbortSignal;
+  /** Calls `reload` whenever the process is asked to read its files again. */
+  onReload(reload: () => void): void;
 }
 
 /** A role that serves. Disposing stops it in order: no new requests, those under way end, files are closed. */

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '#config/schema.ts';
@@ -17,7 +18,12 @@ export async function runRole(name: RoleName, config: Config): Promise<number> {
   const supervised = process.send !== undefined;
   const logger = createLogger(name, { ...config.log, supervised });
   const stopping = new AbortController();
-  onStopRequest({ stop: () => stopping.abort(), hurry: () => process.exit(1) });
+  const reloads = new EventEmitter<{ reload: [] }>();
+  onStopRequest({
+    stop: () => stopping.abort(),
+    hurry: () => process.exit(1),
+    reload: () => reloads.emit('reload'),
+  });
   process.once('disconnect', () => stopping.abort());
   process.on('uncaughtException', (error) => {
     logger.fatal({ err: error }, 'a bug: the process ends');
@@ -30,7 +36,11 @@ export async function runRole(name: RoleName, config: Config): Promise<number> {
     using _lock = await InstanceLock.acquire(directory, {
       patience: supervised ? patienceForPredecessor : 0,
     });
-    await using role = await start(config, { logger, signal: stopping.signal });
+    await using role = await start(config, {
+      logger,
+      signal: stopping.signal,
+      onReload: (reload) => reloads.on('reload', reload),
+    });
     announce(role, name, supervised);
     await aborted(stopping.signal);
     boundStop(config);

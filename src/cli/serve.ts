@@ -32,6 +32,9 @@ export async function serve(config: Config, options: Arguments): Promise<number>
     hurry: () => {
       for (const role of roles) role.kill();
     },
+    reload: () => {
+      for (const role of roles) role.reload();
+    },
   });
 
   try {

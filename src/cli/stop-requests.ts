@@ -2,11 +2,13 @@
 const sameRequest = 1_000;
 
 /**
- * Calls `stop` when the process is asked to end (SIGINT, SIGTERM, SIGHUP) and `hurry` when it is asked again.
+ * Calls `stop` when the process is asked to end (SIGINT, SIGTERM) and `hurry` when it is asked again. SIGHUP says of
+ * a process in a terminal that the terminal is gone, and asks any other one to `reload` its files.
  */
 export function onStopRequest(callbacks: {
   stop: (signal: NodeJS.Signals) => void;
   hurry: () => void;
+  reload: () => void;
 }): void {
   let first: number | undefined;
   const asked = (signal: NodeJS.Signals) => {
@@ -18,5 +20,10 @@ export function onStopRequest(callbacks: {
       callbacks.hurry();
     }
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, asked);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, asked);
+  process.on('SIGHUP', inTerminal() ? asked : callbacks.reload);
+}
+
+function inTerminal(): boolean {
+  return [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY);
 }

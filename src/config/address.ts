@@ -30,11 +30,10 @@ export function isLoopback(host: string): boolean {
 
 const refusal = 'listening beyond loopback is refused, as there is no authentication and TLS yet';
 
-/** A `host:port` on loopback. */
-export const loopbackHostPort = z.string().superRefine((text, context) => {
+/** A `host:port`. */
+export const hostPort = z.string().superRefine((text, context) => {
   const address = text.includes('://') ? undefined : parseListenAddress(text);
   if (!address || 'path' in address) context.addIssue(`expected host:port, got '${text}'`);
-  else if (!isLoopback(address.host)) context.addIssue(`'${text}': ${refusal}`);
 });
 
 /** `unix:///path`, or `tcp://host:port` on loopback. */

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parse, YAMLParseError } from 'yaml';
 import type { z } from 'zod';
 import { messageOf } from '#errors/errors.ts';
+import { isLoopback, parseListenAddress } from './address.ts';
 import { ConfigError } from './config-error.ts';
 import { settingsFromEnvironment } from './environment.ts';
 import { type Config, configSchema } from './schema.ts';
@@ -56,8 +57,15 @@ function complete(
       : environment.XDG_RUNTIME_DIR
         ? join(environment.XDG_RUNTIME_DIR, 'slipway')
         : join(dataDir, 'run'));
-  const registryMirrors = parsed.worker.registryMirrors ?? [`http://${parsed.registry.listen}`];
+  const registryMirrors = parsed.worker.registryMirrors ?? ownRegistry(parsed.registry);
   return { ...parsed, dataDir, runDir, worker: { ...parsed.worker, registryMirrors } };
+}
+
+/** Slipway's own registry, where a worker beside it reaches it without a certificate or an account. */
+function ownRegistry({ listen, tls }: z.infer<typeof configSchema>['registry']): string[] {
+  const address = parseListenAddress(listen);
+  const near = address !== undefined && 'host' in address && isLoopback(address.host);
+  return near && tls.certificate === null ? [`http://${listen}`] : [];
 }
 
 function readSettings(file: string): Settings {

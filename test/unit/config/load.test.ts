@@ -30,6 +30,8 @@ describe('defaults', () => {
       'http://127.0.0.1:7000',
     ]);
     expect(load({ set: ['worker.registryMirrors='] }).worker.registryMirrors).toEqual([]);
+    const tls = ['registry.tls.certificate=/cert.pem', 'registry.tls.key=/key.pem'];
+    expect(load({ set: tls }).worker.registryMirrors).toEqual([]);
   });
 });
 
