@@ -3,6 +3,7 @@ import { invalid } from '#errors/errors.ts';
 import { bareMediaType } from '#oci/media-type.ts';
 import { parseTag } from '#oci/reference.ts';
 import type { Manifests } from '../manifests/manifests.ts';
+import { namespaceOf } from '../quotas/quotas-repository.ts';
 import type { PullObserver } from '../statistics/pull.ts';
 import { matches } from './blob-routes.ts';
 import { endpoint, existingReference, newReference, queryValues } from './parameters.ts';
@@ -66,7 +67,9 @@ export function manifestRoutes(
   });
 
   router.delete(MANIFEST, async (ctx) => {
-    await manifests.delete(repositoryFor(ctx, 'delete'), existingReference(ctx), actorOf(ctx));
+    const repository = repositoryFor(ctx, 'delete');
+    const evenImmutable = accessOf(ctx).administers(namespaceOf(repository));
+    await manifests.delete(repository, existingReference(ctx), actorOf(ctx), { evenImmutable });
     sendEmpty(ctx, 202);
   });
 }
