@@ -43,8 +43,7 @@ export function sendError(
   detail?: unknown,
 ): void {
   ctx.status = status;
-  // The id is beside the errors, whose members the specification names.
-  ctx.body = { errors: [{ code, message, detail }], requestId: requestIdOf(ctx) };
+  ctx.body = { errors: [{ code, message, detail }] };
 }
 
 function answer(ctx: Context, error: unknown, logger: Logger): void {
@@ -52,7 +51,9 @@ function answer(ctx: Context, error: unknown, logger: Logger): void {
     const [status, code] = KINDS[error.kind];
     const ours = status >= 500 || (status === 404 && error.cause !== undefined);
     if (ours) logger.warn({ err: error, ...named(ctx) }, error.message);
-    sendError(ctx, status, error.code ?? code, error.message, error.detail);
+    // The specification leaves no place beside the errors; the header has the id of every answer.
+    const detail = status >= 500 ? { requestId: requestIdOf(ctx) } : error.detail;
+    sendError(ctx, status, error.code ?? code, error.message, detail);
     return;
   }
   logger.error({ err: error, ...named(ctx) }, 'request failed');
