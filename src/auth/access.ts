@@ -12,7 +12,10 @@ export interface Access {
   /** Whether it may do this. A token says so for the repositories that it was asked for, and for no others. */
   allows(repository: RepositoryName, action: Action): boolean;
 
-  /** Whether lists of repositories may name this one: the caller may pull it, and came to see lists. */
+  /** Whether the caller came to see lists of repositories: the catalog, search. */
+  readonly lists: boolean;
+
+  /** Whether such a list may name this one to the caller, who may pull it. */
   sees(repository: RepositoryName): boolean;
 
   /**
@@ -26,6 +29,7 @@ export interface Access {
 export const OPEN_ACCESS: Access = {
   principal: 'anonymous',
   allows: () => true,
+  lists: true,
   sees: () => true,
   administers: () => true,
 };

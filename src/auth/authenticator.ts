@@ -1,4 +1,4 @@
-import type { Access, Action } from './access.ts';
+import type { Access } from './access.ts';
 
 /** What a request says of who sends it. */
 export interface Credentials {
@@ -6,6 +6,13 @@ export interface Credentials {
   readonly authorization: string;
   /** The client's IP address. */
   readonly address: string;
+}
+
+/** What a request would have needed, as a token's scope names it. */
+export interface Wanted {
+  readonly type: 'repository' | 'registry' | 'slipway';
+  readonly name: string;
+  readonly actions: readonly string[];
 }
 
 /** Tells who asks and what they may do. Any number of calls at a time. */
@@ -18,7 +25,8 @@ export interface Authenticator {
 
   /**
    * The `WWW-Authenticate` header that tells a client how to get access, undefined when there is no way to.
-   * `wanted` is what the request needed; `error` an OAuth 2.0 code (RFC 6750, 3.1).
+   * `request.origin` is how the client reached us (`https://registry.example`), `error` an OAuth 2.0 code
+   * (RFC 6750, 3.1).
    */
-  challenge(wanted?: { repository: string; actions: readonly Action[] }, error?: string): string | undefined;
+  challenge(request: { readonly origin: string }, wanted?: Wanted, error?: string): string | undefined;
 }

@@ -53,6 +53,8 @@ export const unavailable = (message: string, options?: Options) =>
   new SlipwayError('unavailable', message, options);
 export const tooLarge = (message: string, options?: Options) =>
   new SlipwayError('too-large', message, options);
+/** `detail: { retryAfter }` says after how many seconds to come again. */
+export const tooMany = (message: string, options?: Options) => new SlipwayError('too-many', message, options);
 export const unsupported = (message: string, options?: Options) =>
   new SlipwayError('unsupported', message, options);
 export const notModified = (message: string) => new SlipwayError('not-modified', message);

@@ -1,5 +1,6 @@
 import type { Migration } from 'kysely';
 import type { TableWords } from '../table-words.ts';
+import { authMigrations } from './auth-migrations.ts';
 import { distributionMigrations } from './distribution-migrations.ts';
 import { eventsMigrations } from './events-migrations.ts';
 import { gcMigrations } from './gc-migrations.ts';
@@ -15,6 +16,7 @@ export function registryMigrations(words: TableWords): Record<string, Migration>
   return {
     ...distributionMigrations(words),
     ...eventsMigrations(words),
+    ...authMigrations(words),
     ...gcMigrations(words),
     ...quotasMigrations(words),
     ...retentionMigrations(words),

@@ -1,3 +1,4 @@
+import type { AuthSchema } from './auth-schema.ts';
 import type { DistributionSchema } from './distribution-schema.ts';
 import type { EventsSchema } from './events-schema.ts';
 import type { GcSchema } from './gc-schema.ts';
@@ -10,7 +11,8 @@ import type { StatisticsSchema } from './statistics-schema.ts';
 import type { WebhooksSchema } from './webhooks-schema.ts';
 
 /** The registry's metadata: a file for each domain has its tables, another its migrations. */
-export type RegistrySchema = DistributionSchema &
+export type RegistrySchema = AuthSchema &
+  DistributionSchema &
   EventsSchema &
   GcSchema &
   MirrorSchema &

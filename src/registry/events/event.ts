@@ -1,17 +1,14 @@
-/** Who makes a change, as the audit log names them. */
-export interface Actor {
-  /** `user:ada`, `robot:ci`, `anonymous`; `system` for what Slipway does by itself. */
-  readonly principal: string;
-  readonly address?: string | undefined;
-  readonly userAgent?: string | undefined;
-  readonly requestId?: string | undefined;
-}
+import type { Actor } from '#auth/actor.ts';
+import type { AuthAction } from '#auth/record-change.ts';
+
+export type { Actor };
 
 /** Slipway itself: garbage collection, retention, mirrors. */
 export const SYSTEM: Actor = { principal: 'system' };
 
 /** `<what>.<done to it>`. */
 export type EventAction =
+  | AuthAction
   | 'blob.push'
   | 'blob.mount'
   | 'blob.delete'

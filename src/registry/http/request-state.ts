@@ -1,6 +1,6 @@
 import type { Context, Next } from 'koa';
 import type { Access, Action } from '#auth/access.ts';
-import type { Authenticator } from '#auth/authenticator.ts';
+import type { Authenticator, Wanted } from '#auth/authenticator.ts';
 import { isKind, unauthorized } from '#errors/errors.ts';
 import { parseRepositoryName, type RepositoryName } from '#oci/reference.ts';
 import type { Actor } from '../events/event.ts';
@@ -9,7 +9,7 @@ import { requestIdOf } from './request-id.ts';
 
 interface RequestState {
   readonly access: Access;
-  readonly challenge: Authenticator['challenge'];
+  readonly challenge: (wanted?: Wanted, error?: string) => string | undefined;
 }
 
 /** The actions that a client is told to ask for: whoever pushes looks first at what is there. */
@@ -22,7 +22,8 @@ const ASKED: Readonly<Record<Action, readonly Action[]>> = {
 /** Finds out who asks, before anything else is looked at. */
 export function authentication(authenticator: Authenticator) {
   return async (ctx: Context, next: Next): Promise<void> => {
-    const challenge: Authenticator['challenge'] = (wanted, error) => authenticator.challenge(wanted, error);
+    const challenge: RequestState['challenge'] = (wanted, error) =>
+      authenticator.challenge({ origin: originOf(ctx) }, wanted, error);
     try {
       const access = await authenticator.authenticate({
         authorization: ctx.get('Authorization'),
@@ -43,16 +44,32 @@ export function authentication(authenticator: Authenticator) {
  */
 export function repositoryFor(ctx: Context, action: Action): RepositoryName {
   const repository = parseRepositoryName(segment(ctx, 0));
-  const { access, challenge } = ctx.state as RequestState;
-  if (access.allows(repository, action)) return repository;
+  if (accessOf(ctx).allows(repository, action)) return repository;
+  throw lacking(ctx, { type: 'repository', name: repository, actions: ASKED[action] });
+}
+
+/** Throws `unauthorized` unless the request came to see lists of repositories, whichever they may name. */
+export function expectListing(ctx: Context): void {
+  if (accessOf(ctx).lists) return;
+  throw lacking(ctx, { type: 'registry', name: 'catalog', actions: ['*'] });
+}
+
+/** Throws `unauthorized` for a request without credentials, where there are any to have: logins are tried so. */
+export function expectCredentials(ctx: Context): void {
+  const header = (ctx.state as RequestState).challenge();
+  if (ctx.get('Authorization') !== '' || header === undefined) return;
+  setChallenge(ctx, header);
+  throw unauthorized('authentication required');
+}
+
+/** Says what a token would have to be for. */
+function lacking(ctx: Context, wanted: Wanted) {
   const named = ctx.get('Authorization') !== '';
-  setChallenge(
-    ctx,
-    challenge({ repository, actions: ASKED[action] }, named ? 'insufficient_scope' : undefined),
-  );
-  throw unauthorized(named ? 'requested access to the resource is denied' : 'authentication required', {
-    detail: [{ Type: 'repository', Name: repository, Action: action }],
-  });
+  const { challenge } = ctx.state as RequestState;
+  setChallenge(ctx, challenge(wanted, named ? 'insufficient_scope' : undefined));
+  const detail = [{ Type: wanted.type, Name: wanted.name, Actions: wanted.actions }];
+  if (!named) return unauthorized('authentication required', { detail });
+  return unauthorized('requested access to the resource is denied', { code: 'DENIED', detail });
 }
 
 export function accessOf(ctx: Context): Access {
@@ -75,4 +92,10 @@ export function setChallenge(
   header: string | undefined = (ctx.state as RequestState).challenge(),
 ): void {
   if (header !== undefined) ctx.set('WWW-Authenticate', header);
+}
+
+/** How the client reached us; what a `Host` header says that is none is not repeated. */
+function originOf(ctx: Context): string {
+  const origin = `${ctx.protocol}://${ctx.host}`;
+  return URL.canParse(origin) ? new URL(origin).origin : `${ctx.protocol}://localhost`;
 }

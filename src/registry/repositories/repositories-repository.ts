@@ -19,14 +19,14 @@ export class RepositoriesRepository {
 
   /**
    * Up to `limit` names in lexical order, after `last`: of repositories that have a manifest, and that the access
-   * may pull from.
+   * may see.
    */
   async list(options: { limit: number; last?: string | undefined; access: Access }): Promise<string[]> {
     const { limit, access } = options;
     const found: string[] = [];
     for (let last = options.last ?? ''; found.length < limit; ) {
       const names = await this.#page(Math.max(limit, PAGE), last);
-      found.push(...names.filter((name) => access.allows(name as RepositoryName, 'pull')));
+      found.push(...names.filter((name) => access.sees(name as RepositoryName)));
       if (names.length < Math.max(limit, PAGE)) break;
       last = names.at(-1)!;
     }

@@ -1,0 +1,91 @@
+import type { RegistryDatabase } from '#database/registry/open.ts';
+import { SigningKeys } from './keys/signing-keys.ts';
+import { SigningKeysRepository } from './keys/signing-keys-repository.ts';
+import { Logins } from './logins.ts';
+import { LoginThrottle } from './passwords/login-throttle.ts';
+import { LoginThrottleRepository } from './passwords/login-throttle-repository.ts';
+import { PasswordHasher } from './passwords/password-hasher.ts';
+import { Groups } from './policies/groups.ts';
+import { GroupsRepository } from './policies/groups-repository.ts';
+import { Policies } from './policies/policies.ts';
+import { PoliciesRepository } from './policies/policies-repository.ts';
+import type { RecordChange } from './record-change.ts';
+import { Robots } from './robots/robots.ts';
+import { RobotsRepository } from './robots/robots-repository.ts';
+import { Secrets } from './secrets/secrets.ts';
+import { SecretsRepository } from './secrets/secrets-repository.ts';
+import { TokenAuthenticator } from './token-authenticator.ts';
+import { AccessTokens } from './tokens/access-tokens.ts';
+import { RefreshTokensRepository } from './tokens/refresh-tokens-repository.ts';
+import { TokenService } from './tokens/token-service.ts';
+import { Users } from './users/users.ts';
+import { UsersRepository } from './users/users-repository.ts';
+
+/** Who there is, what they may do, and the tokens that say so. */
+export interface Auth {
+  readonly users: Users;
+  readonly robots: Robots;
+  readonly secrets: Secrets;
+  readonly policies: Policies;
+  readonly groups: Groups;
+  readonly keys: SigningKeys;
+  readonly tokens: TokenService;
+  readonly authenticator: TokenAuthenticator;
+  /** The name of this service in tokens and challenges. */
+  readonly service: string;
+}
+
+/** Lives are in milliseconds. */
+export interface AuthOptions {
+  /** The URL that gives tokens; `/token` of where a request went if it is undefined. */
+  readonly realm: string | undefined;
+  readonly service: string;
+  readonly accessTokenLife: number;
+  readonly refreshTokenLife: number;
+  readonly keyLife: number;
+  readonly clockTolerance: number;
+}
+
+/** Over the registry's database. `record` writes to the audit log. */
+export function createAuth(
+  ports: { db: RegistryDatabase; record: RecordChange },
+  options: AuthOptions,
+): Auth {
+  const { db, record } = ports;
+  const hasher = new PasswordHasher();
+  const users = new UsersRepository({ db, record });
+  const robots = new RobotsRepository({ db, record });
+  const secrets = new SecretsRepository({ db, record });
+  const policies = new Policies({ policies: new PoliciesRepository({ db, record }) });
+  const keys = new SigningKeys(
+    { keys: new SigningKeysRepository({ db, record }) },
+    { rotateEvery: options.keyLife },
+  );
+  const { service, clockTolerance, realm } = options;
+  const access = new AccessTokens(
+    { keys },
+    { issuer: service, service, life: options.accessTokenLife, clockTolerance },
+  );
+  const logins = new Logins({
+    users,
+    robots,
+    secrets,
+    hasher,
+    throttle: new LoginThrottle({ counts: new LoginThrottleRepository(db) }),
+    denied: (actor, detail) => record(db, actor, [{ action: 'login.password', outcome: 'denied', detail }]),
+  });
+  return {
+    users: new Users({ users, hasher }),
+    robots: new Robots({ robots }),
+    secrets: new Secrets({ secrets }),
+    policies,
+    groups: new Groups({ groups: new GroupsRepository({ db, record }) }),
+    keys,
+    tokens: new TokenService(
+      { logins, policies, access, refresh: new RefreshTokensRepository(db) },
+      { refreshLife: options.refreshTokenLife },
+    ),
+    authenticator: new TokenAuthenticator({ tokens: access, policies }, { realm, service }),
+    service,
+  };
+}

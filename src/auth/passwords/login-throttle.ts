@@ -1,0 +1,77 @@
+import { isIPv4, isIPv6 } from 'node:net';
+import { tooMany } from '#errors/errors.ts';
+import type { LoginThrottleRepository } from './login-throttle-repository.ts';
+
+/** Failures that cost nothing: of an account from an address, and of an address with whatever accounts. */
+const FREE = { pair: 5, address: 30 } as const;
+/** The first wait, in milliseconds; each failure after it doubles it. */
+const FIRST_WAIT = 1_000;
+const LONGEST_WAIT = 5 * 60_000;
+/** Failures are forgotten this long after the last one. */
+const FORGOTTEN_AFTER = 60 * 60_000;
+
+/**
+ * Slows down guessing: who fails again and again waits longer and longer. It counts an account together with the
+ * address that tries it, so that nobody locks out an owner who comes from elsewhere; and an address alone, so that
+ * trying every account once is slow too. The counts are in the database, the same for all processes.
+ */
+export class LoginThrottle {
+  readonly #counts: LoginThrottleRepository;
+
+  constructor(ports: { counts: LoginThrottleRepository }) {
+    this.#counts = ports.counts;
+  }
+
+  /** Throws `too-many` with how long to wait. */
+  async check(account: string, address: string): Promise<void> {
+    const [pair, alone] = keysOf(account, address);
+    const counts = await this.#counts.find([pair, alone]);
+    const until = Math.max(
+      ...[...counts].map(([key, count]) => opensAt(count, key === pair ? FREE.pair : FREE.address)),
+      0,
+    );
+    const wait = until - Date.now();
+    if (wait <= 0) return;
+    throw tooMany('too many failed logins', { detail: { retryAfter: Math.ceil(wait / 1_000) } });
+  }
+
+  async failed(account: string, address: string): Promise<void> {
+    const now = Date.now();
+    await this.#counts.add(keysOf(account, address), now, now - FORGOTTEN_AFTER);
+  }
+
+  /** Only the account's count begins anew: else an attacker with one account could go on with the others'. */
+  async succeeded(account: string, address: string): Promise<void> {
+    const [pair] = keysOf(account, address);
+    if ((await this.#counts.find([pair])).size > 0) await this.#counts.clear(pair);
+  }
+}
+
+function opensAt(count: { failures: number; lastAt: number }, free: number): number {
+  if (count.failures < free) return 0;
+  const wait = FIRST_WAIT * 2 ** Math.min(count.failures - free, 20);
+  return count.lastAt + Math.min(wait, LONGEST_WAIT);
+}
+
+function keysOf(account: string, address: string): [pair: string, alone: string] {
+  const network = networkOf(address);
+  // A name as long as a client likes would fill the table.
+  return [`${account.slice(0, 100)} ${network}`, network];
+}
+
+/** An IPv6 host has 2^64 addresses of its own: they count as one. */
+function networkOf(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
+  if (isIPv4(mapped) || !isIPv6(mapped)) return mapped;
+  const [head = '', tail] = mapped.split('%')[0]!.split('::');
+  const [before, after] = [groups(head), groups(tail ?? '')];
+  const zeros = tail === undefined ? [] : Array.from({ length: 8 - before.length - after.length }, () => '0');
+  return [...before, ...zeros, ...after]
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':');
+}
+
+function groups(text: string): string[] {
+  return text === '' ? [] : text.split(':');
+}
