@@ -11,14 +11,18 @@ const project = (name: string, options: Record<string, unknown> = {}) => ({
   },
 });
 
+/** Starts nothing until a test asks for it. */
+const s3 = { globalSetup: ['test/s3/global-setup.ts'] };
+
 export default defineConfig({
   test: {
     projects: [
       project('unit'),
-      project('contracts'),
-      project('api', { testTimeout: 60_000 }),
+      project('contracts', s3),
+      project('api', { testTimeout: 60_000, ...s3 }),
       // End-to-end files share one kernel (bridges, ports, iptables), so they run one after another, after all others.
       project('e2e', {
+        ...s3,
         testTimeout: 240_000,
         hookTimeout: 300_000,
         fileParallelism: false,

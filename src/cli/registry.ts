@@ -2,6 +2,7 @@ import { OpenAuthenticator } from '#auth/open-authenticator.ts';
 import type { Config } from '#config/schema.ts';
 import { ObservedContentStore } from '#content/observed-content-store.ts';
 import { Operations } from '#observability/operations.ts';
+import { BlobRedirects } from '#registry/http/blob-redirects.ts';
 import { createRegistryApp } from '#registry/http/registry-app.ts';
 import { closeServer, createRegistryServer } from '#registry/http/registry-server.ts';
 import { TrustedProxies } from '#registry/http/trusted-proxies.ts';
@@ -42,6 +43,8 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
     federation: federation.services,
     trustedProxies,
     accessLog: monitoring.accessLog,
+    rateLimits: requestLimits(config, observability.metrics),
+    redirects: new BlobRedirects(config.registry.storage.s3.redirect),
     metrics: observability.metrics,
     tracer: observability.tracer,
   });

@@ -5,6 +5,7 @@ import { statisticsSchema, webhooksSchema } from './federation-schema.ts';
 import { monitoringSchema } from './monitoring-schema.ts';
 import { duration, size } from './quantity.ts';
 import { listenRefusal, tlsSchema, trustedProxiesSchema } from './tls-schema.ts';
+import { storageSchema } from './storage-schema.ts';
 
 /** The settings below `registry`. */
 export const registrySchema = z
@@ -18,6 +19,7 @@ export const registrySchema = z
     monitoring: monitoringSchema,
     auth: authSchema,
     api: z.strictObject({ deletes: z.boolean() }),
+    storage: storageSchema,
     limits: z.strictObject({ manifestSize: size, uploadExpiry: duration }),
     webhooks: webhooksSchema,
     statistics: statisticsSchema,

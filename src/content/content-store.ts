@@ -6,11 +6,16 @@
  * A location is 1 to 8 path segments of `[a-zA-Z0-9._-]`, none of them `.` or `..`, joined with `/`. No location
  * is the beginning of another's path. Anything else is `invalid`.
  *
- * What is being written is invisible to `open`, `stat` and `walk` until `commit`. Concurrency: one writer a
+ * What is being written is invisible to `open`, `stat` and `walk` until `commit`. (A driver whose writes cannot be
+ * read may show to `open` and `stat` what `ContentWriter.read` was called for. Metadata says what is a blob, never
+ * the existence of content.) Concurrency: one writer a
  * location at a time (the caller sees to it); any number of readers; readers that opened before a delete
  * finish undisturbed or fail with `not-found`, never with wrong bytes.
  */
 export interface ContentStore {
+  /** Writes that are closed and gone on with are cheap from this size on, in bytes; undefined: at any size. */
+  readonly minimumChunk: number | undefined;
+
   /**
    * Begins to write at `location`, or goes on where an earlier writer (also of another process) left off: see
    * `ContentWriter.offset`. The caller closes it with `commit`, `abort` or `close`.
@@ -22,13 +27,19 @@ export interface ContentStore {
 
   stat(location: string): Promise<{ size: number } | undefined>;
 
+  /**
+   * A URL under which anyone can read the committed content for a while, ranges too, without passing through this
+   * process; undefined where the driver has none. Whether the content is there is not looked at.
+   */
+  link(location: string): Promise<string | undefined>;
+
   /** Deletes committed content and any write under way; not finding it is no error. */
   delete(location: string): Promise<void>;
 
   /** Everything committed below a prefix, in no order. Entries may appear or vanish while it runs. */
   walk(prefix?: string): AsyncIterable<{ location: string; size: number; modifiedAt: Date }>;
 
-  /** Writes that were neither committed nor aborted, with when they last grew. */
+  /** Writes that were neither committed nor aborted and left something behind, with when they last grew. */
   ingests(): AsyncIterable<{ location: string; size: number; modifiedAt: Date }>;
 }
 
@@ -62,6 +73,9 @@ export interface ContentWriter extends AsyncDisposable {
   /** Drops what was written. Closes the writer. */
   abort(): Promise<void>;
 
-  /** Keeps what was written for a later `writer(location)`. Also what `await using` does. */
-  close(): Promise<void>;
+  /**
+   * Makes what was written durable, for a later `writer(location)`. Also what `await using` does. `whole` says that the
+   * caller expects a `commit` next and no more bytes, which some drivers keep better for; more bytes are still taken.
+   */
+  close(options?: { whole?: boolean }): Promise<void>;
 }

@@ -16,6 +16,7 @@ import { locationSegments } from './location.ts';
  * One file system holds both, so that a commit is: sync the file, rename it, sync the directory.
  */
 export class FilesystemContentStore implements ContentStore {
+  readonly minimumChunk = undefined;
   readonly #content: string;
   readonly #ingest: string;
   readonly #directories = new DurableDirectories();
@@ -50,6 +51,10 @@ export class FilesystemContentStore implements ContentStore {
       if (isMissing(error)) return undefined;
       throw error;
     }
+  }
+
+  async link(location: string): Promise<undefined> {
+    locationSegments(location);
   }
 
   async delete(location: string): Promise<void> {

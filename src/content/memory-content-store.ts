@@ -10,6 +10,7 @@ interface Entry {
 
 /** Content in this process's memory: for tests, and for what need not outlive the process. */
 export class MemoryContentStore implements ContentStore {
+  readonly minimumChunk = undefined;
   readonly #committed = new Map<string, Entry>();
   readonly #ingests = new Map<string, Entry>();
 
@@ -47,6 +48,10 @@ export class MemoryContentStore implements ContentStore {
     locationSegments(location);
     const entry = this.#committed.get(location);
     return entry && { size: entry.size };
+  }
+
+  async link(location: string): Promise<undefined> {
+    locationSegments(location);
   }
 
   async delete(location: string): Promise<void> {

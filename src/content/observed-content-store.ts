@@ -11,6 +11,10 @@ export class ObservedContentStore implements ContentStore {
     this.#operations = operations;
   }
 
+  get minimumChunk(): number | undefined {
+    return this.#content.minimumChunk;
+  }
+
   async writer(location: string): Promise<ContentWriter> {
     const writer = await this.#operations.run('begin', () => this.#content.writer(location));
     return new ObservedContentWriter(writer, this.#operations);
@@ -22,6 +26,10 @@ export class ObservedContentStore implements ContentStore {
 
   stat(location: string): Promise<{ size: number } | undefined> {
     return this.#operations.run('stat', () => this.#content.stat(location));
+  }
+
+  link(location: string): Promise<string | undefined> {
+    return this.#content.link(location);
   }
 
   delete(location: string): Promise<void> {
@@ -66,8 +74,8 @@ class ObservedContentWriter implements ContentWriter {
     return this.#operations.run('abort', () => this.#writer.abort());
   }
 
-  close(): Promise<void> {
-    return this.#writer.close();
+  close(options?: { whole?: boolean }): Promise<void> {
+    return this.#operations.run('close', () => this.#writer.close(options));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -15,6 +15,8 @@ export interface Blob {
   readonly size: number;
   /** The whole, or the bytes from `start` to `end` inclusive. The caller reads to the end or returns early. */
   open(range?: { start: number; end: number }): Promise<ContentReader>;
+  /** A URL at which the bytes can be had for a while, without us; undefined where there is none. */
+  link(): Promise<string | undefined>;
 }
 
 export class Blobs {
@@ -35,7 +37,7 @@ export class Blobs {
         // Recorded and not there: whoever pushes it again puts it right.
         throw isKind(error, 'not-found') ? unknown(digest, error) : error;
       });
-    return { size: found.size, open };
+    return { size: found.size, open, link: () => this.#content.link(found.location) };
   }
 
   /**

@@ -4,6 +4,7 @@ import type { Context } from 'koa';
 import { SlipwayError } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { Blob, Blobs } from '../blobs/blobs.ts';
+import type { BlobRedirects } from './blob-redirects.ts';
 import { type ByteRange, parseByteRanges } from './byte-ranges.ts';
 import { digestIn, endpoint } from './parameters.ts';
 import { actorOf, repositoryFor } from './request-state.ts';
@@ -14,7 +15,10 @@ const TYPE = 'application/octet-stream';
 const BLOB = endpoint('/blobs/([^/]+)');
 
 /** OCI distribution-spec, "Pulling blobs" and "Deleting Blobs". */
-export function blobRoutes(router: Router, { blobs }: { blobs: Blobs }): void {
+export function blobRoutes(
+  router: Router,
+  { blobs, redirects }: { blobs: Blobs; redirects?: BlobRedirects | undefined },
+): void {
   router.get(BLOB, async (ctx) => {
     const [repository, digest] = [repositoryFor(ctx, 'pull'), digestIn(ctx)];
     const blob = await blobs.get(repository, digest);
@@ -23,7 +27,9 @@ export function blobRoutes(router: Router, { blobs }: { blobs: Blobs }): void {
       ctx.status = 304;
       return;
     }
-    await answer(ctx, blob, digest);
+    const ranges = askedRanges(ctx, blob, digest);
+    if (await redirects?.answer(ctx, blob, digest)) return;
+    await answer(ctx, blob, digest, ranges);
     ctx.res.end();
   });
 
@@ -33,17 +39,25 @@ export function blobRoutes(router: Router, { blobs }: { blobs: Blobs }): void {
   });
 }
 
-async function answer(ctx: Context, blob: Blob, digest: Digest): Promise<void> {
+/** The ranges to be sent; undefined for the whole. Throws `range` when there is nothing in any of them. */
+function askedRanges(ctx: Context, blob: Blob, digest: Digest): ByteRange[] | undefined {
   const header = ctx.method === 'GET' && mayRange(ctx, digest) ? ctx.get('Range') : '';
   const ranges = parseByteRanges(header || undefined, blob.size);
+  if (ranges?.length !== 0) return ranges;
+  ctx.set('Content-Range', `bytes */${blob.size}`);
+  throw new SlipwayError('range', 'requested range not satisfiable', {
+    code: 'SIZE_INVALID',
+    detail: { size: blob.size },
+  });
+}
+
+async function answer(
+  ctx: Context,
+  blob: Blob,
+  digest: Digest,
+  ranges: ByteRange[] | undefined,
+): Promise<void> {
   const [range] = ranges ?? [];
-  if (ranges && !range) {
-    ctx.set('Content-Range', `bytes */${blob.size}`);
-    throw new SlipwayError('range', 'requested range not satisfiable', {
-      code: 'SIZE_INVALID',
-      detail: { size: blob.size },
-    });
-  }
   // Ranges that add up to more than the whole are a way to make a server work, not to read a blob.
   if (!ranges || !range || total(ranges) > blob.size) await sendWhole(ctx, blob, digest);
   else if (ranges.length === 1) await sendRange(ctx, blob, digest, range);

@@ -8,6 +8,7 @@ import type { Federation } from '../federation.ts';
 import type { Registry } from '../registry.ts';
 import { adminApi } from './api/api.ts';
 import { apiOperations } from './api/operations.ts';
+import type { BlobRedirects } from './blob-redirects.ts';
 import { blobRoutes } from './blob-routes.ts';
 import { refuseDeletes } from './delete-refusal.ts';
 import { errorBodies, sendError } from './errors.ts';
@@ -34,6 +35,8 @@ export interface RegistryAppOptions extends Partial<Omit<ObservedRequestsOptions
   readonly federation?: Federation;
   /** Proxies in front; none unless said otherwise. */
   readonly trustedProxies?: TrustedProxies;
+  /** Who is sent to the content store for blobs; nobody unless said otherwise. */
+  readonly redirects?: BlobRedirects | undefined;
 }
 
 /** The Distribution API and the admin API as a Koa application. */
@@ -46,7 +49,7 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
     maxSize: options.maxManifestSize,
     pulls: options.federation?.statistics,
   });
-  blobRoutes(router, registry);
+  blobRoutes(router, { blobs: registry.blobs, redirects: options.redirects });
   uploadRoutes(router, registry);
   listingRoutes(router, registry);
   extensionRoutes(router);

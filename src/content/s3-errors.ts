@@ -1,0 +1,40 @@
+import { messageOf, notFound, SlipwayError, unavailable } from '#errors/errors.ts';
+
+/**
+ * What a failed S3 request means here. Only a missing object is anybody's business; for all else (refused, slow, 5xx,
+ * wrong keys, no such bucket) the store cannot be used right now, and the cause says why.
+ */
+export function s3Failure(error: unknown, doing: string): SlipwayError {
+  if (error instanceof SlipwayError) return error;
+  if (isMissing(error)) return notFound(`${doing}: not there`, { cause: error });
+  return unavailable('the object store is not available', { cause: new Error(`${doing}: ${reason(error)}`) });
+}
+
+/** The object or the multipart upload is not there. A bucket that is not there is another matter. */
+export function isMissing(error: unknown): boolean {
+  const name = nameOf(error);
+  if (name === 'NoSuchBucket') return false;
+  return ['NoSuchKey', 'NotFound', 'NoSuchUpload'].includes(name) || statusOf(error) === 404;
+}
+
+/** The request may have been carried out, or may succeed when it is made again. */
+export function isPassing(error: unknown): boolean {
+  const status = statusOf(error);
+  return status === undefined || status >= 500 || status === 429 || status === 408;
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : '';
+}
+
+function statusOf(error: unknown): number | undefined {
+  const metadata = (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata;
+  return metadata?.httpStatusCode;
+}
+
+function reason(error: unknown): string {
+  const status = statusOf(error);
+  const [name, message] = [nameOf(error), messageOf(error)];
+  const what = name === '' || name === 'Error' || message.startsWith(name) ? message : `${name}: ${message}`;
+  return status === undefined ? what : `${what} (${status})`;
+}
