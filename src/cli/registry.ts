@@ -11,6 +11,7 @@ import { listen } from './listen.ts';
 import { openAuth, startAuth } from './registry-auth.ts';
 import { startBackground } from './registry-background.ts';
 import { startFederation } from './registry-federation.ts';
+import { requestLimits } from './registry-limits.ts';
 import { listenForMonitoring, registryHealth, registryMonitoring } from './registry-monitoring.ts';
 import { createObservability } from './registry-observability.ts';
 import { drain, requestGrace } from './registry-shutdown.ts';
@@ -32,7 +33,7 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   const registry = createRegistry({ db: storage.db, content });
   started.use(await startBackground(registry, { uploadExpiry: limits.uploadExpiry, logger }));
 
-  const federation = started.use(startFederation(config, { db: storage.db, logger }));
+  const federation = started.use(startFederation(config, { db: storage.db, registry, logger }));
   const trustedProxies = new TrustedProxies(config.registry.trustedProxies);
   const app = createRegistryApp(registry, {
     logger,

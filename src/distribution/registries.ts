@@ -1,4 +1,4 @@
-import type { ImageReference } from '#oci/reference.ts';
+import { DEFAULT_DOMAIN, type ImageReference } from '#oci/reference.ts';
 import type { Credentials } from './authorizer.ts';
 import { Fetcher } from './fetcher.ts';
 import type { HttpTransport } from './http-transport.ts';
@@ -7,6 +7,10 @@ import { Pusher } from './pusher.ts';
 import type { RegistryHosts } from './registry-hosts.ts';
 import { RepositoryClient } from './repository-client.ts';
 import type { RetryOptions } from './retry.ts';
+import { type SearchResult, searchRegistry } from './search.ts';
+
+/** Docker Hub answers searches elsewhere than pulls. */
+const HUB_INDEX = new URL('https://index.docker.io');
 
 /** Clients for whatever repository a reference names. */
 export class Registries {
@@ -46,6 +50,25 @@ export class Registries {
       ...(credentials && { credentials }),
     });
     return new Pusher(client, { retry: this.#retry });
+  }
+
+  /**
+   * Searches a registry. What mirrors find stands for Docker Hub's own results, which is asked when they find nothing.
+   * Throws `unavailable`.
+   */
+  async search(
+    domain: string,
+    term: string,
+    options: { limit: number; credentials?: Credentials; signal?: AbortSignal },
+  ): Promise<SearchResult[]> {
+    const mirrors = domain === DEFAULT_DOMAIN ? this.#hosts.forPull(domain).slice(0, -1) : [];
+    for (const origin of mirrors) {
+      const { limit, signal } = options;
+      const found = await searchRegistry(this.#transport, origin, { term, limit, signal }).catch(() => []);
+      if (found.length > 0) return found;
+    }
+    const origin = domain === DEFAULT_DOMAIN ? HUB_INDEX : this.#hosts.forPush(domain);
+    return await searchRegistry(this.#transport, origin, { term, ...options });
   }
 
   /** Tries credentials at a registry (`docker.io`, `127.0.0.1:5000`). Throws as `logIn`. */

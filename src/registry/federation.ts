@@ -2,8 +2,12 @@ import type { Logger } from 'pino';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import { EventFeedRepository } from './events/event-feed-repository.ts';
 import type { RetryPlan } from './outbox/consumer.ts';
+import { FeedReader } from './outbox/feed-reader.ts';
 import { OutboxRepository } from './outbox/outbox-repository.ts';
 import { OutboxRunner } from './outbox/outbox-runner.ts';
+import type { Registry } from './registry.ts';
+import { SearchIndexer } from './search/search-indexer.ts';
+import { SearchRepository } from './search/search-repository.ts';
 import { PullStatistics } from './statistics/pull-statistics.ts';
 import { PullsRepository } from './statistics/pulls-repository.ts';
 import type { EventSource } from './webhooks/envelopes.ts';
@@ -26,19 +30,28 @@ export interface FederationOptions {
   };
 }
 
+/** Work that goes on until the signal aborts, and a little longer. */
+export interface Background {
+  run(signal: AbortSignal): Promise<void>;
+}
+
 /** What the registry has to do with others: it tells them of changes, and keeps count of what they pull. */
 export interface Federation {
   readonly webhooks: Webhooks;
   readonly statistics: PullStatistics;
   readonly pulls: PullsRepository;
+  readonly search: SearchRepository;
+  /** Makes pushes searchable, as long as somebody runs it. */
+  readonly indexing: Background;
   /** Delivers events, as long as somebody runs it. */
   readonly runner: OutboxRunner;
 }
 
 export function createFederation(
-  { db, logger }: { db: RegistryDatabase; logger: Logger },
+  ports: { db: RegistryDatabase; registry: Pick<Registry, 'manifests' | 'blobs'>; logger: Logger },
   options: FederationOptions,
 ): Federation {
+  const { db, registry, logger } = ports;
   const outbox = new OutboxRepository(db);
   const feed = new EventFeedRepository(db);
   const { allowedNetworks, retry, timeout, keep } = options.webhooks;
@@ -49,7 +62,12 @@ export function createFederation(
     { retry },
   );
   const pulls = new PullsRepository(db);
+  const search = new SearchRepository(db);
+  const indexer = new SearchIndexer({ ...registry, search, logger });
+  const reader = new FeedReader({ outbox, feed, logger }, 'search');
   return {
+    search,
+    indexing: { run: (signal) => reader.run((events) => indexer.read(events), signal) },
     webhooks,
     pulls,
     statistics: new PullStatistics({ pulls, logger }),

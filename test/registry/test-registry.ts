@@ -30,6 +30,7 @@ export async function startTestRegistry(
   options: {
     maxManifestSize?: number;
     deletes?: boolean;
+    sparseImages?: boolean;
     federation?: TestFederationOptions;
     /** Who may do what; without it everyone everything. */
     auth?: (db: RegistryDatabase) => Pick<RegistryAppOptions, 'authenticator' | 'tokens'>;
@@ -42,9 +43,9 @@ export async function startTestRegistry(
   started.defer(() => db.destroy());
   const blobs = join(folder, 'blobs');
   const content = new FilesystemContentStore(blobs);
-  const registry = createRegistry({ db, content });
+  const registry = createRegistry({ db, content }, options);
   const logger = pino({ level: 'silent' });
-  const federation = createFederation({ db, logger }, testFederation(options.federation));
+  const federation = createFederation({ db, registry, logger }, testFederation(options.federation));
   const app = createRegistryApp(registry, {
     logger,
     federation,

@@ -19,6 +19,7 @@ import { ownNamespace } from './namespace.ts';
 import { type ObservedRequestsOptions, observedRequests } from './observed-requests.ts';
 import { authentication, expectCredentials } from './request-state.ts';
 import { type TokenRoutesOptions, tokenRoutes } from './token-routes.ts';
+import { dockerSearchRoutes } from './search-routes.ts';
 import { clientAddress, TrustedProxies } from './trusted-proxies.ts';
 import { uploadRoutes } from './upload-routes.ts';
 
@@ -55,6 +56,7 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
   extensionRoutes(router);
   router.get(/^\/v2\/?$/, (ctx) => {
     expectCredentials(ctx);
+  if (options.federation) dockerSearchRoutes(router, options.federation);
     ctx.body = {};
   });
 

@@ -11,6 +11,7 @@ import { booleanQuery, listQuery, stringQuery } from './query.ts';
 import { authShape, credentialsOf, registryAuth, registryDomain } from './registry-auth.ts';
 import { requestSignal } from './request-signal.ts';
 import { type EngineContext, type EngineRouter, imageName, imagePath } from './router.ts';
+import { searchRoutes } from './search-routes.ts';
 
 /** Images on their way in and out: pull, push, import, load, save; and what registries know of them. */
 export function imagesTransferRoutes(router: EngineRouter, images: Images): void {
@@ -58,10 +59,7 @@ export function imagesTransferRoutes(router: EngineRouter, images: Images): void
   router.get('/images/get', (ctx) => save(ctx, images, listQuery(ctx, 'names')));
   router.get(imagePath('get'), (ctx) => save(ctx, images, [imageName(ctx)]));
 
-  router.get('/images/search', (ctx) => {
-    // Searching is Docker Hub's own service; registries have none.
-    ctx.body = [];
-  });
+  searchRoutes(router, images);
 
   router.get(imagePath('json', 'distribution'), async (ctx) => {
     ctx.body = await inspectRemote(ctx, images);

@@ -2,6 +2,7 @@ import type { Federation } from '../../federation.ts';
 import type { Registry } from '../../registry.ts';
 import { auditRoutes } from './audit-routes.ts';
 import type { Operation } from './operation.ts';
+import { searchRoutes } from './search-routes.ts';
 import { statisticsRoutes } from './statistics-routes.ts';
 import { webhookRoutes } from './webhook-routes.ts';
 
@@ -9,6 +10,8 @@ import { webhookRoutes } from './webhook-routes.ts';
 export function apiOperations(registry: Registry, federation?: Federation): Operation[] {
   return [
     ...auditRoutes(registry),
-    ...(federation ? [...webhookRoutes(federation), ...statisticsRoutes(federation)] : []),
+    ...(federation
+      ? [...webhookRoutes(federation), ...statisticsRoutes(federation), ...searchRoutes(federation)]
+      : []),
   ];
 }
