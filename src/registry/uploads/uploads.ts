@@ -84,6 +84,8 @@ export class Uploads {
       const upload = await this.#find(repository, id);
       return await this.#write(upload, async (writer) => {
         await this.#append(upload, writer, body, range);
+        // Who says which bytes these are sends them in several chunks; a stream is mostly the whole.
+        await writer.close({ whole: range === undefined });
         return writer.offset;
       });
     });
