@@ -30,7 +30,7 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   const { auth: authConfig } = config.registry;
   const auth = authConfig.mode === 'token' ? openAuth(storage.db, authConfig) : undefined;
   if (auth) await startAuth(auth, authConfig, logger);
-  const registry = createRegistry({ db: storage.db, content });
+  const registry = createRegistry({ db: storage.db, content }, config.registry.api);
   started.use(await startBackground(registry, { uploadExpiry: limits.uploadExpiry, logger }));
 
   const federation = started.use(startFederation(config, { db: storage.db, registry, logger }));

@@ -20,6 +20,7 @@ export const registrySchema = z
     auth: authSchema,
     api: z.strictObject({ deletes: z.boolean() }),
     storage: storageSchema,
+    api: z.strictObject({ deletes: z.boolean(), sparseImages: z.boolean() }),
     limits: z.strictObject({ manifestSize: size, uploadExpiry: duration }),
     webhooks: webhooksSchema,
     statistics: statisticsSchema,

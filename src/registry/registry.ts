@@ -3,7 +3,7 @@ import type { RegistryDatabase } from '#database/registry/open.ts';
 import { Blobs } from './blobs/blobs.ts';
 import { BlobsRepository } from './blobs/blobs-repository.ts';
 import { AuditRepository } from './events/audit-repository.ts';
-import { Manifests } from './manifests/manifests.ts';
+import { Manifests, type ManifestsOptions } from './manifests/manifests.ts';
 import { ManifestsRepository } from './manifests/manifests-repository.ts';
 import { QuotasRepository } from './quotas/quotas-repository.ts';
 import { Reconciler } from './reconciler.ts';
@@ -28,7 +28,11 @@ export interface Registry {
 }
 
 /** The registry over its metadata and a content store that nobody else writes to. */
-export function createRegistry({ db, content }: { db: RegistryDatabase; content: ContentStore }): Registry {
+export function createRegistry(
+  ports: { db: RegistryDatabase; content: ContentStore },
+  options: ManifestsOptions = {},
+): Registry {
+  const { db, content } = ports;
   const blobs = new BlobsRepository(db);
   const uploads = new UploadsRepository(db);
   const tags = new TagsRepository(db);
@@ -37,7 +41,7 @@ export function createRegistry({ db, content }: { db: RegistryDatabase; content:
   return {
     blobs: new Blobs({ blobs, content }),
     uploads: new Uploads({ uploads, blobs, quotas, content }),
-    manifests: new Manifests({ manifests, tags }),
+    manifests: new Manifests({ manifests, tags }, options),
     tags,
     referrers: new Referrers({ referrers: new ReferrersRepository(db), manifests }),
     repositories: new RepositoriesRepository(db),

@@ -1,15 +1,17 @@
 import type { Router } from '@koa/router';
-import { invalid } from '#errors/errors.ts';
 import { bareMediaType } from '#oci/media-type.ts';
 import { parseTag } from '#oci/reference.ts';
 import type { Manifests } from '../manifests/manifests.ts';
 import { namespaceOf } from '../quotas/quotas-repository.ts';
 import type { PullObserver } from '../statistics/pull.ts';
 import { matches } from './blob-routes.ts';
+import { sendError } from './errors.ts';
 import { endpoint, existingReference, newReference, queryValues } from './parameters.ts';
 import { readBody } from './request-body.ts';
 import { accessOf, actorOf, repositoryFor } from './request-state.ts';
 import { sendEmpty } from './send-empty.ts';
+import { tagCondition } from './tag-condition.ts';
+import { setWarnings } from './warnings.ts';
 
 const MANIFEST = endpoint('/manifests/([^/]+)');
 const MAX_TAGS = 100;
@@ -50,15 +52,20 @@ export function manifestRoutes(
   router.put(MANIFEST, async (ctx) => {
     const [repository, reference] = [repositoryFor(ctx, 'push'), newReference(ctx)];
     const tags = queryValues(ctx, 'tag').map(parseTag);
-    if (tags.length > MAX_TAGS) throw invalid(`more than ${MAX_TAGS} tags`, { code: 'MANIFEST_INVALID' });
+    if (tags.length > MAX_TAGS) {
+      sendError(ctx, 414, 'MANIFEST_INVALID', `more than ${MAX_TAGS} tags`);
+      return;
+    }
     const payload = await readBody(ctx, maxSize);
     const contentType = bareMediaType(ctx.get('Content-Type')) || undefined;
-    const { digest, subject } = await manifests.put(repository, reference, {
+    const { digest, subject, warnings } = await manifests.put(repository, reference, {
       payload,
       contentType,
       tags,
+      condition: tagCondition(ctx, reference),
       actor: actorOf(ctx),
     });
+    setWarnings(ctx, warnings);
     ctx.set('Location', `/v2/${repository}/manifests/${digest}`);
     ctx.set('Docker-Content-Digest', digest);
     if (subject) ctx.set('OCI-Subject', subject);

@@ -1,7 +1,7 @@
 import { type PreparedQuery, prepare } from '#database/prepared.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import { inTransaction } from '#database/transaction.ts';
-import { notFound } from '#errors/errors.ts';
+import { notFound, SlipwayError } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { RepositoryName, Tag } from '#oci/reference.ts';
 import type { Actor, NewEvent } from '../events/event.ts';
@@ -25,6 +25,16 @@ export interface NewManifest {
   readonly payload: Uint8Array;
   readonly document: ManifestDocument;
   readonly tags: readonly Tag[];
+  /** What one of the tags has to mean beforehand. */
+  readonly condition?: TagCondition | undefined;
+  /** Whether it may come without its blobs. */
+  readonly sparse?: boolean | undefined;
+}
+
+/** Decides on the manifest that a tag stands for, undefined when there is no such tag. */
+export interface TagCondition {
+  readonly tag: Tag;
+  holds(current: Digest | undefined): boolean;
 }
 
 /** How many rows or parameters one statement takes. */
@@ -70,16 +80,18 @@ export class ManifestsRepository {
   /**
    * Stores a manifest, what it refers to and its tags in one step. Throws `not-found`, `MANIFEST_BLOB_UNKNOWN`,
    * when the repository lacks one of its blobs; `conflict` when a tag is immutable and another manifest's; `forbidden`
-   * when the namespace is past its quota.
+   * when the namespace is past its quota; `precondition` when a tag is not what it has to be. Returns how many of the
+   * blobs and manifests that it names are not in the repository.
    */
-  async put(manifest: NewManifest, actor: Actor): Promise<void> {
-    await inTransaction(this.#db, async (trx) => {
+  async put(manifest: NewManifest, actor: Actor): Promise<{ missing: number }> {
+    return await inTransaction(this.#db, async (trx) => {
       const now = Date.now();
       const { document, digest } = manifest;
       const repository = await ensureRepository(trx, manifest.repository, now);
       await postponeReview(trx, 'gc_manifest_queue', repository, digest);
-      await requireBlobs(trx, repository, document.blobs);
-      await holdManifests(trx, repository, document.manifests);
+      const missing =
+        (await holdBlobs(trx, repository, document.blobs, manifest.sparse)) +
+        (await holdManifests(trx, repository, document.manifests));
       if (await insertManifest(trx, repository, manifest, now)) {
         await addReferences(trx, repository, digest, document);
         await addReferrer(trx, repository, digest, manifest.payload.length, document);
@@ -89,6 +101,7 @@ export class ManifestsRepository {
         await setTag(trx, { ...manifest, id: repository }, tag, now);
       await requireQuota(trx, manifest.repository);
       await recordEvents(trx, actor, pushEvents(manifest));
+      return { missing };
     });
   }
 
@@ -159,12 +172,16 @@ function pushEvents(manifest: NewManifest): NewEvent[] {
   }));
 }
 
-/** Holds the links to a manifest's blobs until the transaction ends, so that nobody collects them meanwhile. */
-async function requireBlobs(
+/**
+ * Holds the links to a manifest's blobs until the transaction ends, so that nobody collects them meanwhile. Returns how
+ * many are not there, if that may be.
+ */
+async function holdBlobs(
   trx: RegistryDatabase,
   repository: number,
   digests: readonly Digest[],
-): Promise<void> {
+  sparse = false,
+): Promise<number> {
   const missing = new Set(digests);
   for (const batch of batches([...missing].sort())) {
     const rows = await trx
@@ -177,7 +194,7 @@ async function requireBlobs(
       .execute();
     for (const { digest } of rows) missing.delete(digest as Digest);
   }
-  if (missing.size === 0) return;
+  if (sparse || missing.size === 0) return missing.size;
   const [digest] = missing;
   throw notFound('manifest references blobs unknown to registry', {
     code: 'MANIFEST_BLOB_UNKNOWN',
@@ -185,14 +202,19 @@ async function requireBlobs(
   });
 }
 
-/** Holds those manifests of an index that are there until the transaction ends: it keeps them from then on. */
+/**
+ * Holds those manifests of an index that are there until the transaction ends: it keeps them from then on. Returns how
+ * many are not.
+ */
 async function holdManifests(
   trx: RegistryDatabase,
   repository: number,
   digests: readonly Digest[],
-): Promise<void> {
-  for (const batch of batches([...new Set(digests)].sort())) {
-    await trx
+): Promise<number> {
+  const named = new Set(digests);
+  let missing = named.size;
+  for (const batch of batches([...named].sort())) {
+    const held = await trx
       .selectFrom('manifests')
       .select('digest')
       .where('repository_id', '=', repository)
@@ -200,7 +222,9 @@ async function holdManifests(
       .orderBy('digest')
       .forKeyShare()
       .execute();
+    missing -= held.length;
   }
+  return missing;
 }
 
 /** True when it was not there before; then or now, it is held until the transaction ends. */
@@ -264,10 +288,10 @@ async function addReferrer(
     .execute();
 }
 
-/** Throws `conflict` when the tag is another manifest's and immutable. */
+/** Throws `conflict` when the tag is another manifest's and immutable, `precondition` when it is not as expected. */
 async function setTag(
   trx: RegistryDatabase,
-  { id, repository, digest }: NewManifest & { id: number },
+  { id, repository, digest, condition }: NewManifest & { id: number },
   name: Tag,
   now: number,
 ): Promise<void> {
@@ -279,7 +303,10 @@ async function setTag(
       .values(tag)
       .onConflict((conflict) => conflict.columns(['repository_id', 'name']).doNothing())
       .executeTakeFirst();
-    if (made.numInsertedOrUpdatedRows === 1n) return;
+    if (made.numInsertedOrUpdatedRows === 1n) {
+      requireCondition(condition, name, undefined);
+      return;
+    }
     const before = await trx
       .selectFrom('tags')
       .select('manifest')
@@ -289,6 +316,7 @@ async function setTag(
       .executeTakeFirst();
     // Else it was deleted in between.
     if (!before) continue;
+    requireCondition(condition, name, before.manifest as Digest);
     if (before.manifest !== digest) await requireMutable(trx, repository, [name]);
     await trx
       .updateTable('tags')
@@ -298,6 +326,13 @@ async function setTag(
       .execute();
     return;
   }
+}
+
+function requireCondition(condition: TagCondition | undefined, tag: Tag, current: Digest | undefined): void {
+  if (condition?.tag !== tag || condition.holds(current)) return;
+  throw new SlipwayError('precondition', `the tag ${tag} is not what the request expects`, {
+    detail: { tag, digest: current },
+  });
 }
 
 function* batches<T>(items: readonly T[]): Generator<T[]> {

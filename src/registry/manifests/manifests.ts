@@ -4,18 +4,37 @@ import type { RepositoryName, Tag } from '#oci/reference.ts';
 import type { Actor } from '../events/event.ts';
 import type { TagsRepository } from '../tags/tags-repository.ts';
 import { parseManifestDocument } from './manifest-document.ts';
-import type { ManifestsRepository, StoredManifest } from './manifests-repository.ts';
+import { manifestWarnings } from './manifest-warnings.ts';
+import type { ManifestsRepository, StoredManifest, TagCondition } from './manifests-repository.ts';
 
 /** What names a manifest in its repository. */
 export type ManifestReference = { readonly digest: Digest } | { readonly tag: Tag };
 
+export interface ManifestPush {
+  readonly payload: Uint8Array;
+  readonly contentType?: string | undefined;
+  readonly tags?: readonly Tag[];
+  readonly condition?: TagCondition | undefined;
+  readonly actor: Actor;
+}
+
+export interface ManifestsOptions {
+  /** Whether images may be pushed without their config and layers. */
+  readonly sparseImages?: boolean | undefined;
+}
+
 export class Manifests {
   readonly #manifests: ManifestsRepository;
   readonly #tags: TagsRepository;
+  readonly #options: ManifestsOptions;
 
-  constructor(ports: { manifests: ManifestsRepository; tags: TagsRepository }) {
+  constructor(
+    ports: { manifests: ManifestsRepository; tags: TagsRepository },
+    options: ManifestsOptions = {},
+  ) {
     this.#manifests = ports.manifests;
     this.#tags = ports.tags;
+    this.#options = options;
   }
 
   /** Throws `not-found`, `MANIFEST_UNKNOWN`. */
@@ -31,14 +50,14 @@ export class Manifests {
   /**
    * Stores a manifest under its digest and its tags. Throws `invalid` (`MANIFEST_INVALID`, `DIGEST_INVALID`), or
    * `not-found` (`MANIFEST_BLOB_UNKNOWN`) when a blob of it was not pushed; the manifests of an index and the
-   * subject may be missing.
+   * subject may be missing. `warnings` are for whoever pushed.
    */
   async put(
     repository: RepositoryName,
     reference: ManifestReference,
-    push: { payload: Uint8Array; contentType?: string | undefined; tags?: readonly Tag[]; actor: Actor },
-  ): Promise<{ digest: Digest; subject: Digest | undefined }> {
-    const { payload, contentType, tags = [], actor } = push;
+    push: ManifestPush,
+  ): Promise<{ digest: Digest; subject: Digest | undefined; warnings: string[] }> {
+    const { payload, contentType, tags = [], condition, actor } = push;
     const wanted = 'digest' in reference ? reference.digest : undefined;
     const digest = digestOf(payload, wanted && algorithmOf(wanted));
     if (wanted && wanted !== digest) {
@@ -48,9 +67,13 @@ export class Manifests {
       });
     }
     const document = parseManifestDocument(payload, contentType);
-    const allTags = 'tag' in reference ? [reference.tag, ...tags] : tags;
-    await this.#manifests.put({ repository, digest, payload, document, tags: [...new Set(allTags)] }, actor);
-    return { digest, subject: document.subject };
+    const allTags = [...new Set('tag' in reference ? [reference.tag, ...tags] : tags)];
+    const { sparseImages: sparse } = this.#options;
+    const { missing } = await this.#manifests.put(
+      { repository, digest, payload, document, tags: allTags, condition, sparse },
+      actor,
+    );
+    return { digest, subject: document.subject, warnings: manifestWarnings(document, allTags, missing) };
   }
 
   /**
