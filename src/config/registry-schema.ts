@@ -18,7 +18,6 @@ export const registrySchema = z
     drainDelay: duration,
     monitoring: monitoringSchema,
     auth: authSchema,
-    api: z.strictObject({ deletes: z.boolean() }),
     storage: storageSchema,
     api: z.strictObject({ deletes: z.boolean(), sparseImages: z.boolean() }),
     limits: z.strictObject({ manifestSize: size, uploadExpiry: duration }),
