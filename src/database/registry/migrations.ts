@@ -1,6 +1,7 @@
 import type { Migration } from 'kysely';
 import type { TableWords } from '../table-words.ts';
 import { authMigrations } from './auth-migrations.ts';
+import { coordinationMigrations } from './coordination-migrations.ts';
 import { distributionMigrations } from './distribution-migrations.ts';
 import { eventsMigrations } from './events-migrations.ts';
 import { gcMigrations } from './gc-migrations.ts';
@@ -17,6 +18,7 @@ export function registryMigrations(words: TableWords): Record<string, Migration>
     ...distributionMigrations(words),
     ...eventsMigrations(words),
     ...authMigrations(words),
+    ...coordinationMigrations(words),
     ...gcMigrations(words),
     ...quotasMigrations(words),
     ...retentionMigrations(words),

@@ -1,4 +1,5 @@
 import type { AuthSchema } from './auth-schema.ts';
+import type { CoordinationSchema } from './coordination-schema.ts';
 import type { DistributionSchema } from './distribution-schema.ts';
 import type { EventsSchema } from './events-schema.ts';
 import type { GcSchema } from './gc-schema.ts';
@@ -12,6 +13,7 @@ import type { WebhooksSchema } from './webhooks-schema.ts';
 
 /** The registry's metadata: a file for each domain has its tables, another its migrations. */
 export type RegistrySchema = AuthSchema &
+  CoordinationSchema &
   DistributionSchema &
   EventsSchema &
   GcSchema &

@@ -1,7 +1,8 @@
+import { settledEvents } from '#database/registry/event-order.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import type { EventFeed, RecordedEvent } from './event-feed.ts';
 
-/** Reads the `events` table by id. */
+/** Reads the `events` table by id, as far as no smaller one can still appear. */
 export class EventFeedRepository implements EventFeed {
   readonly #db: RegistryDatabase;
 
@@ -10,9 +11,12 @@ export class EventFeedRepository implements EventFeed {
   }
 
   async head(): Promise<string> {
+    // One that is not settled may still come: the feed begins before it, and may repeat what is behind it.
+    const settled = await settledEvents(this.#db);
     const row = await this.#db
       .selectFrom('events')
       .select('id')
+      .where('id', '<', settled)
       .orderBy('id', 'desc')
       .limit(1)
       .executeTakeFirst();
@@ -20,10 +24,12 @@ export class EventFeedRepository implements EventFeed {
   }
 
   async after(cursor: string, limit: number): Promise<{ events: RecordedEvent[]; cursor: string }> {
+    const settled = await settledEvents(this.#db);
     const rows = await this.#db
       .selectFrom('events')
       .selectAll()
       .where('id', '>', Number(cursor || '0'))
+      .where('id', '<', settled)
       .orderBy('id')
       .limit(limit)
       .execute();

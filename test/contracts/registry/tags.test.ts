@@ -1,13 +1,15 @@
 import { expect, it } from 'vitest';
 import { digestOf } from '#oci/digest.ts';
+import { MEDIA_TYPE } from '#oci/media-type.ts';
 import type { RepositoryName, Tag } from '#oci/reference.ts';
 import { SYSTEM } from '#registry/events/event.ts';
+import { parseManifestDocument } from '#registry/manifests/manifest-document.ts';
 import { ManifestsRepository } from '#registry/manifests/manifests-repository.ts';
 import { TagsRepository } from '#registry/tags/tags-repository.ts';
 import { onEachDatabase } from '../../database/registry-databases.ts';
 
 const name = 'some/image' as RepositoryName;
-const payload = Buffer.from('{}');
+const payload = Buffer.from('{"schemaVersion":2,"manifests":[]}');
 const digest = digestOf(payload);
 
 onEachDatabase('tags', (create) => {
@@ -17,7 +19,7 @@ onEachDatabase('tags', (create) => {
         repository: name,
         digest,
         payload,
-        document: { mediaType: 'a/b', blobs: [], manifests: [] } as never,
+        document: parseManifestDocument(payload, MEDIA_TYPE.ociIndex),
         tags: tags as Tag[],
       },
       SYSTEM,
