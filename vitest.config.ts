@@ -19,6 +19,13 @@ export default defineConfig({
     projects: [
       project('unit'),
       project('contracts', s3),
+      // What the API does with blobs, once more over S3.
+      project('s3', {
+        ...s3,
+        include: ['test/api/distribution/*-blobs.test.ts', 'test/s3/*.test.ts'],
+        testTimeout: 60_000,
+        env: { TEST_STORAGE: 's3' },
+      }),
       project('api', { testTimeout: 60_000, ...s3 }),
       // End-to-end files share one kernel (bridges, ports, iptables), so they run one after another, after all others.
       project('e2e', {

@@ -9,7 +9,7 @@ import { readTotals } from './totals.ts';
 // `npm test`, `npm test -- unit registry`: runs Vitest, then looks for what it left on this machine. Words that name
 // a project choose it, others are Vitest's filters.
 
-const projects = ['unit', 'contracts', 'api', 'architecture', 'e2e'];
+const projects = ['unit', 'contracts', 'api', 's3', 'architecture', 'e2e'];
 const report = '.cache/test-report.json';
 const totalsFile = '.cache/test-totals.json';
 

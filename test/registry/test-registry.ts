@@ -4,12 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { OpenAuthenticator } from '#auth/open-authenticator.ts';
+import type { ContentStore } from '#content/content-store.ts';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openRegistryDatabase, type RegistryDatabase } from '#database/registry/open.ts';
 import { createFederation, type Federation } from '#registry/federation.ts';
 import { createRegistryApp, type RegistryAppOptions } from '#registry/http/registry-app.ts';
 import { closeServer, createRegistryServer } from '#registry/http/registry-server.ts';
 import { createRegistry, type Registry } from '#registry/registry.ts';
+import { s3Content } from '../s3/shared-s3.ts';
 import { DistributionClient } from './distribution-client.ts';
 import { type TestFederationOptions, testFederation } from './test-federation.ts';
 
@@ -20,14 +22,20 @@ export interface TestRegistry extends AsyncDisposable {
   readonly registry: Registry;
   readonly federation: Federation;
   readonly db: RegistryDatabase;
-  readonly content: FilesystemContentStore;
+  readonly content: ContentStore;
   /** Where the content is. */
   readonly blobs: string;
 }
 
-/** The whole registry in this process, on a folder and port of its own. */
+/**
+ * The whole registry in this process, on a folder and port of its own. Content is in the folder, or, in Vitest's
+ * project `s3` (TEST_STORAGE), in the S3 server of the run.
+ */
 export async function startTestRegistry(
   options: {
+    /** Instead of one of its own. */
+    content?: ContentStore;
+    redirects?: RegistryAppOptions['redirects'];
     maxManifestSize?: number;
     deletes?: boolean;
     sparseImages?: boolean;
@@ -42,13 +50,16 @@ export async function startTestRegistry(
   const db = await openRegistryDatabase(join(folder, 'registry.db'));
   started.defer(() => db.destroy());
   const blobs = join(folder, 'blobs');
-  const content = new FilesystemContentStore(blobs);
+  const s3 =
+    options.content || process.env.TEST_STORAGE !== 's3' ? undefined : started.use(await s3Content());
+  const content = options.content ?? s3 ?? new FilesystemContentStore(blobs);
   const registry = createRegistry({ db, content }, options);
   const logger = pino({ level: 'silent' });
   const federation = createFederation({ db, registry, logger }, testFederation(options.federation));
   const app = createRegistryApp(registry, {
     logger,
     federation,
+    redirects: options.redirects,
     ...(options.auth?.(db) ?? { authenticator: new OpenAuthenticator() }),
     maxManifestSize: options.maxManifestSize ?? 4 * 1024 * 1024,
     deletes: options.deletes ?? true,

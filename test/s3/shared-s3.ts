@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { S3ContentStore } from '#content/s3-content-store.ts';
 import type { S3Settings } from '#content/s3-settings.ts';
 import type { S3Access } from './s3-server.ts';
 
@@ -10,6 +11,11 @@ let shared: Promise<S3Access> | undefined;
 export function sharedS3(): Promise<S3Access> {
   shared ??= ask();
   return shared;
+}
+
+/** A store of its own on that server. The caller disposes it. */
+export async function s3Content(overrides: Partial<S3Settings> = {}): Promise<S3ContentStore> {
+  return new S3ContentStore(s3Settings(await sharedS3(), overrides));
 }
 
 /** Settings for a store of its own in the server's bucket: everything is below a prefix that nobody else has. */
