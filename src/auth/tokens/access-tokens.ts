@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { errors, jwtVerify, SignJWT } from 'jose';
-import { unauthorized } from '#errors/errors.ts';
+import { invalid, unauthorized } from '#errors/errors.ts';
 import { ALGORITHM, type SigningKeys } from '../keys/signing-keys.ts';
 import type { Permission } from '../policies/grant.ts';
 import type { Subject } from '../policies/subject.ts';
@@ -8,8 +8,8 @@ import type { Scope } from '../scopes/scope.ts';
 
 /** RFC 9068: no other kind of JWT passes for an access token. */
 const TYPE = 'at+jwt';
-/** Longer ones are not looked at. A token for a hundred repositories has 8 KiB. */
-const MAX_LENGTH = 32 * 1024;
+/** Longer ones are neither issued nor looked at: HTTP servers take 16 KiB of headers. */
+const MAX_LENGTH = 12 * 1024;
 /** How many tokens that were found good are remembered: a client sends the same one with each of its requests. */
 const REMEMBERED = 2_000;
 
@@ -55,11 +55,14 @@ export class AccessTokens {
     return Math.round(this.#options.life / 1_000);
   }
 
+  /** Throws `invalid` for more access than fits into a token. */
   async issue(claims: Omit<AccessClaims, 'expiresAt'>): Promise<string> {
     const { kid, key } = await this.#keys.signing();
-    const issued = claims.issuedAt / 1_000;
+    // To the millisecond, for a revocation right after it; some read only whole seconds of the others.
+    const issuedAt = claims.issuedAt / 1_000;
+    const second = Math.floor(issuedAt);
     const several = claims.subjects.length !== 1 || claims.subjects[0] !== claims.subject;
-    return await new SignJWT({
+    const token = await new SignJWT({
       access: claims.access.map(({ class: kind, ...scope }) => ({ ...scope, ...(kind && { class: kind }) })),
       ...(claims.principal !== claims.subject && { principal: claims.principal }),
       ...(several && { subjects: claims.subjects }),
@@ -70,10 +73,12 @@ export class AccessTokens {
       .setAudience(this.#options.service)
       .setSubject(claims.subject)
       .setJti(randomUUID())
-      .setIssuedAt(issued)
-      .setNotBefore(issued)
-      .setExpirationTime(issued + this.lifeSeconds)
+      .setIssuedAt(issuedAt)
+      .setNotBefore(second)
+      .setExpirationTime(second + this.lifeSeconds)
       .sign(key);
+    if (token.length > MAX_LENGTH) throw invalid('too many scopes for one token', { code: 'invalid_scope' });
+    return token;
   }
 
   /** Throws `unauthorized` for what is not a token of ours that is valid now. */
