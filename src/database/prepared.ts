@@ -10,6 +10,7 @@ interface Executor {
 
 interface NamedQuery<Row> extends CompiledQuery<Row> {
   readonly statementName: string;
+  readonly relaxed: boolean;
 }
 
 /** Stands for a parameter until its value is known. */
@@ -24,11 +25,13 @@ class Placeholder {
 /**
  * Compiles a query for many runs: building and compiling costs several times what an indexed lookup does.
  * `build` gets a function that stands in for each parameter. On PostgreSQL it becomes a prepared statement of each
- * connection, so there must not be a new one for each request.
+ * connection, so there must not be a new one for each request. A `relaxed` write outside a transaction survives the
+ * process, and a power cut perhaps not: for what nobody was promised.
  */
 export function prepare<Parameters extends object, Row>(
   db: Executor,
   build: (parameter: <K extends keyof Parameters & string>(name: K) => Parameters[K]) => Compilable<Row>,
+  { relaxed = false }: { relaxed?: boolean } = {},
 ): PreparedQuery<Parameters, Row> {
   const compiled = build(<K extends string>(name: K) => new Placeholder(name) as never).compile();
   const name = nameOf(compiled.sql);
@@ -37,6 +40,7 @@ export function prepare<Parameters extends object, Row>(
       ...compiled,
       parameters: compiled.parameters.map((it) => fill(it, parameters)),
       statementName: name,
+      relaxed,
     };
     return (await on.executeQuery<Row>(query)).rows;
   };
@@ -45,6 +49,11 @@ export function prepare<Parameters extends object, Row>(
 /** The name of a query that is to be prepared on the server. */
 export function statementName(query: CompiledQuery): string | undefined {
   return (query as Partial<NamedQuery<unknown>>).statementName;
+}
+
+/** Whether a write need not wait for the disk. */
+export function isRelaxed(query: CompiledQuery): boolean {
+  return (query as Partial<NamedQuery<unknown>>).relaxed ?? false;
 }
 
 /** From its text: the same name for two queries would be an error. */

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { type Generated, Kysely, sql } from 'kysely';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { prepare } from '#database/prepared.ts';
@@ -128,4 +129,26 @@ it('runs a prepared query with the parameters of each call, whatever their order
   expect(await find({ word: 'b', id: 1 })).toEqual([{ id: 2, word: 'b' }]);
   expect(await find({ word: 'a', id: 1 })).toEqual([{ id: 1, word: 'a' }]);
   expect(await find({ word: 'a', id: 2 })).toEqual([]);
+});
+
+it('has committed what it says it has, also when others that failed came with it', async () => {
+  using reader = new DatabaseSync(join(folder, 'x.db'));
+  const count = reader.prepare('select count(*) as count from words where word = ?');
+  const committed = (word: string) => count.get(word)?.count === 1;
+  const outcomes = await Promise.all(
+    Array.from({ length: 40 }, async (_, number) => {
+      const word = `word ${number}`;
+      const transaction = () =>
+        db.transaction().execute(async (trx) => {
+          await insert(trx, word);
+          if (number % 3 === 0) throw new Error('no');
+          if (number % 3 === 1) await insert(trx, 'word 2');
+        });
+      return await (number % 5 === 4 ? insert(db, word) : transaction()).then(
+        () => committed(word),
+        () => !committed(word),
+      );
+    }),
+  );
+  expect(outcomes).not.toContain(false);
 });
