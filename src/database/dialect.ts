@@ -21,3 +21,10 @@ export function randomBelow(db: AnyDatabase, limit: RawBuilder<number>): RawBuil
     ? sql<number>`floor(random() * ${limit})::bigint`
     : sql<number>`abs(random() % ${limit})`;
 }
+
+/** A path's first segment: `a` of `a/b` and of `a`. */
+export function firstSegment(db: AnyDatabase, path: RawBuilder<string>): RawBuilder<string> {
+  return isPostgres(db)
+    ? sql<string>`split_part(${path}, '/', 1)`
+    : sql<string>`substr(${path}, 1, instr(${path} || '/', '/') - 1)`;
+}

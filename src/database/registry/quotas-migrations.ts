@@ -1,5 +1,5 @@
 import { type Kysely, type Migration, type RawBuilder, sql } from 'kysely';
-import { isPostgres } from '../dialect.ts';
+import { firstSegment } from '../dialect.ts';
 import type { TableWords } from '../table-words.ts';
 import { createTrigger } from '../triggers.ts';
 
@@ -44,9 +44,7 @@ function quotas(words: TableWords): Migration {
 
 /** The blobs of links, to their repositories' namespaces. */
 function addBlobs(db: Kysely<unknown>, links: RawBuilder<unknown>): RawBuilder<unknown> {
-  const namespace = isPostgres(db)
-    ? sql`split_part(r.name, '/', 1)`
-    : sql`substr(r.name, 1, instr(r.name || '/', '/') - 1)`;
+  const namespace = firstSegment(db, sql`r.name`);
   return sql`insert into namespace_blobs (namespace, digest, size)
     select distinct ${namespace}, b.digest, b.size from ${links}
     join repositories r on r.id = changed.repository_id join blobs b on b.digest = changed.digest

@@ -33,6 +33,11 @@ function retention(words: TableWords): Migration {
         .on('tags')
         .columns(['repository_id', 'updated_at', 'name'])
         .execute();
+      await db.schema
+        .createIndex('manifests_by_age')
+        .on('manifests')
+        .columns(['repository_id', 'created_at', 'digest'])
+        .execute();
     },
   };
 }

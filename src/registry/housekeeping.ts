@@ -1,0 +1,54 @@
+import type { Logger } from 'pino';
+import type { ContentStore } from '#content/content-store.ts';
+import type { RegistryDatabase } from '#database/registry/open.ts';
+import type { Metrics } from '#observability/metrics.ts';
+import { BlobReviewsRepository } from './gc/blob-reviews-repository.ts';
+import { ContentDeletionsRepository } from './gc/content-deletions-repository.ts';
+import { GarbageCollector } from './gc/garbage-collector.ts';
+import { GcStatusRepository } from './gc/gc-status-repository.ts';
+import { LinkReviewsRepository } from './gc/link-reviews-repository.ts';
+import { ManifestReviewsRepository } from './gc/manifest-reviews-repository.ts';
+import { QuotasRepository } from './quotas/quotas-repository.ts';
+import { ImmutableTagsRepository } from './retention/immutable-tags-repository.ts';
+import { Retention } from './retention/retention.ts';
+import { RetentionRepository } from './retention/retention-repository.ts';
+import { RetentionRulesRepository } from './retention/retention-rules-repository.ts';
+
+/** What keeps the registry from growing for ever. */
+export interface Housekeeping {
+  readonly collector: GarbageCollector;
+  readonly gcStatus: GcStatusRepository;
+  readonly retention: Retention;
+  readonly retentionRules: RetentionRulesRepository;
+  readonly immutableTags: ImmutableTagsRepository;
+  readonly quotas: QuotasRepository;
+}
+
+export function createHousekeeping(ports: {
+  db: RegistryDatabase;
+  content: ContentStore;
+  logger: Logger;
+  metrics: Metrics;
+}): Housekeeping {
+  const { db, content, logger, metrics } = ports;
+  const rules = new RetentionRulesRepository(db);
+  const immutable = new ImmutableTagsRepository(db);
+  const gcStatus = new GcStatusRepository(db);
+  return {
+    collector: new GarbageCollector({
+      manifests: new ManifestReviewsRepository(db),
+      links: new LinkReviewsRepository(db),
+      blobs: new BlobReviewsRepository(db),
+      deletions: new ContentDeletionsRepository(db),
+      content,
+      rules: () => rules.list(),
+      logger,
+      metrics,
+    }),
+    gcStatus,
+    retention: new Retention({ rules, immutable, repository: new RetentionRepository(db), logger }),
+    retentionRules: rules,
+    immutableTags: immutable,
+    quotas: new QuotasRepository(db),
+  };
+}
