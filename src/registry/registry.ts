@@ -3,6 +3,7 @@ import type { RegistryDatabase } from '#database/registry/open.ts';
 import { Blobs } from './blobs/blobs.ts';
 import { BlobsRepository } from './blobs/blobs-repository.ts';
 import { AuditRepository } from './events/audit-repository.ts';
+import { ReviewQueuesRepository } from './gc/review-queues-repository.ts';
 import { Manifests, type ManifestsOptions } from './manifests/manifests.ts';
 import { ManifestsRepository } from './manifests/manifests-repository.ts';
 import { QuotasRepository } from './quotas/quotas-repository.ts';
@@ -25,6 +26,7 @@ export interface Registry {
   readonly reconciler: Reconciler;
   readonly audit: AuditRepository;
   readonly quotas: QuotasRepository;
+  readonly reviews: ReviewQueuesRepository;
 }
 
 /** The registry over its metadata and a content store that nobody else writes to. */
@@ -48,5 +50,6 @@ export function createRegistry(
     reconciler: new Reconciler({ blobs, uploads, content }),
     audit: new AuditRepository(db),
     quotas,
+    reviews: new ReviewQueuesRepository(db),
   };
 }

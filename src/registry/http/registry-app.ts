@@ -13,6 +13,7 @@ import { blobRoutes } from './blob-routes.ts';
 import { refuseDeletes } from './delete-refusal.ts';
 import { errorBodies, sendError } from './errors.ts';
 import { extensionRoutes } from './extension-routes.ts';
+import { keepFound } from './keep-found.ts';
 import { listingRoutes } from './listing-routes.ts';
 import { manifestRoutes } from './manifest-routes.ts';
 import { ownNamespace } from './namespace.ts';
@@ -44,6 +45,7 @@ export interface RegistryAppOptions extends Partial<Omit<ObservedRequestsOptions
 export function createRegistryApp(registry: Registry, options: RegistryAppOptions): Koa {
   const app = new Koa();
   const router = new Router({ methods: ['HEAD', 'GET', 'PUT', 'PATCH', 'POST', 'DELETE'] });
+  keepFound(router, registry.reviews);
   // Pulls first: the routes are tried in this order.
   manifestRoutes(router, {
     manifests: registry.manifests,
