@@ -11,7 +11,7 @@ import { listen } from './listen.ts';
 import { openAuth, startAuth } from './registry-auth.ts';
 import { startBackground } from './registry-background.ts';
 import { startFederation } from './registry-federation.ts';
-import { requestLimits } from './registry-limits.ts';
+import { requestLimits, requestLimits } from './registry-limits.ts';
 import { listenForMonitoring, registryHealth, registryMonitoring } from './registry-monitoring.ts';
 import { createObservability } from './registry-observability.ts';
 import { drain, requestGrace } from './registry-shutdown.ts';
@@ -43,6 +43,7 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
     deletes: config.registry.api.deletes,
     federation: federation.services,
     trustedProxies,
+    rateLimits: requestLimits(config, observability.metrics),
     accessLog: monitoring.accessLog,
     rateLimits: requestLimits(config, observability.metrics),
     redirects: new BlobRedirects(config.registry.storage.s3.redirect),

@@ -2,10 +2,11 @@ import { z } from 'zod';
 import { hostPort } from './address.ts';
 import { authSchema } from './auth-schema.ts';
 import { statisticsSchema, webhooksSchema } from './federation-schema.ts';
+import { rateLimitsSchema } from './limits-schema.ts';
 import { monitoringSchema } from './monitoring-schema.ts';
 import { duration, size } from './quantity.ts';
-import { listenRefusal, tlsSchema, trustedProxiesSchema } from './tls-schema.ts';
 import { storageSchema } from './storage-schema.ts';
+import { listenRefusal, tlsSchema, trustedProxiesSchema } from './tls-schema.ts';
 
 /** The settings below `registry`. */
 export const registrySchema = z
@@ -21,6 +22,7 @@ export const registrySchema = z
     storage: storageSchema,
     api: z.strictObject({ deletes: z.boolean(), sparseImages: z.boolean() }),
     limits: z.strictObject({ manifestSize: size, uploadExpiry: duration }),
+    rateLimits: rateLimitsSchema,
     webhooks: webhooksSchema,
     statistics: statisticsSchema,
   })

@@ -38,6 +38,8 @@ export async function startTestRegistry(
     redirects?: RegistryAppOptions['redirects'];
     maxManifestSize?: number;
     deletes?: boolean;
+    rateLimits?: RegistryAppOptions['rateLimits'];
+    trustedProxies?: RegistryAppOptions['trustedProxies'];
     sparseImages?: boolean;
     federation?: TestFederationOptions;
     /** Who may do what; without it everyone everything. */
@@ -63,6 +65,8 @@ export async function startTestRegistry(
     ...(options.auth?.(db) ?? { authenticator: new OpenAuthenticator() }),
     maxManifestSize: options.maxManifestSize ?? 4 * 1024 * 1024,
     deletes: options.deletes ?? true,
+    rateLimits: options.rateLimits,
+    ...(options.trustedProxies && { trustedProxies: options.trustedProxies }),
   });
   const server = createRegistryServer(app);
   started.defer(() => closeServer(server, 0));

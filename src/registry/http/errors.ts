@@ -35,6 +35,12 @@ export function errorBodies(logger: Logger) {
   };
 }
 
+/** Says when to come again, where the error knows. */
+export function setRetryAfter(ctx: Context, error: SlipwayError): void {
+  const { retryAfter } = (error.detail ?? {}) as { retryAfter?: unknown };
+  if (typeof retryAfter === 'number') ctx.set('Retry-After', String(retryAfter));
+}
+
 export function sendError(
   ctx: Context,
   status: number,
@@ -49,6 +55,7 @@ export function sendError(
 function answer(ctx: Context, error: unknown, logger: Logger): void {
   if (error instanceof SlipwayError) {
     const [status, code] = KINDS[error.kind];
+    setRetryAfter(ctx, error);
     const ours = status >= 500 || (status === 404 && error.cause !== undefined);
     if (ours) logger.warn({ err: error, ...named(ctx) }, error.message);
     // The specification leaves no place beside the errors; the header has the id of every answer.

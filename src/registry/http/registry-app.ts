@@ -18,9 +18,10 @@ import { listingRoutes } from './listing-routes.ts';
 import { manifestRoutes } from './manifest-routes.ts';
 import { ownNamespace } from './namespace.ts';
 import { type ObservedRequestsOptions, observedRequests } from './observed-requests.ts';
+import { addressLimit, principalLimits, type RateLimitsOptions } from './rate-limits.ts';
 import { authentication, expectCredentials } from './request-state.ts';
-import { type TokenRoutesOptions, tokenRoutes } from './token-routes.ts';
 import { dockerSearchRoutes } from './search-routes.ts';
+import { type TokenRoutesOptions, tokenRoutes } from './token-routes.ts';
 import { clientAddress, TrustedProxies } from './trusted-proxies.ts';
 import { uploadRoutes } from './upload-routes.ts';
 
@@ -37,6 +38,8 @@ export interface RegistryAppOptions extends Partial<Omit<ObservedRequestsOptions
   readonly federation?: Federation;
   /** Proxies in front; none unless said otherwise. */
   readonly trustedProxies?: TrustedProxies;
+  /** How many requests may come from whom; any number unless said otherwise. */
+  readonly rateLimits?: RateLimitsOptions | undefined;
   /** Who is sent to the content store for blobs; nobody unless said otherwise. */
   readonly redirects?: BlobRedirects | undefined;
 }
@@ -58,7 +61,7 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
   extensionRoutes(router);
   router.get(/^\/v2\/?$/, (ctx) => {
     expectCredentials(ctx);
-  if (options.federation) dockerSearchRoutes(router, options.federation);
+    if (options.federation) dockerSearchRoutes(router, options.federation);
     ctx.body = {};
   });
 
@@ -69,8 +72,11 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
   app.use(version);
   app.use(api.errors);
   app.use(clientAddress(options.trustedProxies ?? new TrustedProxies([])));
+  const { rateLimits } = options;
+  if (rateLimits) app.use(addressLimit(rateLimits));
   if (options.tokens) app.use(tokenRoutes(options.tokens));
   app.use(authentication(options.authenticator));
+  if (rateLimits) app.use(principalLimits(rateLimits));
   app.use(api.routes);
   app.use(ownNamespace);
   if (options.deletes === false) app.use(refuseDeletes);

@@ -1,25 +1,19 @@
-import { BlockList, isIP, isIPv6 } from 'node:net';
+import { isIP } from 'node:net';
 import type { Middleware } from 'koa';
 import { forbidden } from '#errors/errors.ts';
+import { Networks } from '../limits/networks.ts';
 
 /** The proxies in front of the registry, whose word on where a request came from is believed. */
 export class TrustedProxies {
-  readonly #networks = new BlockList();
-  readonly #some: boolean;
+  readonly #networks: Networks;
 
   /** `networks` in CIDR notation. */
   constructor(networks: readonly string[]) {
-    this.#some = networks.length > 0;
-    for (const network of networks) {
-      const [address, bits] = network.split('/') as [string, string];
-      this.#networks.addSubnet(address, Number(bits), isIPv6(address) ? 'ipv6' : 'ipv4');
-    }
+    this.#networks = new Networks(networks);
   }
 
   includes(address: string): boolean {
-    return (
-      this.#some && isIP(address) !== 0 && this.#networks.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
-    );
+    return this.#networks.include(address);
   }
 
   /**

@@ -3,7 +3,9 @@ import type { Context, Next } from 'koa';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { type ErrorKind, SlipwayError } from '#errors/errors.ts';
+import { setRetryAfter } from '../errors.ts';
 import { letGoOfBody } from '../request-body.ts';
+import { requestIdOf } from '../request-id.ts';
 
 const STATUS: Readonly<Record<ErrorKind, number>> = {
   'not-found': 404,
@@ -55,7 +57,12 @@ export function problems(logger: Logger) {
 function send(ctx: Context, error: unknown, logger: Logger): void {
   if (error instanceof SlipwayError) {
     const status = STATUS[error.kind];
-    if (status >= 500) logger.warn({ err: error, method: ctx.method, url: ctx.url }, error.message);
+    if (status >= 500)
+      logger.warn(
+        { err: error, requestId: requestIdOf(ctx), method: ctx.method, path: ctx.path },
+        error.message,
+      );
+    setRetryAfter(ctx, error);
     answer(ctx, status, {
       detail: error.message,
       code: error.code ?? error.kind,
@@ -63,8 +70,8 @@ function send(ctx: Context, error: unknown, logger: Logger): void {
     });
     return;
   }
-  const requestId = crypto.randomUUID();
-  logger.error({ err: error, requestId, method: ctx.method, url: ctx.url }, 'request failed');
+  const requestId = requestIdOf(ctx);
+  logger.error({ err: error, requestId, method: ctx.method, path: ctx.path }, 'request failed');
   answer(ctx, 500, { detail: 'internal error', code: 'internal', requestId });
 }
 
