@@ -2,6 +2,7 @@ import type { RegistryDatabase } from '#database/registry/open.ts';
 import { SigningKeys } from './keys/signing-keys.ts';
 import { SigningKeysRepository } from './keys/signing-keys-repository.ts';
 import { Logins } from './logins.ts';
+import { ProviderClient } from './oidc/provider-client.ts';
 import { LoginThrottle } from './passwords/login-throttle.ts';
 import { LoginThrottleRepository } from './passwords/login-throttle-repository.ts';
 import { PasswordHasher } from './passwords/password-hasher.ts';
@@ -18,6 +19,9 @@ import { TokenAuthenticator } from './token-authenticator.ts';
 import { AccessTokens } from './tokens/access-tokens.ts';
 import { RefreshTokensRepository } from './tokens/refresh-tokens-repository.ts';
 import { TokenService } from './tokens/token-service.ts';
+import { FederatedLogins } from './trust/federated-logins.ts';
+import { TrustPolicies } from './trust/trust-policies.ts';
+import { TrustPoliciesRepository } from './trust/trust-policies-repository.ts';
 import { Users } from './users/users.ts';
 import { UsersRepository } from './users/users-repository.ts';
 
@@ -28,6 +32,7 @@ export interface Auth {
   readonly secrets: Secrets;
   readonly policies: Policies;
   readonly groups: Groups;
+  readonly trust: TrustPolicies;
   readonly keys: SigningKeys;
   readonly tokens: TokenService;
   readonly authenticator: TokenAuthenticator;
@@ -41,6 +46,8 @@ export interface AuthOptions {
   readonly realm: string | undefined;
   readonly service: string;
   readonly accessTokenLife: number;
+  /** Of access tokens that CI jobs get for their OpenID tokens, which they may not have twice. */
+  readonly exchangedTokenLife: number;
   readonly refreshTokenLife: number;
   readonly keyLife: number;
   readonly clockTolerance: number;
@@ -66,11 +73,21 @@ export function createAuth(
     { keys },
     { issuer: service, service, life: options.accessTokenLife, clockTolerance },
   );
+  const trusted = new TrustPoliciesRepository({ db, record });
+  const federated = new FederatedLogins(
+    {
+      policies: trusted,
+      providers: new ProviderClient(),
+      record: (actor, detail) => record(db, actor, [{ action: 'login.exchange', detail }]),
+    },
+    { clockTolerance, tokenLife: options.exchangedTokenLife },
+  );
   const logins = new Logins({
     users,
     robots,
     secrets,
     hasher,
+    federated,
     throttle: new LoginThrottle({ counts: new LoginThrottleRepository(db) }),
     denied: (actor, detail) => record(db, actor, [{ action: 'login.password', outcome: 'denied', detail }]),
   });
@@ -80,6 +97,7 @@ export function createAuth(
     secrets: new Secrets({ secrets }),
     policies,
     groups: new Groups({ groups: new GroupsRepository({ db, record }) }),
+    trust: new TrustPolicies({ policies: trusted }),
     keys,
     tokens: new TokenService(
       { logins, policies, access, refresh: new RefreshTokensRepository(db) },

@@ -14,6 +14,8 @@ export interface Login {
   readonly secretId: string | undefined;
   /** Whether the client may stay logged in with a refresh token. */
   readonly lasting: boolean;
+  /** How long its access tokens live, in milliseconds, where that is not what others' do. */
+  readonly tokenLife?: number | undefined;
   /** When it began, in milliseconds since 1970: what is revoked after that concerns it. */
   readonly at: number;
 }

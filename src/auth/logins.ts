@@ -2,12 +2,13 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { isKind, unauthorized } from '#errors/errors.ts';
 import type { Actor } from './actor.ts';
 import { type Login, loginOf } from './login.ts';
-import type { LoginThrottle } from './passwords/login-throttle.ts';
+import type { LoginSource, LoginThrottle } from './passwords/login-throttle.ts';
 import type { PasswordHasher } from './passwords/password-hasher.ts';
 import { isAccountName } from './policies/subject.ts';
 import type { RobotsRepository } from './robots/robots-repository.ts';
 import { readSecret, secretMatches } from './secrets/secret-text.ts';
 import type { SecretsRepository } from './secrets/secrets-repository.ts';
+import type { FederatedLogins } from './trust/federated-logins.ts';
 import type { UsersRepository } from './users/users-repository.ts';
 
 /** Longer passwords are nobody's. */
@@ -15,6 +16,8 @@ const MAX_PASSWORD_LENGTH = 2_000;
 /** Passwords that were found right are remembered, as far as that can be done without remembering them. */
 const REMEMBERED = 1_000;
 const ROBOT = /^robot\+(.*)$/s;
+/** CI jobs hand in their OpenID token as the password of `oidc`; `oidc+NAME` says by which trust policy. */
+const FEDERATED = /^oidc(?:\+(.*))?$/s;
 
 export interface LoginAttempt {
   readonly username: string;
@@ -33,6 +36,7 @@ export class Logins {
   readonly #secrets: SecretsRepository;
   readonly #hasher: PasswordHasher;
   readonly #throttle: LoginThrottle;
+  readonly #federated: FederatedLogins;
   readonly #denied: RecordDenied;
   readonly #recent = new RecentPasswords();
 
@@ -42,6 +46,7 @@ export class Logins {
     secrets: SecretsRepository;
     hasher: PasswordHasher;
     throttle: LoginThrottle;
+    federated: FederatedLogins;
     denied: RecordDenied;
   }) {
     this.#users = ports.users;
@@ -49,24 +54,26 @@ export class Logins {
     this.#secrets = ports.secrets;
     this.#hasher = ports.hasher;
     this.#throttle = ports.throttle;
+    this.#federated = ports.federated;
     this.#denied = ports.denied;
   }
 
   /**
-   * Throws `unauthorized`, the same way for every reason; `too-many` for who failed too often, and when too many log
+   * Throws `unauthorized`, for a password the same way for every reason; `too-many` for who failed too often, and when too many log
    * in at once.
    */
   async logIn(attempt: LoginAttempt): Promise<Login> {
     const { username, address } = attempt;
-    const account = username.toLowerCase();
-    await this.#throttle.check(account, address);
+    // A CI job's token is checked by its signature: there is nothing to guess, and nothing to slow down.
+    const source = FEDERATED.test(username) ? undefined : sourceOf(attempt);
+    if (source) await this.#throttle.check(source);
     try {
       const login = await this.#prove(attempt);
-      await this.#throttle.succeeded(account, address);
+      if (source) await this.#throttle.succeeded(source);
       return login;
     } catch (error) {
       if (isKind(error, 'unauthorized')) {
-        await this.#throttle.failed(account, address);
+        if (source) await this.#throttle.failed(source);
         const reason = error.message;
         await this.#denied({ principal: 'anonymous', address }, { account: username.slice(0, 100), reason });
       }
@@ -85,8 +92,10 @@ export class Logins {
     return loginOf(secret.owner, at, { limits: secret.permissions, secretId });
   }
 
-  async #prove({ username, password }: LoginAttempt): Promise<Login> {
+  async #prove({ username, password, address }: LoginAttempt): Promise<Login> {
     const at = Date.now();
+    const federated = FEDERATED.exec(username);
+    if (federated) return await this.#federated.logIn(password, { policy: federated[1], address });
     if (password.length > MAX_PASSWORD_LENGTH) throw refused();
     const robot = ROBOT.exec(username)?.[1];
     const secret = readSecret(password);
@@ -139,6 +148,10 @@ export class Logins {
     const robot = await this.#robots.find(name);
     return robot !== undefined && !robot.disabled && (robot.expiresAt ?? at) >= at;
   }
+}
+
+function sourceOf({ username, password, address }: LoginAttempt): LoginSource {
+  return { account: username.toLowerCase(), address, guessable: readSecret(password) === undefined };
 }
 
 /** One answer for a wrong password, an unknown user and one who is disabled. */

@@ -15,6 +15,7 @@ export const authSchema = z.strictObject({
     .nullable(),
   service: z.string().regex(/^[A-Za-z0-9._:-]{1,100}$/, 'expected a name such as registry.example'),
   accessTokenLife: between(MINUTE, DAY, 'between 60s and 1d'),
+  exchangedTokenLife: between(MINUTE, DAY, 'between 60s and 1d'),
   refreshTokenLife: between(MINUTE, 3_650 * DAY, 'between 60s and 3650d'),
   keyLife: between(60 * MINUTE, 3_650 * DAY, 'between 1h and 3650d'),
   clockTolerance: between(0, 5 * MINUTE, 'at most 5m'),

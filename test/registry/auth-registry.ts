@@ -12,6 +12,7 @@ export const AUTH_OPTIONS: AuthOptions = {
   realm: undefined,
   service: 'slipway',
   accessTokenLife: 300_000,
+  exchangedTokenLife: 600_000,
   refreshTokenLife: 3_600_000,
   keyLife: 90 * 24 * 3_600_000,
   clockTolerance: 0,

@@ -10,6 +10,15 @@ const LONGEST_WAIT = 5 * 60_000;
 /** Failures are forgotten this long after the last one. */
 const FORGOTTEN_AFTER = 60 * 60_000;
 
+/** Who tries to log in as whom. */
+export interface LoginSource {
+  readonly account: string;
+  /** The client's IP address. */
+  readonly address: string;
+  /** False for a secret that Slipway made: nobody guesses one, but a machine may try an old one for ever. */
+  readonly guessable: boolean;
+}
+
 /**
  * Slows down guessing: who fails again and again waits longer and longer. It counts an account together with the
  * address that tries it, so that nobody locks out an owner who comes from elsewhere; and an address alone, so that
@@ -23,26 +32,24 @@ export class LoginThrottle {
   }
 
   /** Throws `too-many` with how long to wait. */
-  async check(account: string, address: string): Promise<void> {
-    const [pair, alone] = keysOf(account, address);
-    const counts = await this.#counts.find([pair, alone]);
-    const until = Math.max(
-      ...[...counts].map(([key, count]) => opensAt(count, key === pair ? FREE.pair : FREE.address)),
-      0,
+  async check(source: LoginSource): Promise<void> {
+    const counts = await this.#counts.find(keysOf(source));
+    const opens = [...counts].map(([key, count]) =>
+      opensAt(count, key.includes(' ') ? FREE.pair : FREE.address),
     );
-    const wait = until - Date.now();
+    const wait = Math.max(0, ...opens) - Date.now();
     if (wait <= 0) return;
     throw tooMany('too many failed logins', { detail: { retryAfter: Math.ceil(wait / 1_000) } });
   }
 
-  async failed(account: string, address: string): Promise<void> {
+  async failed(source: LoginSource): Promise<void> {
     const now = Date.now();
-    await this.#counts.add(keysOf(account, address), now, now - FORGOTTEN_AFTER);
+    await this.#counts.add(keysOf(source), now, now - FORGOTTEN_AFTER);
   }
 
   /** Only the account's count begins anew: else an attacker with one account could go on with the others'. */
-  async succeeded(account: string, address: string): Promise<void> {
-    const [pair] = keysOf(account, address);
+  async succeeded(source: LoginSource): Promise<void> {
+    const pair = keysOf(source)[0]!;
     if ((await this.#counts.find([pair])).size > 0) await this.#counts.clear(pair);
   }
 }
@@ -53,10 +60,12 @@ function opensAt(count: { failures: number; lastAt: number }, free: number): num
   return count.lastAt + Math.min(wait, LONGEST_WAIT);
 }
 
-function keysOf(account: string, address: string): [pair: string, alone: string] {
+/** The account at the address, and the address alone if that counts. */
+function keysOf({ account, address, guessable }: LoginSource): string[] {
   const network = networkOf(address);
   // A name as long as a client likes would fill the table.
-  return [`${account.slice(0, 100)} ${network}`, network];
+  const pair = `${account.slice(0, 100)} ${network}${guessable ? '' : ' secret'}`;
+  return guessable ? [pair, network] : [pair];
 }
 
 /** An IPv6 host has 2^64 addresses of its own: they count as one. */

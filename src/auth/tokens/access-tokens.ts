@@ -56,7 +56,7 @@ export class AccessTokens {
   }
 
   /** Throws `invalid` for more access than fits into a token. */
-  async issue(claims: Omit<AccessClaims, 'expiresAt'>): Promise<string> {
+  async issue(claims: Omit<AccessClaims, 'expiresAt'>, lifeSeconds = this.lifeSeconds): Promise<string> {
     const { kid, key } = await this.#keys.signing();
     // To the millisecond, for a revocation right after it; some read only whole seconds of the others.
     const issuedAt = claims.issuedAt / 1_000;
@@ -75,7 +75,7 @@ export class AccessTokens {
       .setJti(randomUUID())
       .setIssuedAt(issuedAt)
       .setNotBefore(second)
-      .setExpirationTime(second + this.lifeSeconds)
+      .setExpirationTime(second + lifeSeconds)
       .sign(key);
     if (token.length > MAX_LENGTH) throw invalid('too many scopes for one token', { code: 'invalid_scope' });
     return token;

@@ -61,6 +61,11 @@ export class TokenService {
     return await this.forLogin(await this.#logins.logIn(attempt), request);
   }
 
+  /** For the bearer of an OpenID token that a trust policy takes. Throws what `Logins.logIn` throws. */
+  async forFederated(token: string, address: string, request: TokenRequest): Promise<IssuedToken> {
+    return await this.forPassword({ username: 'oidc', password: token, address }, request);
+  }
+
   /** Throws `unauthorized`. The same refresh token is good until it expires. */
   async forRefreshToken(text: string, request: TokenRequest): Promise<IssuedToken> {
     const read = readSecret(text);
@@ -83,17 +88,21 @@ export class TokenService {
       permissionsFor(login, policies),
       login.subject !== 'anonymous',
     );
-    const accessToken = await this.#access.issue({
-      subject: login.subject,
-      principal: login.principal,
-      subjects: login.subjects,
-      access,
-      limits: access.some(({ type }) => type !== 'repository') ? login.limits : undefined,
-      issuedAt: login.at,
-    });
+    const expiresIn = login.tokenLife === undefined ? this.#access.lifeSeconds : login.tokenLife / 1_000;
+    const accessToken = await this.#access.issue(
+      {
+        subject: login.subject,
+        principal: login.principal,
+        subjects: login.subjects,
+        access,
+        limits: access.some(({ type }) => type !== 'repository') ? login.limits : undefined,
+        issuedAt: login.at,
+      },
+      expiresIn,
+    );
     return {
       accessToken,
-      expiresIn: this.#access.lifeSeconds,
+      expiresIn,
       issuedAt: new Date(login.at),
       refreshToken:
         request.offline && login.lasting ? await this.#newRefreshToken(login, request) : undefined,

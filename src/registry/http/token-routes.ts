@@ -16,6 +16,10 @@ export interface TokenRoutesOptions {
 
 const MAX_BODY = 64 * 1024;
 const MAX_SCOPES = 100;
+/** RFC 8693, 2.1 and 3. */
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+const SUBJECT_TOKENS = ['urn:ietf:params:oauth:token-type:id_token', 'urn:ietf:params:oauth:token-type:jwt'];
 const BASIC = /^Basic +([A-Za-z0-9+/]+={0,2}) *$/i;
 
 /**
@@ -62,7 +66,7 @@ export function tokenRoutes(options: TokenRoutesOptions): Middleware {
   return router.routes() as unknown as Middleware;
 }
 
-/** RFC 6749, 4.3 and 6. */
+/** RFC 6749, 4.3 and 6; RFC 8693. */
 async function grant(
   ctx: Context,
   form: URLSearchParams,
@@ -80,6 +84,12 @@ async function grant(
     return await tokens.forPassword({ ...credentials, address: ctx.ip }, request);
   }
   if (type === 'refresh_token') return await tokens.forRefreshToken(value('refresh_token'), request);
+  if (type === TOKEN_EXCHANGE) {
+    if (!SUBJECT_TOKENS.includes(value('subject_token_type'))) {
+      throw invalid('expected an id_token or a jwt as subject_token', { code: 'invalid_request' });
+    }
+    return await tokens.forFederated(value('subject_token'), ctx.ip, request);
+  }
   throw invalid('unsupported grant type', { code: 'unsupported_grant_type' });
 }
 
@@ -135,6 +145,7 @@ function replyOf(issued: IssuedToken) {
     token: issued.accessToken,
     access_token: issued.accessToken,
     token_type: 'Bearer',
+    issued_token_type: ACCESS_TOKEN,
     expires_in: issued.expiresIn,
     issued_at: issued.issuedAt.toISOString(),
     scope: issued.scope,

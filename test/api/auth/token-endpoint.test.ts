@@ -51,7 +51,11 @@ it('GET: gives a token with all the fields that clients read', async () => {
   expect(access_token).toBe(token);
   expect(expires_in).toBe(300);
   expect(new Date(issued_at).toISOString()).toBe(issued_at);
-  expect(rest).toEqual({ token_type: 'Bearer', scope: 'repository:team/app:pull,push' });
+  expect(rest).toEqual({
+    token_type: 'Bearer',
+    issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+    scope: 'repository:team/app:pull,push',
+  });
   expect(decodeProtectedHeader(token)).toMatchObject({
     alg: 'ES256',
     typ: 'at+jwt',
