@@ -33,7 +33,8 @@ export class Reconciler {
         }
         // The row goes first: bytes without one are found again, a row without bytes would answer clients.
         if (upload !== undefined) await this.#uploads.remove(upload);
-        await this.#content.delete(location);
+        // Only the write: a request to S3 whose answer got lost leaves one beside content that was committed.
+        await (await this.#content.writer(location)).abort();
         removed++;
       }
     }

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A request that passed through, in S3's words. */
@@ -128,21 +129,25 @@ export class S3Proxy implements AsyncDisposable {
       return;
     }
     answer.writeHead(response.statusCode!, response.headers);
-    let passed = 0;
-    for await (const chunk of response) {
-      passed += (chunk as Buffer).length;
-      if (fault?.kind === 'cut-answer' && passed > fault.after) {
-        answer.write(
-          (chunk as Buffer).subarray(0, Math.max(fault.after - passed + (chunk as Buffer).length, 0)),
-          () => answer.destroy(),
-        );
-        return;
-      }
-      if (!answer.write(chunk))
-        await new Promise((resolve) => answer.once('drain', resolve).once('close', resolve));
-    }
-    answer.end();
+    await pipeline(response, upTo(fault?.kind === 'cut-answer' ? fault.after : Infinity), answer);
   }
+}
+
+/** Passes so many bytes on and then fails. */
+function upTo(limit: number) {
+  return async function* (chunks: AsyncIterable<Buffer>) {
+    let passed = 0;
+    for await (const chunk of chunks) {
+      passed += chunk.length;
+      if (passed > limit) {
+        yield chunk.subarray(0, chunk.length - (passed - limit));
+        // What was written has to leave first.
+        await sleep(20);
+        throw new Error('cut');
+      }
+      yield chunk;
+    }
+  };
 }
 
 function refuse(answer: ServerResponse, status: number, code: string): void {

@@ -6,7 +6,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { freePorts } from '../e2e/harness/free-port.ts';
 
 export const S3_SERVERS = ['seaweedfs', 'versitygw', 'minio'] as const;
@@ -157,10 +157,11 @@ async function createBucket(access: S3Access, check: () => void): Promise<void> 
     for (let tries = 0; ; tries++) {
       try {
         check();
-        await client.send(new CreateBucketCommand({ Bucket: access.bucket }));
+        await client.send(new CreateBucketCommand({ Bucket: access.bucket })).catch(ignoreOwned);
+        // The first object of a bucket takes a server a while.
+        await client.send(new PutObjectCommand({ Bucket: access.bucket, Key: 'first', Body: 'x' }));
         return;
       } catch (error) {
-        if (error instanceof Error && error.name === 'BucketAlreadyOwnedByYou') return;
         check();
         if (tries > 300) throw error;
         await sleep(100);
@@ -169,6 +170,10 @@ async function createBucket(access: S3Access, check: () => void): Promise<void> 
   } finally {
     client.destroy();
   }
+}
+
+function ignoreOwned(error: unknown): void {
+  if (!(error instanceof Error && error.name === 'BucketAlreadyOwnedByYou')) throw error;
 }
 
 async function end(child: ChildProcess): Promise<void> {
