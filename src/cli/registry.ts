@@ -1,11 +1,13 @@
 import { OpenAuthenticator } from '#auth/open-authenticator.ts';
 import type { Config } from '#config/schema.ts';
 import { ObservedContentStore } from '#content/observed-content-store.ts';
+import { Leases } from '#database/registry/leases.ts';
 import { Operations } from '#observability/operations.ts';
 import { BlobRedirects } from '#registry/http/blob-redirects.ts';
 import { createRegistryApp } from '#registry/http/registry-app.ts';
 import { closeServer, createRegistryServer } from '#registry/http/registry-server.ts';
 import { TrustedProxies } from '#registry/http/trusted-proxies.ts';
+import { createHousekeeping } from '#registry/housekeeping.ts';
 import { createRegistry } from '#registry/registry.ts';
 import { listen } from './listen.ts';
 import { openAuth, startAuth } from './registry-auth.ts';
@@ -31,7 +33,11 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   const auth = authConfig.mode === 'token' ? openAuth(storage.db, authConfig) : undefined;
   if (auth) await startAuth(auth, authConfig, logger);
   const registry = createRegistry({ db: storage.db, content }, config.registry.api);
-  started.use(await startBackground(registry, { uploadExpiry: limits.uploadExpiry, logger }));
+  const { metrics } = observability;
+  const housekeeping = createHousekeeping({ db: storage.db, content, logger, metrics });
+  const leases = new Leases({ db: storage.db });
+  const { reconciler } = registry;
+  started.use(await startBackground({ housekeeping, reconciler, leases, logger }, config.registry));
 
   const federation = started.use(startFederation(config, { db: storage.db, registry, logger }));
   const trustedProxies = new TrustedProxies(config.registry.trustedProxies);

@@ -3,6 +3,7 @@ import { hostPort } from './address.ts';
 import { authSchema } from './auth-schema.ts';
 import { statisticsSchema, webhooksSchema } from './federation-schema.ts';
 import { rateLimitsSchema } from './limits-schema.ts';
+import { gcSchema, retentionSchema } from './gc-schema.ts';
 import { monitoringSchema } from './monitoring-schema.ts';
 import { duration, size } from './quantity.ts';
 import { storageSchema } from './storage-schema.ts';
@@ -22,6 +23,8 @@ export const registrySchema = z
     storage: storageSchema,
     api: z.strictObject({ deletes: z.boolean(), sparseImages: z.boolean() }),
     limits: z.strictObject({ manifestSize: size, uploadExpiry: duration }),
+    gc: gcSchema,
+    retention: retentionSchema,
     rateLimits: rateLimitsSchema,
     webhooks: webhooksSchema,
     statistics: statisticsSchema,

@@ -9,6 +9,7 @@ import { GcStatusRepository } from './gc/gc-status-repository.ts';
 import { LinkReviewsRepository } from './gc/link-reviews-repository.ts';
 import { ManifestReviewsRepository } from './gc/manifest-reviews-repository.ts';
 import { QuotasRepository } from './quotas/quotas-repository.ts';
+import { UsageCompactionRepository } from './quotas/usage-compaction-repository.ts';
 import { ImmutableTagsRepository } from './retention/immutable-tags-repository.ts';
 import { Retention } from './retention/retention.ts';
 import { RetentionRepository } from './retention/retention-repository.ts';
@@ -22,6 +23,7 @@ export interface Housekeeping {
   readonly retentionRules: RetentionRulesRepository;
   readonly immutableTags: ImmutableTagsRepository;
   readonly quotas: QuotasRepository;
+  readonly usage: UsageCompactionRepository;
 }
 
 export function createHousekeeping(ports: {
@@ -34,6 +36,18 @@ export function createHousekeeping(ports: {
   const rules = new RetentionRulesRepository(db);
   const immutable = new ImmutableTagsRepository(db);
   const gcStatus = new GcStatusRepository(db);
+  metrics.gauge({
+    name: 'slipway_gc_queue_length',
+    help: 'What waits for garbage collection to look at it, by queue; due is what it should have looked at.',
+    labels: ['queue', 'state'],
+    async read() {
+      const queues = await gcStatus.queues();
+      return queues.flatMap(({ queue, waiting, due }) => [
+        { labels: { queue, state: 'waiting' }, value: waiting - due },
+        { labels: { queue, state: 'due' }, value: due },
+      ]);
+    },
+  });
   return {
     collector: new GarbageCollector({
       manifests: new ManifestReviewsRepository(db),
@@ -50,5 +64,6 @@ export function createHousekeeping(ports: {
     retentionRules: rules,
     immutableTags: immutable,
     quotas: new QuotasRepository(db),
+    usage: new UsageCompactionRepository(db),
   };
 }
