@@ -13,5 +13,36 @@ export const webhooksSchema = z.strictObject({
   keep: duration,
 });
 
+const registryUrl = z.url({
+  protocol: /^https?$/,
+  error: 'expected a URL such as https://registry-1.docker.io',
+});
+const prefix = z
+  .string()
+  .regex(
+    /^(?:[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)?$/,
+    'expected a name such as hub, or ""',
+  );
+
+/** The settings below `registry.mirrors`. */
+export const mirrorsSchema = z.array(
+  z.strictObject({
+    prefix,
+    namespace: z.string().min(1).optional(),
+    upstreams: z
+      .array(z.strictObject({ url: registryUrl, credentials: z.string().startsWith('/').optional() }))
+      .min(1, 'expected at least one upstream'),
+  }),
+);
+
+/** The settings below `registry.mirroring`. */
+export const mirroringSchema = z.strictObject({
+  freshness: duration,
+  absence: duration,
+  expiry: duration,
+  timeout: duration,
+  downloads: z.int().min(1).max(1000),
+});
+
 /** The settings below `registry.statistics`. */
 export const statisticsSchema = z.strictObject({ interval: duration });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { hostPort } from './address.ts';
 import { authSchema } from './auth-schema.ts';
-import { statisticsSchema, webhooksSchema } from './federation-schema.ts';
+import { mirroringSchema, mirrorsSchema, statisticsSchema, webhooksSchema } from './federation-schema.ts';
 import { rateLimitsSchema } from './limits-schema.ts';
 import { gcSchema, retentionSchema } from './gc-schema.ts';
 import { monitoringSchema } from './monitoring-schema.ts';
@@ -27,6 +27,8 @@ export const registrySchema = z
     retention: retentionSchema,
     rateLimits: rateLimitsSchema,
     webhooks: webhooksSchema,
+    mirrors: mirrorsSchema,
+    mirroring: mirroringSchema,
     statistics: statisticsSchema,
   })
   .superRefine((registry, context) => {

@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import { EventFeedRepository } from './events/event-feed-repository.ts';
+import { createMirror, type MirrorOptions } from './mirror/create-mirror.ts';
+import type { Mirror } from './mirror/mirror.ts';
 import type { RetryPlan } from './outbox/consumer.ts';
 import { FeedReader } from './outbox/feed-reader.ts';
 import { OutboxRepository } from './outbox/outbox-repository.ts';
@@ -19,6 +21,8 @@ import { WebhooksRepository } from './webhooks/webhooks-repository.ts';
 export interface FederationOptions {
   /** What this registry calls itself when it tells others of its events. */
   readonly source: EventSource;
+  /** None unless said otherwise. */
+  readonly mirrors?: MirrorOptions | undefined;
   readonly webhooks: {
     /** Networks beyond the internet that webhooks may be in. */
     readonly allowedNetworks: readonly string[];
@@ -38,6 +42,7 @@ export interface Background {
 /** What the registry has to do with others: it tells them of changes, and keeps count of what they pull. */
 export interface Federation {
   readonly webhooks: Webhooks;
+  readonly mirror: Mirror | undefined;
   readonly statistics: PullStatistics;
   readonly pulls: PullsRepository;
   readonly search: SearchRepository;
@@ -48,7 +53,7 @@ export interface Federation {
 }
 
 export function createFederation(
-  ports: { db: RegistryDatabase; registry: Pick<Registry, 'manifests' | 'blobs'>; logger: Logger },
+  ports: { db: RegistryDatabase; registry: Registry; logger: Logger },
   options: FederationOptions,
 ): Federation {
   const { db, registry, logger } = ports;
@@ -63,9 +68,10 @@ export function createFederation(
   );
   const pulls = new PullsRepository(db);
   const search = new SearchRepository(db);
-  const indexer = new SearchIndexer({ ...registry, search, logger });
+  const indexer = new SearchIndexer({ manifests: registry.manifests, blobs: registry.blobs, search, logger });
   const reader = new FeedReader({ outbox, feed, logger }, 'search');
   return {
+    mirror: options.mirrors && createMirror(ports, options.mirrors),
     search,
     indexing: { run: (signal) => reader.run((events) => indexer.read(events), signal) },
     webhooks,

@@ -1,13 +1,18 @@
 import type { FederationOptions } from '#registry/federation.ts';
+import type { MirrorOptions } from '#registry/mirror/create-mirror.ts';
 
 export interface TestFederationOptions {
   readonly webhooks?: Partial<FederationOptions['webhooks']>;
+  readonly mirrors?: Pick<MirrorOptions, 'rules'> & Partial<MirrorOptions>;
 }
 
 /** Quick retries, and webhooks on this machine. */
 export function testFederation(options: TestFederationOptions = {}): FederationOptions {
   return {
     source: { origin: 'https://registry.example', instance: 'test' },
+    ...(options.mirrors && {
+      mirrors: { freshness: 60_000, absence: 60_000, expiry: 60_000, downloads: 8, ...options.mirrors },
+    }),
     webhooks: {
       allowedNetworks: ['127.0.0.1/32'],
       retry: { attempts: 4, firstDelay: 20, maxDelay: 200 },

@@ -58,6 +58,7 @@ export async function startTestRegistry(
   const registry = createRegistry({ db, content }, options);
   const logger = pino({ level: 'silent' });
   const federation = createFederation({ db, registry, logger }, testFederation(options.federation));
+  started.defer(async () => federation.mirror?.stop());
   const app = createRegistryApp(registry, {
     logger,
     federation,

@@ -4,6 +4,7 @@ import type { Context } from 'koa';
 import { SlipwayError } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { Blob, Blobs } from '../blobs/blobs.ts';
+import type { Mirror } from '../mirror/mirror.ts';
 import type { BlobRedirects } from './blob-redirects.ts';
 import { type ByteRange, parseByteRanges } from './byte-ranges.ts';
 import { digestIn, endpoint } from './parameters.ts';
@@ -17,11 +18,13 @@ const BLOB = endpoint('/blobs/([^/]+)');
 /** OCI distribution-spec, "Pulling blobs" and "Deleting Blobs". */
 export function blobRoutes(
   router: Router,
-  { blobs, redirects }: { blobs: Blobs; redirects?: BlobRedirects | undefined },
+  ports: { blobs: Blobs; mirror?: Mirror | undefined; redirects?: BlobRedirects | undefined },
 ): void {
+  const { blobs, mirror, redirects } = ports;
   router.get(BLOB, async (ctx) => {
     const [repository, digest] = [repositoryFor(ctx, 'pull'), digestIn(ctx)];
-    const blob = await blobs.get(repository, digest);
+    const mirrored = mirror && (await mirror.blob(repository, digest, { head: ctx.method === 'HEAD' }));
+    const blob = mirrored ?? (await blobs.get(repository, digest));
     if (matches(ctx.get('If-None-Match'), digest)) {
       ctx.set('ETag', `"${digest}"`);
       ctx.status = 304;

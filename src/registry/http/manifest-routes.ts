@@ -2,9 +2,11 @@ import type { Router } from '@koa/router';
 import { bareMediaType } from '#oci/media-type.ts';
 import { parseTag } from '#oci/reference.ts';
 import type { Manifests } from '../manifests/manifests.ts';
+import type { Mirror } from '../mirror/mirror.ts';
 import { namespaceOf } from '../quotas/quotas-repository.ts';
 import type { PullObserver } from '../statistics/pull.ts';
 import { matches } from './blob-routes.ts';
+import { BodyMemory } from './body-memory.ts';
 import { sendError } from './errors.ts';
 import { endpoint, existingReference, newReference, queryValues } from './parameters.ts';
 import { readBody } from './request-body.ts';
@@ -15,15 +17,25 @@ import { setWarnings } from './warnings.ts';
 
 const MANIFEST = endpoint('/manifests/([^/]+)');
 const MAX_TAGS = 100;
+/** What manifests that are on their way may take together, in bytes. */
+const BODIES = 128 * 1024 * 1024;
 
 /** OCI distribution-spec, "Pulling manifests", "Pushing Manifests" and "Deleting Manifests". */
 export function manifestRoutes(
   router: Router,
-  ports: { manifests: Manifests; maxSize: number; pulls?: PullObserver | undefined },
+  ports: {
+    manifests: Manifests;
+    maxSize: number;
+    mirror?: Mirror | undefined;
+    pulls?: PullObserver | undefined;
+  },
 ): void {
-  const { manifests, maxSize, pulls } = ports;
+  const { manifests, maxSize, mirror, pulls } = ports;
+  const memory = new BodyMemory(BODIES);
+
   router.get(MANIFEST, async (ctx) => {
     const [repository, reference] = [repositoryFor(ctx, 'pull'), existingReference(ctx)];
+    if (mirror) await mirror.freshen(repository, reference);
     const { digest, mediaType, payload } = await manifests.get(repository, reference);
     const { res } = ctx;
     const fresh = matches(ctx.get('If-None-Match'), digest);
@@ -56,7 +68,7 @@ export function manifestRoutes(
       sendError(ctx, 414, 'MANIFEST_INVALID', `more than ${MAX_TAGS} tags`);
       return;
     }
-    const payload = await readBody(ctx, maxSize);
+    const payload = await readBody(ctx, maxSize, { memory });
     const contentType = bareMediaType(ctx.get('Content-Type')) || undefined;
     const { digest, subject, warnings } = await manifests.put(repository, reference, {
       payload,

@@ -16,6 +16,7 @@ import { extensionRoutes } from './extension-routes.ts';
 import { keepFound } from './keep-found.ts';
 import { listingRoutes } from './listing-routes.ts';
 import { manifestRoutes } from './manifest-routes.ts';
+import { mirroredNames, refuseToMirrors } from './mirrored-names.ts';
 import { ownNamespace } from './namespace.ts';
 import { type ObservedRequestsOptions, observedRequests } from './observed-requests.ts';
 import { addressLimit, principalLimits, type RateLimitsOptions } from './rate-limits.ts';
@@ -49,19 +50,21 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
   const app = new Koa();
   const router = new Router({ methods: ['HEAD', 'GET', 'PUT', 'PATCH', 'POST', 'DELETE'] });
   keepFound(router, registry.reviews);
+  const mirror = options.federation?.mirror;
   // Pulls first: the routes are tried in this order.
   manifestRoutes(router, {
     manifests: registry.manifests,
     maxSize: options.maxManifestSize,
+    mirror,
     pulls: options.federation?.statistics,
   });
-  blobRoutes(router, { blobs: registry.blobs, redirects: options.redirects });
+  blobRoutes(router, { blobs: registry.blobs, mirror, redirects: options.redirects });
   uploadRoutes(router, registry);
   listingRoutes(router, registry);
+  if (options.federation) dockerSearchRoutes(router, options.federation);
   extensionRoutes(router);
   router.get(/^\/v2\/?$/, (ctx) => {
     expectCredentials(ctx);
-    if (options.federation) dockerSearchRoutes(router, options.federation);
     ctx.body = {};
   });
 
@@ -79,6 +82,7 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
   if (rateLimits) app.use(principalLimits(rateLimits));
   app.use(api.routes);
   app.use(ownNamespace);
+  if (mirror) app.use(mirroredNames(mirror)).use(refuseToMirrors(mirror));
   if (options.deletes === false) app.use(refuseDeletes);
   app.use(router.routes());
   app.use((ctx) => unmatched(ctx, router));

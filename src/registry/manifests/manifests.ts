@@ -15,6 +15,8 @@ export interface ManifestPush {
   readonly contentType?: string | undefined;
   readonly tags?: readonly Tag[];
   readonly condition?: TagCondition | undefined;
+  /** Whether it may come without its config and layers; as the options say when it is not said. */
+  readonly sparse?: boolean | undefined;
   readonly actor: Actor;
 }
 
@@ -68,7 +70,7 @@ export class Manifests {
     }
     const document = parseManifestDocument(payload, contentType);
     const allTags = [...new Set('tag' in reference ? [reference.tag, ...tags] : tags)];
-    const { sparseImages: sparse } = this.#options;
+    const sparse = push.sparse ?? this.#options.sparseImages;
     const { missing } = await this.#manifests.put(
       { repository, digest, payload, document, tags: allTags, condition, sparse },
       actor,
