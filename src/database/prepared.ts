@@ -30,20 +30,58 @@ class Placeholder {
  */
 export function prepare<Parameters extends object, Row>(
   db: Executor,
-  build: (parameter: <K extends keyof Parameters & string>(name: K) => Parameters[K]) => Compilable<Row>,
+  build: (parameter: Parameter<Parameters>) => Compilable<Row>,
   { relaxed = false }: { relaxed?: boolean } = {},
 ): PreparedQuery<Parameters, Row> {
-  const compiled = build(<K extends string>(name: K) => new Placeholder(name) as never).compile();
-  const name = nameOf(compiled.sql);
-  return async (parameters, on = db) => {
-    const query: NamedQuery<Row> = {
-      ...compiled,
-      parameters: compiled.parameters.map((it) => fill(it, parameters)),
-      statementName: name,
-      relaxed,
-    };
-    return (await on.executeQuery<Row>(query)).rows;
+  const template = templateOf(build, relaxed);
+  return async (parameters, on = db) => (await on.executeQuery<Row>(filled(template, parameters))).rows;
+}
+
+/** A parameter of a statement, by its name. */
+export type Parameter<Parameters> = <K extends keyof Parameters & string>(name: K) => Parameters[K];
+
+/**
+ * The same for functions that get their database or transaction with each call: what `build` makes of the first one
+ * that comes of each dialect serves all of that dialect.
+ */
+export function statement<Db extends Executor & HasAdapter, Parameters extends object, Row = never>(
+  build: (db: Db, parameter: Parameter<Parameters>) => Compilable<Row>,
+): (db: Db, parameters: Parameters) => Promise<QueryResult<Row>> {
+  const templates = new Map<unknown, NamedQuery<Row>>();
+  return (db, parameters) => {
+    const dialect = db.getExecutor().adapter.constructor;
+    let template = templates.get(dialect);
+    if (!template) {
+      template = templateOf<Parameters, Row>((parameter) => build(db, parameter), false);
+      templates.set(dialect, template);
+    }
+    return db.executeQuery<Row>(filled(template, parameters));
   };
+}
+
+/** A statement for each number of things that it can be about: `build` gets how many. Up to 16 or so. */
+export function bySize<S>(build: (count: number) => S): (count: number) => S {
+  const built: S[] = [];
+  return (count) => {
+    built[count] ??= build(count);
+    return built[count];
+  };
+}
+
+interface HasAdapter {
+  getExecutor(): { readonly adapter: object };
+}
+
+function templateOf<Parameters extends object, Row>(
+  build: (parameter: Parameter<Parameters>) => Compilable<Row>,
+  relaxed: boolean,
+): NamedQuery<Row> {
+  const compiled = build(<K extends string>(name: K) => new Placeholder(name) as never).compile();
+  return { ...compiled, statementName: nameOf(compiled.sql), relaxed };
+}
+
+function filled<Row>(template: NamedQuery<Row>, parameters: object): NamedQuery<Row> {
+  return { ...template, parameters: template.parameters.map((it) => fill(it, parameters)) };
 }
 
 /** The name of a query that is to be prepared on the server. */

@@ -8,7 +8,7 @@ export interface EventsSchema {
  * Every write, and every request that was denied. It is the audit log, and the outbox of what is told to others:
  * an event of a write is in the same transaction as the write.
  */
-interface EventsTable {
+export interface EventsTable {
   /** Grows; on PostgreSQL a smaller one may become visible after a larger one. */
   id: Generated<number>;
   /** Milliseconds since 1970. */

@@ -1,10 +1,30 @@
 import { type SqlBool, sql } from 'kysely';
 import { databaseNow } from '#database/dialect.ts';
+import { type Parameter, statement } from '#database/prepared.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { RepositoryName } from '#oci/reference.ts';
 
 type Queue = 'gc_link_queue' | 'gc_manifest_queue';
+
+const POSTPONE = {
+  gc_link_queue: postpone('gc_link_queue'),
+  gc_manifest_queue: postpone('gc_manifest_queue'),
+};
+
+function postpone(queue: Queue) {
+  type Parameters = { repository: number; digest: string };
+  return statement((db: RegistryDatabase, parameter: Parameter<Parameters>) => {
+    const now = databaseNow(db);
+    const delay = db.selectFrom('gc_settings').select('delay');
+    return db
+      .updateTable(queue)
+      .set({ review_after: sql<number>`${now} + (${delay})` })
+      .where('repository_id', '=', parameter('repository'))
+      .where('digest', '=', parameter('digest'))
+      .where(sql<SqlBool>`review_after <= ${now} + (${delay}) / 2`);
+  });
+}
 
 /**
  * Puts off the review of what is about to be used, as if it had become a candidate just now. In a transaction that
@@ -17,15 +37,7 @@ export async function postponeReview(
   repository: number,
   digest: Digest,
 ): Promise<void> {
-  const now = databaseNow(trx);
-  const delay = trx.selectFrom('gc_settings').select('delay');
-  await trx
-    .updateTable(queue)
-    .set({ review_after: sql<number>`${now} + (${delay})` })
-    .where('repository_id', '=', repository)
-    .where('digest', '=', digest)
-    .where(sql<SqlBool>`review_after <= ${now} + (${delay}) / 2`)
-    .execute();
+  await POSTPONE[queue](trx, { repository, digest });
 }
 
 /** Keeps what a client was told it need not push, for as long as a push may take. */

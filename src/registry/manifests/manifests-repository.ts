@@ -11,6 +11,16 @@ import { requireQuota } from '../quotas/quotas-repository.ts';
 import { ensureRepository } from '../repositories/repositories-repository.ts';
 import { immutablePatterns, requireMutable } from '../retention/immutable-tags-repository.ts';
 import type { ManifestDocument } from './manifest-document.ts';
+import {
+  insertManifestRow,
+  insertReferences,
+  insertTag,
+  lockTag,
+  MANY,
+  moveTag,
+  selectBlobs,
+  selectManifests,
+} from './manifest-statements-repository.ts';
 
 export interface StoredManifest {
   readonly digest: Digest;
@@ -36,9 +46,6 @@ export interface TagCondition {
   readonly tag: Tag;
   holds(current: Digest | undefined): boolean;
 }
-
-/** How many rows or parameters one statement takes. */
-const BATCH = 500;
 
 export class ManifestsRepository {
   readonly #db: RegistryDatabase;
@@ -184,14 +191,7 @@ async function holdBlobs(
 ): Promise<number> {
   const missing = new Set(digests);
   for (const batch of batches([...missing].sort())) {
-    const rows = await trx
-      .selectFrom('repository_blobs')
-      .select('digest')
-      .where('repository_id', '=', repository)
-      .where('digest', 'in', batch)
-      .orderBy('digest')
-      .forKeyShare()
-      .execute();
+    const { rows } = await selectBlobs(batch.length)(trx, { repository, ...batch });
     for (const { digest } of rows) missing.delete(digest as Digest);
   }
   if (sparse || missing.size === 0) return missing.size;
@@ -214,15 +214,8 @@ async function holdManifests(
   const named = new Set(digests);
   let missing = named.size;
   for (const batch of batches([...named].sort())) {
-    const held = await trx
-      .selectFrom('manifests')
-      .select('digest')
-      .where('repository_id', '=', repository)
-      .where('digest', 'in', batch)
-      .orderBy('digest')
-      .forKeyShare()
-      .execute();
-    missing -= held.length;
+    const { rows } = await selectManifests(batch.length)(trx, { repository, ...batch });
+    missing -= rows.length;
   }
   return missing;
 }
@@ -236,12 +229,8 @@ async function insertManifest(
 ): Promise<boolean> {
   const { mediaType } = document;
   for (;;) {
-    const inserted = await trx
-      .insertInto('manifests')
-      .values({ repository_id: repository, digest, media_type: mediaType, payload, created_at: now })
-      .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing())
-      .executeTakeFirst();
-    if (inserted.numInsertedOrUpdatedRows === 1n) return true;
+    const inserted = await insertManifestRow(trx, { repository, digest, mediaType, payload, now });
+    if (inserted.numAffectedRows === 1n) return true;
     const held = await trx
       .selectFrom('manifests')
       .select('digest')
@@ -268,8 +257,11 @@ async function addReferences(
     ...[...new Set(document.manifests)].map((digest) => ({ kind: 'manifest' as const, digest })),
   ];
   for (const batch of batches(references)) {
-    const rows = batch.map((reference) => ({ repository_id: repository, manifest, ...reference }));
-    await trx.insertInto('manifest_references').values(rows).execute();
+    const named = batch.flatMap(({ kind, digest }, at) => [
+      [`kind${at}`, kind],
+      [`digest${at}`, digest],
+    ]);
+    await insertReferences(batch.length)(trx, { repository, manifest, ...Object.fromEntries(named) });
   }
 }
 
@@ -295,35 +287,19 @@ async function setTag(
   name: Tag,
   now: number,
 ): Promise<void> {
-  const tag = { repository_id: id, name, manifest: digest, updated_at: now };
-  const moved = { manifest: digest, updated_at: now };
+  const tag = { repository: id, name, manifest: digest, now };
   for (;;) {
-    const made = await trx
-      .insertInto('tags')
-      .values(tag)
-      .onConflict((conflict) => conflict.columns(['repository_id', 'name']).doNothing())
-      .executeTakeFirst();
-    if (made.numInsertedOrUpdatedRows === 1n) {
+    const made = await insertTag(trx, tag);
+    if (made.numAffectedRows === 1n) {
       requireCondition(condition, name, undefined);
       return;
     }
-    const before = await trx
-      .selectFrom('tags')
-      .select('manifest')
-      .where('repository_id', '=', id)
-      .where('name', '=', name)
-      .forUpdate()
-      .executeTakeFirst();
+    const [before] = (await lockTag(trx, { repository: id, name })).rows;
     // Else it was deleted in between.
     if (!before) continue;
     requireCondition(condition, name, before.manifest as Digest);
     if (before.manifest !== digest) await requireMutable(trx, repository, [name]);
-    await trx
-      .updateTable('tags')
-      .set(moved)
-      .where('repository_id', '=', id)
-      .where('name', '=', name)
-      .execute();
+    await moveTag(trx, tag);
     return;
   }
 }
@@ -336,5 +312,5 @@ function requireCondition(condition: TagCondition | undefined, tag: Tag, current
 }
 
 function* batches<T>(items: readonly T[]): Generator<T[]> {
-  for (let start = 0; start < items.length; start += BATCH) yield items.slice(start, start + BATCH);
+  for (let start = 0; start < items.length; start += MANY) yield items.slice(start, start + MANY);
 }

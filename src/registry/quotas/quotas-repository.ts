@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { statement } from '#database/prepared.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import { forbidden } from '#errors/errors.ts';
 import type { RepositoryName } from '#oci/reference.ts';
@@ -19,27 +20,32 @@ export function namespaceOf(repository: RepositoryName): string {
   return repository.split('/', 1)[0]!;
 }
 
+const selectRoom = statement<RegistryDatabase, { namespace: string }, { bytes: number; used: number }>(
+  (db, parameter) =>
+    db
+      .selectFrom('quotas')
+      .select((quotas) => [
+        'quotas.bytes',
+        quotas
+          .selectFrom('namespace_usage')
+          .select(sql<number>`cast(coalesce(sum(bytes), 0) as bigint)`.as('used'))
+          .where('namespace_usage.namespace', '=', parameter('namespace'))
+          .as('used'),
+      ])
+      .where('quotas.namespace', 'in', [parameter('namespace'), DEFAULT_QUOTA])
+      .orderBy(sql`case when quotas.namespace = ${sql.lit(DEFAULT_QUOTA)} then 1 else 0 end`)
+      .limit(1)
+      .$castTo<{ bytes: number; used: number }>(),
+);
+
 /**
  * The bytes that a repository's namespace may still take, undefined without a quota. Inside a transaction what that
  * one added counts; what others add at the same time does not: pushes do not wait for each other, and together may go
  * past the quota by what they bring at once.
  */
 export async function roomFor(db: RegistryDatabase, repository: RepositoryName): Promise<number | undefined> {
-  const namespace = namespaceOf(repository);
-  const quota = await db
-    .selectFrom('quotas')
-    .select((quotas) => [
-      'quotas.bytes',
-      quotas
-        .selectFrom('namespace_usage')
-        .select(sql<number>`cast(coalesce(sum(bytes), 0) as bigint)`.as('used'))
-        .where('namespace_usage.namespace', '=', namespace)
-        .as('used'),
-    ])
-    .where('quotas.namespace', 'in', [namespace, DEFAULT_QUOTA])
-    .orderBy(sql`case when quotas.namespace = ${DEFAULT_QUOTA} then 1 else 0 end`)
-    .limit(1)
-    .executeTakeFirst();
+  const { rows } = await selectRoom(db, { namespace: namespaceOf(repository) });
+  const [quota] = rows;
   return quota && quota.bytes - Number(quota.used);
 }
 

@@ -1,4 +1,5 @@
 import type { Access } from '#auth/access.ts';
+import { statement } from '#database/prepared.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import type { RepositoryName } from '#oci/reference.ts';
 
@@ -48,13 +49,17 @@ export class RepositoriesRepository {
   }
 }
 
+const selectId = statement<RegistryDatabase, { name: string }, { id: number }>((db, parameter) =>
+  db.selectFrom('repositories').select('id').where('name', '=', parameter('name')),
+);
+
 /** A repository's id, if anything was pushed to it. */
 export async function findRepository(
   db: RegistryDatabase,
   name: RepositoryName,
 ): Promise<number | undefined> {
-  const row = await db.selectFrom('repositories').select('id').where('name', '=', name).executeTakeFirst();
-  return row?.id;
+  const { rows } = await selectId(db, { name });
+  return rows[0]?.id;
 }
 
 /** A repository's id; it comes into being with the first thing that is stored in it. */
