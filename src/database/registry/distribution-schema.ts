@@ -78,4 +78,12 @@ interface UploadsTable {
   location: string;
   algorithm: 'sha256' | 'sha512';
   created_at: Time;
+  /** The process that works on it now, if one does and is alive. */
+  holder: Generated<string | null>;
+  /** By the database's clock: from then on the holder counts as dead. */
+  held_until: Generated<Time>;
+  /** Another, larger one for each request that worked on it. */
+  token: Generated<number>;
+  /** 1: a holder that counted as dead may still be writing to the location. */
+  suspect: Generated<number>;
 }

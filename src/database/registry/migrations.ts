@@ -11,6 +11,7 @@ import { quotasMigrations } from './quotas-migrations.ts';
 import { retentionMigrations } from './retention-migrations.ts';
 import { searchMigrations } from './search-migrations.ts';
 import { statisticsMigrations } from './statistics-migrations.ts';
+import { uploadsMigrations } from './uploads-migrations.ts';
 import { webhooksMigrations } from './webhooks-migrations.ts';
 
 export function registryMigrations(words: TableWords): Record<string, Migration> {
@@ -19,6 +20,7 @@ export function registryMigrations(words: TableWords): Record<string, Migration>
     ...eventsMigrations(words),
     ...authMigrations(words),
     ...coordinationMigrations(words),
+    ...uploadsMigrations(),
     ...gcMigrations(words),
     ...quotasMigrations(words),
     ...retentionMigrations(words),

@@ -10,6 +10,7 @@ import { recordEvents } from '../events/events-repository.ts';
 import { postponeReview } from '../gc/review-queues-repository.ts';
 import { requireQuota } from '../quotas/quotas-repository.ts';
 import { ensureRepository } from '../repositories/repositories-repository.ts';
+import { endUpload, type HeldUpload } from '../uploads/uploads-repository.ts';
 
 /** By when a commit under way has either happened or not. */
 const UNCERTAIN = 10 * 60_000;
@@ -27,7 +28,7 @@ export interface StoredBlob {
 export interface StoredUpload extends StoredBlob {
   readonly repository: RepositoryName;
   readonly digest: Digest;
-  readonly upload?: string | undefined;
+  readonly upload?: Pick<HeldUpload, 'id' | 'token'> | undefined;
 }
 
 /** Which digests are stored where, and which repositories may see them. */
@@ -105,7 +106,8 @@ export class BlobsRepository {
   async discard({ location, size, upload }: Omit<StoredUpload, 'repository' | 'digest'>): Promise<void> {
     await inTransaction(this.#db, async (trx) => {
       await discardContent(trx, { location, size }, UNCERTAIN);
-      if (upload !== undefined) await trx.deleteFrom('uploads').where('id', '=', upload).execute();
+      if (upload === undefined) return;
+      await trx.deleteFrom('uploads').where('id', '=', upload.id).where('token', '=', upload.token).execute();
     });
   }
 
@@ -224,7 +226,7 @@ async function show(trx: RegistryDatabase, blob: StoredUpload, actor: Actor): Pr
   const { repository, digest, size, upload } = blob;
   await link(trx, repository, digest, Date.now());
   await recordEvents(trx, actor, [{ action: 'blob.push', repository, digest, size }]);
-  if (upload !== undefined) await trx.deleteFrom('uploads').where('id', '=', upload).execute();
+  if (upload !== undefined) await endUpload(trx, upload);
 }
 
 /** Throws `forbidden` when that takes the namespace past its quota. */

@@ -14,7 +14,8 @@ export class RunningHash {
     return hash;
   }
 
-  private constructor(algorithm: DigestAlgorithm) {
+  /** Of nothing, yet. */
+  constructor(algorithm: DigestAlgorithm) {
     this.algorithm = algorithm;
     this.#digester = new Digester(algorithm);
   }
@@ -34,30 +35,49 @@ export class RunningHash {
   }
 }
 
-/** Hashes of uploads between two requests; the one that was idle longest is dropped, and read back if needed. */
+interface KeptHash {
+  readonly hash: RunningHash;
+  readonly token: number;
+}
+
+/** Which bytes of an upload a hash has to cover, and how. */
+interface Wanted {
+  readonly id: string;
+  /** The token of the request that asks. */
+  readonly token: number;
+  readonly offset: number;
+  readonly algorithm: DigestAlgorithm;
+}
+
+/** Hashes of uploads between two requests; the one that was idle longest is dropped. */
 export class RunningHashes {
   readonly #limit: number;
-  readonly #hashes = new Map<string, RunningHash>();
+  readonly #kept = new Map<string, KeptHash>();
 
   constructor(limit = 1000) {
     this.#limit = limit;
   }
 
-  /** Takes out an upload's hash if it covers exactly what is stored, in this algorithm; else rebuilds it. */
-  async take(id: string, writer: ContentWriter, algorithm: DigestAlgorithm): Promise<RunningHash> {
-    const kept = this.#hashes.get(id);
-    this.#hashes.delete(id);
-    const usable = kept?.offset === writer.offset && kept.algorithm === algorithm;
-    return usable ? kept : await RunningHash.of(writer, algorithm);
+  /**
+   * Takes out an upload's hash if it covers exactly what is stored. Not after a request that came to another process,
+   * which may have stored other bytes in the same number.
+   */
+  take({ id, token, offset, algorithm }: Wanted): RunningHash | undefined {
+    if (offset === 0) return new RunningHash(algorithm);
+    const kept = this.#kept.get(id);
+    this.#kept.delete(id);
+    if (!kept || token - kept.token > 1) return undefined;
+    return kept.hash.offset === offset && kept.hash.algorithm === algorithm ? kept.hash : undefined;
   }
 
-  keep(id: string, hash: RunningHash): void {
-    this.#hashes.set(id, hash);
-    const oldest = this.#hashes.size > this.#limit ? this.#hashes.keys().next().value : undefined;
-    if (oldest !== undefined) this.#hashes.delete(oldest);
+  keep({ id, token }: Pick<Wanted, 'id' | 'token'>, hash: RunningHash): void {
+    this.#kept.delete(id);
+    this.#kept.set(id, { hash, token });
+    const oldest = this.#kept.size > this.#limit ? this.#kept.keys().next().value : undefined;
+    if (oldest !== undefined) this.#kept.delete(oldest);
   }
 
   drop(id: string): void {
-    this.#hashes.delete(id);
+    this.#kept.delete(id);
   }
 }

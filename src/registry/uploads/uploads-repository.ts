@@ -1,4 +1,8 @@
+import { type Expression, sql } from 'kysely';
+import { databaseNow } from '#database/dialect.ts';
+import { type PreparedQuery, prepare } from '#database/prepared.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
+import { conflict } from '#errors/errors.ts';
 import type { DigestAlgorithm } from '#oci/digest.ts';
 import type { RepositoryName } from '#oci/reference.ts';
 
@@ -11,11 +15,55 @@ export interface Upload {
   readonly algorithm: DigestAlgorithm;
 }
 
+/** An upload as the request has it that works on it. */
+export interface HeldUpload extends Upload {
+  /** Larger by one than that of the request before. */
+  readonly token: number;
+  /** A process that counts as dead may still be writing to the location. */
+  readonly suspect: boolean;
+}
+
+/** How long a process may be silent before another one goes on with its upload, in milliseconds. */
+export const HOLD = 15_000;
+
+type Taken = Pick<HeldUpload, 'location' | 'algorithm' | 'token'> & { suspect: number };
+
 export class UploadsRepository {
   readonly #db: RegistryDatabase;
+  readonly #take: PreparedQuery<{ id: string; repository: string; holder: string }, Taken>;
+  readonly #release: PreparedQuery<{ id: string; token: number; suspect: number }, { id: string }>;
 
   constructor(db: RegistryDatabase) {
     this.#db = db;
+    // A power cut ends all holders: that is no promise to be kept on the disk.
+    this.#take = prepare(
+      db,
+      (parameter) =>
+        db
+          .updateTable('uploads')
+          .set({
+            holder: parameter('holder'),
+            held_until: this.#until(),
+            token: sql<number>`token + 1`,
+            suspect: sql<number>`case when holder is null then suspect else 1 end`,
+          })
+          .where('id', '=', parameter('id'))
+          .where('repository', '=', parameter('repository'))
+          .where((eb) => eb.or([eb('holder', 'is', null), eb('held_until', '<=', databaseNow(db))]))
+          .returning(['location', 'algorithm', 'token', 'suspect']),
+      { relaxed: true },
+    );
+    this.#release = prepare(
+      db,
+      (parameter) =>
+        db
+          .updateTable('uploads')
+          .set({ holder: null, suspect: parameter('suspect') })
+          .where('id', '=', parameter('id'))
+          .where('token', '=', parameter('token'))
+          .returning('id'),
+      { relaxed: true },
+    );
   }
 
   async add(upload: Upload): Promise<void> {
@@ -25,14 +73,58 @@ export class UploadsRepository {
       .execute();
   }
 
-  async find(repository: RepositoryName, id: string): Promise<Upload | undefined> {
+  async exists(repository: RepositoryName, id: string): Promise<boolean> {
     const row = await this.#db
       .selectFrom('uploads')
-      .select(['id', 'location', 'algorithm'])
+      .select('id')
       .where('id', '=', id)
       .where('repository', '=', repository)
       .executeTakeFirst();
-    return row && { ...row, repository };
+    return row !== undefined;
+  }
+
+  /** Takes an upload for a request; undefined when another one has it, or when there is none. */
+  async take(repository: RepositoryName, id: string, holder: string): Promise<HeldUpload | undefined> {
+    const [taken] = await this.#take({ id, repository, holder });
+    return taken && { ...taken, id, repository, suspect: taken.suspect === 1 };
+  }
+
+  /** Keeps those of a holder's uploads; returns the ids of those that are still its own. */
+  async renew(holder: string, ids: readonly string[]): Promise<string[]> {
+    const rows = await this.#db
+      .updateTable('uploads')
+      .set({ held_until: this.#until() })
+      .where('holder', '=', holder)
+      .where('id', 'in', [...ids].toSorted())
+      .returning('id')
+      .execute();
+    return rows.map(({ id }) => id);
+  }
+
+  /** Leaves an upload to the next request; false when another one has it already, or when it is gone. */
+  async release({ id, token, suspect }: HeldUpload): Promise<boolean> {
+    return (await this.#release({ id, token, suspect: suspect ? 1 : 0 })).length > 0;
+  }
+
+  /** All are free: for the one process on the database, which has just been started. */
+  async releaseAll(): Promise<void> {
+    await this.#db.updateTable('uploads').set({ holder: null }).where('holder', 'is not', null).execute();
+  }
+
+  /** Gives an upload another location, where nobody else writes. Throws `conflict` when another request has it. */
+  async move({ id, token }: HeldUpload, location: string): Promise<void> {
+    const result = await this.#db
+      .updateTable('uploads')
+      .set({ location, suspect: 0 })
+      .where('id', '=', id)
+      .where('token', '=', token)
+      .executeTakeFirst();
+    if (result.numUpdatedRows === 0n) throw continuedElsewhere();
+  }
+
+  /** Ends an upload, unless another request has it. */
+  async removeHeld({ id, token }: HeldUpload): Promise<void> {
+    await this.#db.deleteFrom('uploads').where('id', '=', id).where('token', '=', token).execute();
   }
 
   async remove(id: string): Promise<void> {
@@ -60,4 +152,25 @@ export class UploadsRepository {
       .limit(limit)
       .execute();
   }
+
+  #until(): Expression<number> {
+    return sql<number>`${databaseNow(this.#db)} + ${sql.lit(HOLD)}`;
+  }
+}
+
+/** Ends an upload in the transaction that makes a blob of it. Throws `conflict` when another request has it. */
+export async function endUpload(
+  trx: RegistryDatabase,
+  { id, token }: Pick<HeldUpload, 'id' | 'token'>,
+): Promise<void> {
+  const result = await trx
+    .deleteFrom('uploads')
+    .where('id', '=', id)
+    .where('token', '=', token)
+    .executeTakeFirst();
+  if (result.numDeletedRows === 0n) throw continuedElsewhere();
+}
+
+export function continuedElsewhere() {
+  return conflict('the upload was continued by another request', { code: 'BLOB_UPLOAD_INVALID' });
 }

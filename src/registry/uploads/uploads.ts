@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { KeyedLock } from '#async/keyed-lock.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContentStore, ContentWriter } from '#content/content-store.ts';
-import { invalid, isKind, notFound, SlipwayError } from '#errors/errors.ts';
+import { invalid, isKind, SlipwayError } from '#errors/errors.ts';
 import { algorithmOf, type Digest, type DigestAlgorithm } from '#oci/digest.ts';
 import type { RepositoryName } from '#oci/reference.ts';
 import type { BlobsRepository, StoredUpload } from '../blobs/blobs-repository.ts';
 import type { Actor } from '../events/event.ts';
 import { type QuotasRepository, quotaExceeded } from '../quotas/quotas-repository.ts';
-import { type RunningHash, RunningHashes } from './running-hash.ts';
-import type { Upload, UploadsRepository } from './uploads-repository.ts';
+import { RunningHash, RunningHashes } from './running-hash.ts';
+import { type UploadHold, UploadHolds } from './upload-holds.ts';
+import type { UploadsRepository } from './uploads-repository.ts';
 
 /** Which bytes of the blob a request brings, `end` inclusive. */
 export interface ChunkRange {
@@ -20,14 +21,14 @@ export type Body = AsyncIterable<Uint8Array>;
 
 /**
  * Pushing blobs (OCI distribution-spec, "Pushing blobs"). An upload has a location of its own; the end of it
- * records that its digest is there. Requests for one upload run one after another.
+ * records that its digest is there. Requests for one upload run one after another, whichever process they come to.
  */
 export class Uploads {
   readonly #uploads: UploadsRepository;
   readonly #blobs: BlobsRepository;
   readonly #quotas: QuotasRepository;
   readonly #content: ContentStore;
-  readonly #locks = new KeyedLock();
+  readonly #holds: UploadHolds;
   readonly #hashes = new RunningHashes();
   /** Writers at work, to tell how far an upload got while a request is still bringing bytes. */
   readonly #active = new Map<string, ContentWriter>();
@@ -39,6 +40,7 @@ export class Uploads {
     content: ContentStore;
   }) {
     this.#uploads = ports.uploads;
+    this.#holds = new UploadHolds(ports);
     this.#blobs = ports.blobs;
     this.#quotas = ports.quotas;
     this.#content = ports.content;
@@ -53,14 +55,13 @@ export class Uploads {
 
   /** A whole blob in one request. Throws `invalid`, `DIGEST_INVALID`, when it is another one. */
   async put(repository: RepositoryName, digest: Digest, body: Body, actor: Actor): Promise<void> {
-    const id = randomUUID();
-    const upload: Upload = { id, repository, location: locationOf(id), algorithm: algorithmOf(digest) };
-    const writer = await this.#content.writer(upload.location);
+    const location = locationOf(randomUUID());
+    const writer = await this.#content.writer(location);
     try {
-      const hash = await this.#hashes.take(id, writer, upload.algorithm);
-      await store(body, writer, hash, { repository, room: await this.#room(repository) });
+      const hash = new RunningHash(algorithmOf(digest));
+      await store(body, writer, { hash, repository, room: await this.#room(repository) });
       requireDigest(hash.digest(), digest);
-      await this.#publish(upload, writer, digest, actor);
+      await this.#publish({ repository, digest, size: writer.offset, location }, writer, actor);
     } catch (error) {
       await writer.abort();
       throw error;
@@ -69,10 +70,13 @@ export class Uploads {
 
   /** Bytes stored so far. Throws `not-found`, `BLOB_UPLOAD_UNKNOWN`, as all below. */
   async offset(repository: RepositoryName, id: string): Promise<number> {
-    const upload = await this.#find(repository, id);
-    const active = this.#active.get(id);
-    if (active) return active.offset;
-    return await this.#locks.run(id, () => this.#write(upload, async (writer) => writer.offset));
+    // A request that is bringing bytes may take long: how far it got is known without waiting for its end.
+    while (this.#holds.isWorking(id) && (await this.#uploads.exists(repository, id))) {
+      const active = this.#active.get(id);
+      if (active) return active.offset;
+      await sleep(20);
+    }
+    return await this.#holds.run(repository, id, (hold) => this.#write(hold, async ({ offset }) => offset));
   }
 
   /**
@@ -80,10 +84,10 @@ export class Uploads {
    * one ended. When the body breaks off, what came of it is kept.
    */
   async append(repository: RepositoryName, id: string, body: Body, range?: ChunkRange): Promise<number> {
-    return await this.#locks.run(id, async () => {
-      const upload = await this.#find(repository, id);
-      return await this.#write(upload, async (writer) => {
-        await this.#append(upload, writer, body, range);
+    return await this.#holds.run(repository, id, async (hold) => {
+      await this.#salvage(hold);
+      return await this.#write(hold, async (writer) => {
+        await this.#append(hold, writer, body, range);
         // Who says which bytes these are sends them in several chunks; a stream is mostly the whole.
         await writer.close({ whole: range === undefined });
         return writer.offset;
@@ -101,38 +105,40 @@ export class Uploads {
     end: { digest: Digest; body: Body; range?: ChunkRange | undefined; actor: Actor },
   ): Promise<void> {
     const { digest, body, range, actor } = end;
-    await this.#locks.run(id, async () => {
-      const upload = { ...(await this.#find(repository, id)), algorithm: algorithmOf(digest) };
-      await this.#write(upload, async (writer) => {
-        await this.#append(upload, writer, body, range);
-        const hash = await this.#hashes.take(id, writer, upload.algorithm);
+    await this.#holds.run(repository, id, async (hold) => {
+      await this.#salvage(hold);
+      await this.#write(hold, async (writer) => {
+        const algorithm = algorithmOf(digest);
+        const hash =
+          (await this.#append(hold, writer, body, range, algorithm)) ??
+          (await RunningHash.of(writer, algorithm));
         try {
           requireDigest(hash.digest(), digest);
         } catch (error) {
-          await this.#remove(upload, writer);
+          await this.#remove(hold, writer);
           throw error;
         }
-        await this.#publish(upload, writer, digest, actor);
+        hold.throwIfLost();
+        const { location, token } = hold.upload;
+        const blob = { repository, digest, size: writer.offset, location, upload: { id, token } };
+        await this.#publish(blob, writer, actor, hold);
       });
     });
   }
 
   async cancel(repository: RepositoryName, id: string): Promise<void> {
-    await this.#locks.run(id, async () => {
-      const upload = await this.#find(repository, id);
-      await this.#write(upload, (writer) => this.#remove(upload, writer));
-    });
+    await this.#holds.run(repository, id, (hold) =>
+      this.#write(hold, (writer) => this.#remove(hold, writer)),
+    );
   }
 
-  async #find(repository: RepositoryName, id: string): Promise<Upload> {
-    const upload = await this.#uploads.find(repository, id);
-    if (!upload)
-      throw notFound('blob upload unknown to registry', { code: 'BLOB_UPLOAD_UNKNOWN', detail: { id } });
-    return upload;
+  /** Nobody works on an upload: for the one process on the database, which has just been started. */
+  async releaseAll(): Promise<void> {
+    await this.#uploads.releaseAll();
   }
 
   /** Runs a task with the upload's writer; what it wrote stays for the next request unless the task ended it. */
-  async #write<T>(upload: Upload, task: (writer: ContentWriter) => Promise<T>): Promise<T> {
+  async #write<T>({ upload }: UploadHold, task: (writer: ContentWriter) => Promise<T>): Promise<T> {
     await using writer = await this.#content.writer(upload.location);
     this.#active.set(upload.id, writer);
     try {
@@ -142,34 +148,66 @@ export class Uploads {
     }
   }
 
-  async #append(upload: Upload, writer: ContentWriter, body: Body, range?: ChunkRange): Promise<void> {
-    if (range && range.start !== writer.offset) {
-      throw new SlipwayError('range', `chunk starts at ${range.start}, expected ${writer.offset}`, {
+  /**
+   * Appends a body. Returns the hash of all that is stored then, if that is known without reading it back: what went
+   * through another process is read once, at the end.
+   */
+  async #append(
+    hold: UploadHold,
+    writer: ContentWriter,
+    body: Body,
+    range: ChunkRange | undefined,
+    algorithm: DigestAlgorithm = hold.upload.algorithm,
+  ): Promise<RunningHash | undefined> {
+    const { id, repository, token } = hold.upload;
+    const { offset } = writer;
+    if (range && range.start !== offset) {
+      throw new SlipwayError('range', `chunk starts at ${range.start}, expected ${offset}`, {
         code: 'BLOB_UPLOAD_INVALID',
-        detail: { offset: writer.offset },
+        detail: { offset },
       });
     }
-    const { id, repository, algorithm } = upload;
-    const hash = await this.#hashes.take(id, writer, algorithm);
+    const hash = this.#hashes.take({ id, token, offset, algorithm });
     try {
-      const room = await this.#room(repository, writer.offset);
-      await store(body, writer, hash, { repository, room, length: range && range.end - range.start + 1 });
-      this.#hashes.keep(id, hash);
+      const room = await this.#room(repository, offset);
+      const length = range && range.end - range.start + 1;
+      await store(body, writer, { hash, repository, room, length, hold });
+      if (hash) this.#hashes.keep({ id, token }, hash);
     } catch (error) {
-      if (isKind(error, 'forbidden')) await this.#remove(upload, writer);
-      else this.#hashes.keep(id, hash);
+      if (isKind(error, 'forbidden')) await this.#remove(hold, writer);
+      else if (hash) this.#hashes.keep({ id, token }, hash);
       throw error;
     }
+    return hash;
   }
 
-  /** Records what was written as `digest`, or drops it if that is there already. Closes the writer. */
-  async #publish(upload: Upload, writer: ContentWriter, digest: Digest, actor: Actor): Promise<void> {
-    const { repository, id, location } = upload;
-    const size = writer.offset;
-    const stored = await this.#blobs.findAnywhere(digest);
+  /**
+   * Has an upload go on at another location when a process that counts as dead may still write to the old one: what
+   * was hashed is what is stored, and stays it.
+   */
+  async #salvage(hold: UploadHold): Promise<void> {
+    const { id, token, algorithm, location: from, suspect } = hold.upload;
+    if (!suspect) return;
+    const to = locationOf(randomUUID());
+    await using old = await this.#content.writer(from);
+    const hash = new RunningHash(algorithm);
+    {
+      await using writer = await this.#content.writer(to);
+      if (old.offset > 0) await store(old.read(), writer, { hash, hold });
+      await writer.close();
+    }
+    await this.#uploads.move(hold.upload, to);
+    hold.movedTo(to);
+    this.#hashes.keep({ id, token }, hash);
+    await old.abort();
+    await this.#content.delete(from);
+  }
+
+  /** Records what was written as a blob, or drops it if that is there already. Closes the writer. */
+  async #publish(blob: StoredUpload, writer: ContentWriter, actor: Actor, hold?: UploadHold): Promise<void> {
+    const stored = await this.#blobs.findAnywhere(blob.digest);
     const intact = stored && (await this.#content.stat(stored.location))?.size === stored.size;
-    const blob = { repository, digest, size, location, upload: id };
-    if (intact && (await this.#adopt({ ...blob, location: stored.location }, upload, writer, actor))) return;
+    if (intact && (await this.#adopt({ ...blob, location: stored.location }, writer, actor, hold))) return;
     await writer.commit();
     // Recorded, and its content lost: ours takes the place of what is missing.
     const broken = intact ? undefined : stored?.location;
@@ -177,21 +215,26 @@ export class Uploads {
       await this.#blobs.discard(blob).catch(() => {});
       throw error;
     });
-    this.#hashes.drop(id);
+    this.#ended(hold);
     if (surplus === undefined) return;
     await this.#content.delete(surplus);
     await this.#blobs.forget(surplus);
   }
 
   /** Takes what is stored instead of what was written, if it is still there. */
-  async #adopt(stored: StoredUpload, upload: Upload, writer: ContentWriter, actor: Actor): Promise<boolean> {
+  async #adopt(
+    stored: StoredUpload,
+    writer: ContentWriter,
+    actor: Actor,
+    hold?: UploadHold,
+  ): Promise<boolean> {
     try {
       if (!(await this.#blobs.adopt(stored, actor))) return false;
     } catch (error) {
-      if (isKind(error, 'forbidden')) await this.#remove(upload, writer);
+      if (isKind(error, 'forbidden') && hold) await this.#remove(hold, writer);
       throw error;
     }
-    this.#hashes.drop(upload.id);
+    this.#ended(hold);
     await writer.abort();
     return true;
   }
@@ -204,31 +247,42 @@ export class Uploads {
     return room - stored;
   }
 
-  async #remove(upload: Upload, writer: ContentWriter): Promise<void> {
-    this.#hashes.drop(upload.id);
+  async #remove(hold: UploadHold, writer: ContentWriter): Promise<void> {
+    hold.throwIfLost();
     await writer.abort();
-    await this.#content.delete(upload.location);
-    await this.#uploads.remove(upload.id);
+    await this.#content.delete(hold.upload.location);
+    await this.#uploads.removeHeld(hold.upload);
+    this.#ended(hold);
+  }
+
+  #ended(hold: UploadHold | undefined): void {
+    if (!hold) return;
+    hold.over();
+    this.#hashes.drop(hold.upload.id);
   }
 }
 
-interface Bounds {
-  readonly repository: RepositoryName;
+interface Storing {
+  /** Of what is stored; undefined when the beginning is not known. */
+  readonly hash: RunningHash | undefined;
+  readonly repository?: RepositoryName;
   /** Bytes that there is room for. */
-  readonly room: number | undefined;
+  readonly room?: number | undefined;
   /** Bytes that were announced. */
   readonly length?: number | undefined;
+  readonly hold?: UploadHold;
 }
 
 /** Hashes and writes a body in one pass; what was hashed is what was written. */
-async function store(body: Body, writer: ContentWriter, hash: RunningHash, bounds: Bounds): Promise<void> {
-  const { repository, room = Infinity, length } = bounds;
+async function store(body: Body, writer: ContentWriter, storing: Storing): Promise<void> {
+  const { hash, repository, room = Infinity, length, hold } = storing;
   let received = 0;
   for await (const chunk of body) {
     received += chunk.length;
     if (length !== undefined && received > length) throw sizeInvalid(length, received);
-    if (received > room) throw quotaExceeded(repository);
-    hash.update(chunk);
+    if (received > room) throw quotaExceeded(repository!);
+    hold?.throwIfLost();
+    hash?.update(chunk);
     await writer.write(chunk);
   }
   if (length !== undefined && received < length) throw sizeInvalid(length, received);
