@@ -20,6 +20,7 @@ export class FilesystemContentStore implements ContentStore {
   readonly #content: string;
   readonly #ingest: string;
   readonly #directories = new DurableDirectories();
+  readonly #writers = new Set<FilesystemContentWriter>();
 
   constructor(root: string) {
     this.#content = join(root, 'content');
@@ -32,6 +33,7 @@ export class FilesystemContentStore implements ContentStore {
       path: join(this.#ingest, ...segments),
       target: join(this.#content, ...segments),
       directories: this.#directories,
+      open: this.#writers,
     });
   }
 

@@ -2,11 +2,15 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf, systemCode, unavailable } from '#errors/errors.ts';
+import { ByteQueue } from './byte-queue.ts';
 import type { ContentWriter } from './content-store.ts';
 import type { DurableDirectories } from './durable-directories.ts';
 
 /** Chunks are gathered until they make a write worth its system call. */
 const BATCH_SIZE = 1024 * 1024;
+const LEAST_BATCH_SIZE = 64 * 1024;
+/** What all writers may gather together, as long as that leaves each the least. */
+const BATCHES = 64 * 1024 * 1024;
 /** How much may be written before the disk is made to begin, so that the sync at commit finds little to do. */
 const SYNC_EVERY = 32 * 1024 * 1024;
 const READ_SIZE = 1024 * 1024;
@@ -17,14 +21,15 @@ interface WriterOptions {
   /** Where the commit puts them. */
   readonly target: string;
   readonly directories: DurableDirectories;
+  /** The writers that are open in the store, this one among them: the more, the less each gathers. */
+  readonly open: Set<FilesystemContentWriter>;
 }
 
 /** Appends to a file: one batch is being written while the next one is gathered. */
 export class FilesystemContentWriter implements ContentWriter {
   readonly #options: WriterOptions;
   readonly #file: FileHandle;
-  #batch: Uint8Array[] = [];
-  #batchSize = 0;
+  readonly #batch = new ByteQueue();
   /** Bytes handed to the file so far, which is where the next batch goes. */
   #position: number;
   #unsynced = 0;
@@ -48,17 +53,17 @@ export class FilesystemContentWriter implements ContentWriter {
     this.#options = options;
     this.#file = file;
     this.#position = size;
+    options.open.add(this);
   }
 
   get offset(): number {
-    return this.#position + this.#batchSize;
+    return this.#position + this.#batch.size;
   }
 
   async write(chunk: Uint8Array): Promise<void> {
     if (this.#failure) throw this.#failure;
-    this.#batch.push(chunk);
-    this.#batchSize += chunk.length;
-    if (this.#batchSize >= BATCH_SIZE) await this.#writeBatch();
+    this.#batch.add(chunk);
+    if (this.#batch.size >= this.#batchSize()) await this.#writeBatch();
   }
 
   async *read(): AsyncIterable<Uint8Array> {
@@ -87,8 +92,7 @@ export class FilesystemContentWriter implements ContentWriter {
   }
 
   async abort(): Promise<void> {
-    this.#batch = [];
-    this.#batchSize = 0;
+    this.#batch.clear();
     await this.#close();
     await unlink(this.#options.path).catch((error: unknown) => {
       if (systemCode(error) !== 'ENOENT') throw error;
@@ -108,15 +112,18 @@ export class FilesystemContentWriter implements ContentWriter {
     await this.close();
   }
 
+  #batchSize(): number {
+    return Math.max(LEAST_BATCH_SIZE, Math.min(BATCH_SIZE, BATCHES / this.#options.open.size));
+  }
+
   /** Waits for the batch before, then starts this one: at most two are in memory. */
   async #writeBatch(): Promise<void> {
     await this.#writing;
     if (this.#failure) throw this.#failure;
-    const [batch, size, position] = [this.#batch, this.#batchSize, this.#position];
-    this.#batch = [];
-    this.#batchSize = 0;
+    const [size, position] = [this.#batch.size, this.#position];
+    const chunks = this.#batch.take(size);
     this.#position += size;
-    this.#writing = this.#writeAll(batch, size, position).catch((error: unknown) => {
+    this.#writing = this.#writeAll(chunks, size, position).catch((error: unknown) => {
       this.#failure = writeFailure(error);
       this.#position = position;
     });
@@ -146,7 +153,7 @@ export class FilesystemContentWriter implements ContentWriter {
   }
 
   async #flush(): Promise<void> {
-    if (this.#batchSize > 0) await this.#writeBatch();
+    if (this.#batch.size > 0) await this.#writeBatch();
     await this.#writing;
     if (this.#failure) throw this.#failure;
   }
@@ -154,6 +161,7 @@ export class FilesystemContentWriter implements ContentWriter {
   async #close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#options.open.delete(this);
     await this.#writing;
     await this.#syncing;
     await this.#file.close();

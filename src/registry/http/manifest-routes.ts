@@ -31,7 +31,7 @@ export function manifestRoutes(
   },
 ): void {
   const { manifests, maxSize, mirror, pulls } = ports;
-  const memory = new BodyMemory(BODIES);
+  const memory = new BodyMemory(Math.max(BODIES, 4 * maxSize));
 
   router.get(MANIFEST, async (ctx) => {
     const [repository, reference] = [repositoryFor(ctx, 'pull'), existingReference(ctx)];

@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
-import { canceled, SlipwayError, tooLarge } from '#errors/errors.ts';
+import { ByteQueue } from '#content/byte-queue.ts';
+import { canceled, SlipwayError, timedOut, tooLarge } from '#errors/errors.ts';
+import type { BodyMemory } from './body-memory.ts';
 
 /** How much of a body that nobody wants is read so that its sender can take in the answer. */
 const DRAIN_BYTES = 64 * 1024 * 1024;
@@ -25,17 +27,56 @@ export async function* requestBody(ctx: Context): AsyncGenerator<Uint8Array> {
   if (!ctx.req.complete) throw canceled('the client went away');
 }
 
-/** The whole body. Throws `too-large` for more than `limit` bytes. */
-export async function readBody(ctx: Context, limit: number): Promise<Uint8Array> {
+export interface WholeBodyOptions {
+  /** What it may share with other bodies. */
+  readonly memory?: BodyMemory;
+  /** Milliseconds within which it has to be there. */
+  readonly timeout?: number;
+}
+
+/** A whole body that comes slower than this is not waited for: so many bytes a millisecond, and this much more time. */
+const LEAST_RATE = 64;
+const PATIENCE = 30_000;
+
+/**
+ * The whole body. Throws `too-large` for more than `limit` bytes, `timeout` when it takes its time, `too-many` when there
+ * is no memory left for it.
+ */
+export async function readBody(
+  ctx: Context,
+  limit: number,
+  options: WholeBodyOptions = {},
+): Promise<Uint8Array> {
+  const { memory, timeout = PATIENCE + limit / LEAST_RATE } = options;
   if ((ctx.request.length ?? 0) > limit) throw exceeds(limit);
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of requestBody(ctx)) {
-    size += chunk.length;
-    if (size > limit) throw exceeds(limit);
-    chunks.push(chunk);
+  const bytes = new ByteQueue();
+  let held = 0;
+  const body = requestBody(ctx);
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(tooSlow(ctx)), timeout);
+  try {
+    for (;;) {
+      const next = await Promise.race([body.next(), late.promise]);
+      if (next.done) return Buffer.concat(bytes.take(bytes.size));
+      if (bytes.size + next.value.length > limit) throw exceeds(limit);
+      memory?.take(next.value.length);
+      held += next.value.length;
+      bytes.add(next.value);
+    }
+  } catch (error) {
+    void body.return(undefined).catch(() => {});
+    throw error;
+  } finally {
+    memory?.giveBack(held);
+    clearTimeout(timer);
   }
-  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+}
+
+/** What else such a sender has to say is not waited for either. */
+function tooSlow(ctx: Context) {
+  ctx.set('Connection', 'close');
+  ctx.res.once('finish', () => ctx.req.destroy());
+  return timedOut('the body took too long to come');
 }
 
 /**
