@@ -41,7 +41,7 @@ async function openS3(config: S3Config): Promise<{ content: ContentStore } & Asy
 
 async function s3Settings(config: S3Config): Promise<S3Settings> {
   const { redirect, encryption, kmsKeyId, accessKeyId, secretAccessKeyFile, ...rest } = config;
-  const { bucket, prefix, region, pathStyle, checksums, partSize, maxParts, maxConnections } = rest;
+  const { bucket, prefix, region, pathStyle, partSize, maxParts, maxConnections } = rest;
   const { attempts, connectTimeout, idleTimeout } = rest;
   const secret = secretAccessKeyFile === null ? undefined : await secretIn(secretAccessKeyFile);
   return {
@@ -49,7 +49,6 @@ async function s3Settings(config: S3Config): Promise<S3Settings> {
     prefix,
     region,
     pathStyle,
-    checksums,
     partSize,
     maxParts,
     maxConnections,
@@ -57,6 +56,7 @@ async function s3Settings(config: S3Config): Promise<S3Settings> {
     connectTimeout,
     idleTimeout,
     endpoint: config.endpoint ?? undefined,
+    signPayload: config.signPayload ?? undefined,
     publicEndpoint: redirect.endpoint ?? undefined,
     linkExpiry: redirect.expiry,
     credentials:

@@ -24,7 +24,7 @@ const s3Schema = z.strictObject({
   secretAccessKeyFile: z.string().nullable(),
   encryption: z.enum(['none', 'AES256', 'aws:kms', 'aws:kms:dsse']),
   kmsKeyId: z.string().nullable(),
-  checksums: z.boolean(),
+  signPayload: z.boolean().nullable(),
   redirect: z.strictObject({
     mode: z.enum(['never', 'always', 'only', 'except']),
     networks: z.array(network),

@@ -25,7 +25,9 @@ export function createS3Client(settings: S3Settings): S3Client {
     // A second round trip, on a connection of its own, before each part.
     expectContinueHeader: false,
   });
-  return withUnsignedPayload(client);
+  const plain = settings.endpoint?.startsWith('http:') ?? false;
+  if (!(settings.signPayload ?? plain)) unsignedPayload(client);
+  return client;
 }
 
 /** A client that makes URLs for others; it sends nothing itself. */
@@ -34,24 +36,21 @@ export function createLinkClient(settings: S3Settings): S3Client {
 }
 
 function addressing(settings: S3Settings, endpoint: string | undefined): S3ClientConfig {
-  const { region, pathStyle, credentials, checksums } = settings;
+  const { region, pathStyle, credentials } = settings;
   return {
     region,
     forcePathStyle: pathStyle,
     followRegionRedirects: endpoint === undefined,
-    requestChecksumCalculation: checksums ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED',
-    // Who pulls a blob compares its digest.
+    // Servers differ in what they make of checksums of parts; signatures and TLS do the same, and digests the rest.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     ...(endpoint !== undefined && { endpoint }),
     ...(credentials && { credentials }),
   };
 }
 
-/**
- * A signature over the body costs a SHA-256 of every byte a second time. The CRC32 is for accidents on the way, TLS
- * for the rest.
- */
-function withUnsignedPayload(client: S3Client): S3Client {
+/** Signs requests, not what they bring. */
+function unsignedPayload(client: S3Client): void {
   client.middlewareStack.add(
     (next) => (args) => {
       const { headers, body } = args.request as { headers: Record<string, string>; body?: unknown };
@@ -60,5 +59,4 @@ function withUnsignedPayload(client: S3Client): S3Client {
     },
     { step: 'build', priority: 'low', name: 'unsignedPayload' },
   );
-  return client;
 }

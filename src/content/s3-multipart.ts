@@ -25,7 +25,6 @@ export interface S3Part {
   /** In bytes. */
   readonly size: number;
   readonly etag: string;
-  readonly crc32: string | undefined;
   readonly modifiedAt: Date;
 }
 
@@ -70,7 +69,6 @@ export class S3Multipart {
       number,
       size: bytes.length,
       etag: answer.ETag!,
-      crc32: answer.ChecksumCRC32,
       modifiedAt: new Date(),
     };
   }
@@ -92,9 +90,8 @@ export class S3Multipart {
         }),
       )
       .catch(fail(`copy part ${number} of ${key}`));
-    const { ETag, ChecksumCRC32 } = answer.CopyPartResult!;
     const size = range.end - range.start + 1;
-    return { number, size, etag: ETag!, crc32: ChecksumCRC32, modifiedAt: new Date() };
+    return { number, size, etag: answer.CopyPartResult!.ETag!, modifiedAt: new Date() };
   }
 
   /** By number; undefined when there is no such upload. */
@@ -106,12 +103,11 @@ export class S3Multipart {
         .catch(fail(`LIST parts of ${key}`))
         .catch(undefinedIfMissing);
       if (!page) return undefined;
-      for (const { PartNumber, Size, ETag, ChecksumCRC32, LastModified } of page.Parts ?? []) {
+      for (const { PartNumber, Size, ETag, LastModified } of page.Parts ?? []) {
         parts.push({
           number: PartNumber!,
           size: Size!,
           etag: ETag!,
-          crc32: ChecksumCRC32,
           modifiedAt: LastModified ?? new Date(),
         });
       }
@@ -122,11 +118,7 @@ export class S3Multipart {
 
   /** The object is there from now on, made of these parts. */
   async complete(key: string, id: string, parts: readonly S3Part[]): Promise<void> {
-    const Parts = parts.map(({ number, etag, crc32 }) => ({
-      PartNumber: number,
-      ETag: etag,
-      ...(crc32 !== undefined && { ChecksumCRC32: crc32 }),
-    }));
+    const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }));
     await this.#client
       .send(new CompleteMultipartUploadCommand({ ...this.#of(key, id), MultipartUpload: { Parts } }))
       .catch(fail(`complete the multipart upload of ${key}`));
@@ -143,11 +135,20 @@ export class S3Multipart {
   /** Those of one key. */
   async of(key: string): Promise<S3MultipartUpload[]> {
     const found: S3MultipartUpload[] = [];
-    for await (const upload of this.below(key)) if (upload.key === key) found.push(upload);
+    for await (const upload of this.#list(key)) if (upload.key === key) found.push(upload);
     return found;
   }
 
+  /** Those of the keys with a prefix. MinIO takes nothing but a whole key for one, so all are listed. */
   async *below(prefix: string): AsyncGenerator<S3MultipartUpload> {
+    for await (const upload of this.#list('')) if (upload.key.startsWith(prefix)) yield upload;
+  }
+
+  #of(key: string, id: string) {
+    return { Bucket: this.#bucket, Key: key, UploadId: id };
+  }
+
+  async *#list(prefix: string): AsyncGenerator<S3MultipartUpload> {
     let markers: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {};
     while (markers) {
       const page: ListMultipartUploadsCommandOutput = await this.#client
@@ -158,10 +159,6 @@ export class S3Multipart {
       const { NextKeyMarker, NextUploadIdMarker } = page;
       markers = page.IsTruncated && NextKeyMarker ? marked(NextKeyMarker, NextUploadIdMarker) : undefined;
     }
-  }
-
-  #of(key: string, id: string) {
-    return { Bucket: this.#bucket, Key: key, UploadId: id };
   }
 }
 

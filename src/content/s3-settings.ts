@@ -13,8 +13,11 @@ export interface S3Settings {
   /** Undefined: as the AWS tools find them (environment, shared files, the machine's role). */
   readonly credentials: S3Credentials | (() => Promise<S3Credentials>) | undefined;
   readonly encryption: S3Encryption | undefined;
-  /** Send a CRC32 with what is uploaded. Servers that do not know it ignore it or refuse it. */
-  readonly checksums: boolean;
+  /**
+   * Sign what is uploaded too, which lets the server find out what was changed on the way and costs a hash of every
+   * byte; undefined: where there is no TLS to do the same.
+   */
+  readonly signPayload: boolean | undefined;
   /** Of the parts of a multipart upload; the later ones of a very large upload are larger. */
   readonly partSize: number;
   /** Parts on their way at once, over all uploads of this process. */

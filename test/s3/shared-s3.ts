@@ -30,7 +30,7 @@ export function s3Settings(access: S3Access, overrides: Partial<S3Settings> = {}
     pathStyle: true,
     credentials: { accessKeyId, secretAccessKey },
     encryption: undefined,
-    checksums: true,
+    signPayload: undefined,
     partSize: 5 * 2 ** 20,
     maxParts: 8,
     maxConnections: 32,
