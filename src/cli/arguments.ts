@@ -15,6 +15,7 @@ Commands:
 
 Commands on the registry's data, whether or not it runs (COMMAND --help says more):
   audit      Say what was changed or denied
+  migrate    Bring the registry's database forward to this version
 
 Options:
   --config FILE      Settings that differ from config/default.yaml (or SLIPWAY_CONFIG)

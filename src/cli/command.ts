@@ -38,6 +38,7 @@ const commands: Readonly<Record<string, Command>> = {
 /** Commands on the registry's data, with options of their own. */
 const adminCommands: Readonly<Record<string, () => Promise<AdminCommand | CommandGroup>>> = {
   audit: async () => (await import('./commands/audit.ts')).audit,
+  migrate: async () => (await import('./commands/migrate.ts')).migrate,
 };
 
 /** Runs a command and ends the process with its exit code: 2 for what the caller has to mend, 1 for the rest. */

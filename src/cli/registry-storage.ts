@@ -1,11 +1,19 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContentStore } from '#content/content-store.ts';
-import { openRegistryDatabase, type RegistryDatabase } from '#database/registry/open.ts';
+import {
+  openRegistryDatabase,
+  type RegistryDatabase,
+  type RegistryDatabaseOptions,
+} from '#database/registry/open.ts';
+import { Operations, type OperationsPorts } from '#observability/operations.ts';
 import { type ContentStorageConfig, openContentStorage } from './content-storage.ts';
+import { type RegistryDatabaseConfig, registryDatabaseOptions } from './registry-database.ts';
 
 export interface RegistryStorage extends AsyncDisposable {
   readonly db: RegistryDatabase;
+  /** How `db` was opened. */
+  readonly database: RegistryDatabaseOptions;
   readonly content: ContentStore;
 }
 
@@ -14,14 +22,18 @@ export interface RegistryStorage extends AsyncDisposable {
  *
  *     registry.db   metadata
  *     blobs/        content, as FilesystemContentStore lays it out
+ *
+ * A database that an earlier Slipway left is brought forward.
  */
-export async function openRegistryStorage(config: ContentStorageConfig): Promise<RegistryStorage> {
+export async function openRegistryStorage(
+  config: ContentStorageConfig & RegistryDatabaseConfig,
+): Promise<RegistryStorage> {
   await using opened = new AsyncDisposableStack();
-  const directory = join(config.dataDir, 'registry');
-  await mkdir(directory, { recursive: true });
-  const db = await openRegistryDatabase(join(directory, 'registry.db'));
+  await mkdir(join(config.dataDir, 'registry'), { recursive: true });
+  const database = await registryDatabaseOptions(config);
+  const db = await openRegistryDatabase(database);
   opened.defer(() => db.destroy());
   const { content } = opened.use(await openContentStorage(config));
   const all = opened.move();
-  return { db, content, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return { db, database, content, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }

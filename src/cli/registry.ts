@@ -33,6 +33,8 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   const auth = authConfig.mode === 'token' ? openAuth(storage.db, authConfig) : undefined;
   if (auth) await startAuth(auth, authConfig, logger);
   const registry = createRegistry({ db: storage.db, content }, config.registry.api);
+  // This process alone has a file: what the one before it was at, nobody is at any more.
+  if (storage.database.driver === 'sqlite') await registry.uploads.releaseAll();
   const { metrics } = observability;
   const housekeeping = createHousekeeping({ db: storage.db, content, logger, metrics });
   const leases = new Leases({ db: storage.db });

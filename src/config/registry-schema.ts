@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { hostPort } from './address.ts';
 import { authSchema } from './auth-schema.ts';
+import { databaseSchema } from './database-schema.ts';
 import { mirroringSchema, mirrorsSchema, statisticsSchema, webhooksSchema } from './federation-schema.ts';
 import { rateLimitsSchema } from './limits-schema.ts';
 import { gcSchema, retentionSchema } from './gc-schema.ts';
@@ -20,6 +21,7 @@ export const registrySchema = z
     drainDelay: duration,
     monitoring: monitoringSchema,
     auth: authSchema,
+    database: databaseSchema,
     storage: storageSchema,
     api: z.strictObject({ deletes: z.boolean(), sparseImages: z.boolean() }),
     limits: z.strictObject({ manifestSize: size, uploadExpiry: duration }),
