@@ -3,11 +3,11 @@ import type { Config } from '#config/schema.ts';
 import { ObservedContentStore } from '#content/observed-content-store.ts';
 import { Leases } from '#database/registry/leases.ts';
 import { Operations } from '#observability/operations.ts';
+import { createHousekeeping } from '#registry/housekeeping.ts';
 import { BlobRedirects } from '#registry/http/blob-redirects.ts';
 import { createRegistryApp } from '#registry/http/registry-app.ts';
 import { closeServer, createRegistryServer } from '#registry/http/registry-server.ts';
 import { TrustedProxies } from '#registry/http/trusted-proxies.ts';
-import { createHousekeeping } from '#registry/housekeeping.ts';
 import { createRegistry } from '#registry/registry.ts';
 import { listen } from './listen.ts';
 import { openAuth, startAuth } from './registry-auth.ts';
@@ -30,7 +30,8 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   const storage = started.use(await openRegistryStorage(config));
   const content = new ObservedContentStore(storage.content, new Operations('content', observability));
   const { auth: authConfig } = config.registry;
-  const auth = authConfig.mode === 'token' ? openAuth(storage.db, authConfig) : undefined;
+  const accounts = openAuth(storage.db, authConfig);
+  const auth = authConfig.mode === 'token' ? accounts : undefined;
   if (auth) await startAuth(auth, authConfig, logger);
   const registry = createRegistry({ db: storage.db, content }, config.registry.api);
   // This process alone has a file: what the one before it was at, nobody is at any more.
@@ -47,6 +48,7 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
     logger,
     authenticator: auth?.authenticator ?? new OpenAuthenticator(),
     tokens: auth,
+    accounts,
     maxManifestSize: limits.manifestSize,
     deletes: config.registry.api.deletes,
     federation: federation.services,

@@ -48,7 +48,7 @@ export async function startAuthRegistry(options: Partial<AuthOptions> = {}): Pro
   const registry = await startTestRegistry({
     auth: (db) => {
       auth = createAuth({ db, record: recordEvents }, { ...AUTH_OPTIONS, ...options });
-      return { authenticator: auth.authenticator, tokens: auth };
+      return { authenticator: auth.authenticator, tokens: auth, accounts: auth };
     },
   });
   return withAuth(registry, auth!);

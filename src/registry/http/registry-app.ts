@@ -6,6 +6,7 @@ import { NO_METRICS } from '#observability/metrics.ts';
 import { NO_TRACER } from '#observability/tracer.ts';
 import type { Federation } from '../federation.ts';
 import type { Registry } from '../registry.ts';
+import type { Accounts } from './api/account-routes.ts';
 import { adminApi } from './api/api.ts';
 import { apiOperations } from './api/operations.ts';
 import type { BlobRedirects } from './blob-redirects.ts';
@@ -29,6 +30,8 @@ import { uploadRoutes } from './upload-routes.ts';
 export interface RegistryAppOptions extends Partial<Omit<ObservedRequestsOptions, 'logger'>> {
   readonly logger: Logger;
   readonly authenticator: Authenticator;
+  /** Whom the admin API administers. */
+  readonly accounts?: Accounts | undefined;
   /** Where tokens come from, if the authenticator takes them. */
   readonly tokens?: TokenRoutesOptions | undefined;
   /** The largest manifest taken, in bytes. */
@@ -68,7 +71,7 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
     ctx.body = {};
   });
 
-  const api = adminApi(apiOperations(registry, options.federation), options.logger);
+  const api = adminApi(apiOperations(registry, options.federation, options.accounts), options.logger);
   const { logger, metrics = NO_METRICS, tracer = NO_TRACER, accessLog = 'off' } = options;
   app.use(observedRequests({ logger, metrics, tracer, accessLog }));
   app.use(errorBodies(logger));

@@ -62,6 +62,13 @@ export function expectCredentials(ctx: Context): void {
   throw unauthorized('authentication required');
 }
 
+/** Tells a caller of the admin API how to get access to it. */
+export function setApiChallenge(ctx: Context): void {
+  const { challenge } = ctx.state as RequestState;
+  const error = ctx.get('Authorization') === '' ? undefined : 'insufficient_scope';
+  setChallenge(ctx, challenge({ type: 'slipway', name: 'api', actions: ['*'] }, error));
+}
+
 /** Says what a token would have to be for. */
 function lacking(ctx: Context, wanted: Wanted) {
   const named = ctx.get('Authorization') !== '';
@@ -86,11 +93,7 @@ export function actorOf(ctx: Context): Actor {
   };
 }
 
-/** Tells the client how to get access. */
-export function setChallenge(
-  ctx: Context,
-  header: string | undefined = (ctx.state as RequestState).challenge(),
-): void {
+function setChallenge(ctx: Context, header: string | undefined): void {
   if (header !== undefined) ctx.set('WWW-Authenticate', header);
 }
 

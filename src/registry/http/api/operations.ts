@@ -1,5 +1,6 @@
 import type { Federation } from '../../federation.ts';
 import type { Registry } from '../../registry.ts';
+import { type Accounts, accountRoutes } from './account-routes.ts';
 import { auditRoutes } from './audit-routes.ts';
 import type { Operation } from './operation.ts';
 import { searchRoutes } from './search-routes.ts';
@@ -7,9 +8,10 @@ import { statisticsRoutes } from './statistics-routes.ts';
 import { webhookRoutes } from './webhook-routes.ts';
 
 /** Every operation of the admin API; a file for each domain has its own. */
-export function apiOperations(registry: Registry, federation?: Federation): Operation[] {
+export function apiOperations(registry: Registry, federation?: Federation, accounts?: Accounts): Operation[] {
   return [
     ...auditRoutes(registry),
+    ...(accounts ? accountRoutes(accounts) : []),
     ...(federation
       ? [...webhookRoutes(federation), ...statisticsRoutes(federation), ...searchRoutes(federation)]
       : []),

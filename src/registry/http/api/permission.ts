@@ -1,13 +1,13 @@
 import type { Context } from 'koa';
 import { forbidden, unauthorized } from '#errors/errors.ts';
-import { setChallenge } from '../request-state.ts';
+import { setApiChallenge } from '../request-state.ts';
 import type { Caller, Target } from './operation.ts';
 
 /** Throws `unauthorized` (who are you?) or `forbidden` (not you) unless the caller is one whom the operation is for. */
 export function permit<T extends Target<unknown, unknown>>(ctx: Context, caller: Caller<T>, target: T): void {
   if (allowed(caller, target)) return;
+  setApiChallenge(ctx);
   if (ctx.get('Authorization') !== '') throw forbidden('not allowed', { code: 'forbidden' });
-  setChallenge(ctx);
   throw unauthorized('authentication required', { code: 'unauthorized' });
 }
 

@@ -38,7 +38,7 @@ export const problemSchema = z
       .describe('Each part of the request that is not as it has to be.'),
     requestId: z.string().optional().describe('Where the log tells more.'),
   })
-  .meta({ id: 'Problem' });
+  .meta({ title: 'Problem' });
 
 type Problem = z.infer<typeof problemSchema>;
 
