@@ -31,7 +31,7 @@ export async function runRole(name: RoleName, config: Config): Promise<number> {
   });
 
   try {
-    const start = await load(name);
+    const start = await load(name, config);
     const directory = enterDirectory(config, name);
     using _lock = await InstanceLock.acquire(directory, {
       patience: supervised ? patienceForPredecessor : 0,
@@ -56,7 +56,8 @@ export async function runRole(name: RoleName, config: Config): Promise<number> {
 }
 
 /** All of a role's code: nothing may be left to load once it gave up root. */
-async function load(name: RoleName): Promise<StartRole> {
+async function load(name: RoleName, config: Config): Promise<StartRole> {
+  if (config.tracing.endpoint !== null) await import('#observability/otel-tracer.ts');
   if (name === 'registry') return (await import('./registry.ts')).startRegistry;
   return (await import('./worker.ts')).startWorker;
 }

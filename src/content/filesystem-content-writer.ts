@@ -78,17 +78,24 @@ export class FilesystemContentWriter implements ContentWriter {
     }
   }
 
+  /**
+   * The name comes before the bytes are safe: whoever reads learns of it from a record that is made when this
+   * resolved. So the file and its name are synced at once, which costs a journal one commit instead of two.
+   */
   async commit(): Promise<void> {
+    const { path, target, directories } = this.#options;
     try {
       await this.#flush();
-      await this.#file.datasync();
+      await directories.ensure(dirname(target));
+      await rename(path, target);
+      const syncs = [this.#file.datasync(), directories.sync(dirname(target))];
+      const failed = (await Promise.allSettled(syncs)).find(({ status }) => status === 'rejected');
+      if (!failed) return;
+      await unlink(target);
+      throw (failed as PromiseRejectedResult).reason;
     } finally {
       await this.#close();
     }
-    const directory = dirname(this.#options.target);
-    await this.#options.directories.ensure(directory);
-    await rename(this.#options.path, this.#options.target);
-    await this.#options.directories.sync(directory);
   }
 
   async abort(): Promise<void> {

@@ -1,6 +1,11 @@
 import { type Histogram, type Metrics, SECONDS } from './metrics.ts';
 import type { Tracer } from './tracer.ts';
 
+export interface OperationsPorts {
+  readonly metrics: Metrics;
+  readonly tracer: Tracer;
+}
+
 /** Calls of something that Slipway stands on, measured and traced. */
 export class Operations {
   readonly #system: string;
@@ -8,7 +13,7 @@ export class Operations {
   readonly #duration: Histogram<'operation' | 'outcome'>;
 
   /** `system` is what is called, as the metric's name has it: `content`, `database`. */
-  constructor(system: string, { metrics, tracer }: { metrics: Metrics; tracer: Tracer }) {
+  constructor(system: string, { metrics, tracer }: OperationsPorts) {
     this.#system = system;
     this.#tracer = tracer;
     this.#duration = metrics.histogram({

@@ -1,4 +1,4 @@
-import { Kysely } from 'kysely';
+import { Kysely, type LogEvent } from 'kysely';
 import { type MigrationStatus, migrate, migrationStatus, requireCurrent } from '../migrate.ts';
 import { PostgresDialect } from '../postgres-dialect.ts';
 import type { PostgresOptions } from '../postgres-options.ts';
@@ -16,15 +16,16 @@ export type RegistryDatabaseOptions =
 
 /**
  * Opens a registry's database and brings it forward, or, with `migrate: false`, throws `unavailable` when it is not
- * up to date. What was committed is on the disk: a push that was acknowledged survives a power cut.
+ * up to date. `log` hears of every query. What was committed is on the disk: a push that was acknowledged survives a
+ * power cut.
  */
 export async function openRegistryDatabase(
   options: string | RegistryDatabaseOptions,
-  { migrate: forward = true }: { migrate?: boolean } = {},
+  { migrate: forward = true, log }: { migrate?: boolean; log?: ((event: LogEvent) => void) | undefined } = {},
 ): Promise<RegistryDatabase> {
   const chosen = typeof options === 'string' ? { driver: 'sqlite' as const, file: options } : options;
   if (forward && chosen.driver === 'postgres') await migrateRegistryDatabase(chosen);
-  const db = connect(chosen);
+  const db = connect(chosen, log);
   try {
     if (forward && chosen.driver === 'sqlite') await migrate(db, migrationsFor(chosen));
     else requireCurrent(await migrationStatus(db, migrationsFor(chosen)));
@@ -58,12 +59,12 @@ async function withMaintenance<T>(
   }
 }
 
-function connect(options: RegistryDatabaseOptions): RegistryDatabase {
+function connect(options: RegistryDatabaseOptions, log?: (event: LogEvent) => void): RegistryDatabase {
   const dialect =
     options.driver === 'postgres'
       ? new PostgresDialect(options)
       : new SqliteDialect({ file: options.file, synchronous: 'full' });
-  return new Kysely<RegistrySchema>({ dialect });
+  return new Kysely<RegistrySchema>({ dialect, ...(log && { log }) });
 }
 
 function migrationsFor({ driver }: RegistryDatabaseOptions) {
