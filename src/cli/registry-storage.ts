@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContentStore } from '#content/content-store.ts';
+import { queryLog } from '#database/query-log.ts';
 import {
   openRegistryDatabase,
   type RegistryDatabase,
@@ -27,11 +28,13 @@ export interface RegistryStorage extends AsyncDisposable {
  */
 export async function openRegistryStorage(
   config: ContentStorageConfig & RegistryDatabaseConfig,
+  observability?: OperationsPorts,
 ): Promise<RegistryStorage> {
   await using opened = new AsyncDisposableStack();
   await mkdir(join(config.dataDir, 'registry'), { recursive: true });
   const database = await registryDatabaseOptions(config);
-  const db = await openRegistryDatabase(database);
+  const log = observability && queryLog(new Operations('database', observability));
+  const db = await openRegistryDatabase(database, { log });
   opened.defer(() => db.destroy());
   const { content } = opened.use(await openContentStorage(config));
   const all = opened.move();
