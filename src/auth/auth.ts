@@ -2,6 +2,8 @@ import type { RegistryDatabase } from '#database/registry/open.ts';
 import { SigningKeys } from './keys/signing-keys.ts';
 import { SigningKeysRepository } from './keys/signing-keys-repository.ts';
 import { Logins } from './logins.ts';
+import { LoginStates } from './oidc/login-state.ts';
+import { type PeopleLoginOptions, PeopleLogins } from './oidc/people-logins.ts';
 import { ProviderClient } from './oidc/provider-client.ts';
 import { LoginThrottle } from './passwords/login-throttle.ts';
 import { LoginThrottleRepository } from './passwords/login-throttle-repository.ts';
@@ -22,6 +24,7 @@ import { TokenService } from './tokens/token-service.ts';
 import { FederatedLogins } from './trust/federated-logins.ts';
 import { TrustPolicies } from './trust/trust-policies.ts';
 import { TrustPoliciesRepository } from './trust/trust-policies-repository.ts';
+import { IdentitiesRepository } from './users/identities-repository.ts';
 import { Users } from './users/users.ts';
 import { UsersRepository } from './users/users-repository.ts';
 
@@ -36,6 +39,10 @@ export interface Auth {
   readonly keys: SigningKeys;
   readonly tokens: TokenService;
   readonly authenticator: TokenAuthenticator;
+  readonly logins: Logins;
+  /** People who log in with an OpenID provider, if one is set up. */
+  readonly people: PeopleLogins | undefined;
+  readonly identities: IdentitiesRepository;
   /** The name of this service in tokens and challenges. */
   readonly service: string;
 }
@@ -51,6 +58,8 @@ export interface AuthOptions {
   readonly refreshTokenLife: number;
   readonly keyLife: number;
   readonly clockTolerance: number;
+  /** The OpenID provider that people log in with. */
+  readonly people?: Omit<PeopleLoginOptions, 'clockTolerance'> | undefined;
 }
 
 /** Over the registry's database. `record` writes to the audit log. */
@@ -73,15 +82,24 @@ export function createAuth(
     { keys },
     { issuer: service, service, life: options.accessTokenLife, clockTolerance },
   );
+  const providers = new ProviderClient();
   const trusted = new TrustPoliciesRepository({ db, record });
   const federated = new FederatedLogins(
     {
       policies: trusted,
-      providers: new ProviderClient(),
+      providers,
       record: (actor, detail) => record(db, actor, [{ action: 'login.exchange', detail }]),
     },
     { clockTolerance, tokenLife: options.exchangedTokenLife },
   );
+  const identities = new IdentitiesRepository({ db, record });
+  const groups = new GroupsRepository({ db, record });
+  const people =
+    options.people &&
+    new PeopleLogins(
+      { providers, states: new LoginStates({ keys }, { service }), identities, groups },
+      { ...options.people, clockTolerance },
+    );
   const logins = new Logins({
     users,
     robots,
@@ -96,13 +114,16 @@ export function createAuth(
     robots: new Robots({ robots }),
     secrets: new Secrets({ secrets }),
     policies,
-    groups: new Groups({ groups: new GroupsRepository({ db, record }) }),
+    groups: new Groups({ groups }),
     trust: new TrustPolicies({ policies: trusted }),
     keys,
     tokens: new TokenService(
       { logins, policies, access, refresh: new RefreshTokensRepository(db) },
       { refreshLife: options.refreshTokenLife },
     ),
+    logins,
+    people,
+    identities,
     authenticator: new TokenAuthenticator({ tokens: access, policies }, { realm, service }),
     service,
   };

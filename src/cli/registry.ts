@@ -10,10 +10,10 @@ import { closeServer, createRegistryServer } from '#registry/http/registry-serve
 import { TrustedProxies } from '#registry/http/trusted-proxies.ts';
 import { createRegistry } from '#registry/registry.ts';
 import { listen } from './listen.ts';
-import { openAuth, startAuth } from './registry-auth.ts';
+import { browserLogins, openAuth, startAuth } from './registry-auth.ts';
 import { startBackground } from './registry-background.ts';
 import { startFederation } from './registry-federation.ts';
-import { requestLimits, requestLimits } from './registry-limits.ts';
+import { requestLimits } from './registry-limits.ts';
 import { listenForMonitoring, registryHealth, registryMonitoring } from './registry-monitoring.ts';
 import { createObservability } from './registry-observability.ts';
 import { drain, requestGrace } from './registry-shutdown.ts';
@@ -48,6 +48,7 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
     logger,
     authenticator: auth?.authenticator ?? new OpenAuthenticator(),
     tokens: auth,
+    logins: auth && browserLogins(auth, authConfig),
     accounts,
     maxManifestSize: limits.manifestSize,
     deletes: config.registry.api.deletes,

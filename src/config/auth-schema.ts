@@ -7,6 +7,17 @@ const between = (least: number, most: number, expected: string) =>
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 
+const oidcSchema = z.strictObject({
+  issuer: z.url({ protocol: /^https?$/, error: 'expected a URL such as https://login.example' }).nullable(),
+  clientId: z.string(),
+  clientSecretFile: z.string().startsWith('/', 'expected an absolute path').nullable(),
+  scopes: z.array(z.string().min(1)),
+  userClaim: z.string().min(1),
+  groupsClaim: z.string().min(1).nullable(),
+  groups: z.array(z.string().min(1)),
+  claims: z.record(z.string(), z.union([z.string(), z.array(z.string())])),
+});
+
 /** The settings below `registry.auth`. */
 export const authSchema = z.strictObject({
   mode: z.enum(['none', 'token']),
@@ -18,6 +29,8 @@ export const authSchema = z.strictObject({
   exchangedTokenLife: between(MINUTE, DAY, 'between 60s and 1d'),
   refreshTokenLife: between(MINUTE, 3_650 * DAY, 'between 60s and 3650d'),
   keyLife: between(60 * MINUTE, 3_650 * DAY, 'between 1h and 3650d'),
+  sessionLife: between(MINUTE, 365 * DAY, 'between 60s and 365d'),
+  oidc: oidcSchema,
   clockTolerance: between(0, 5 * MINUTE, 'at most 5m'),
   initialAdmin: z.strictObject({
     name: z.string().nullable(),

@@ -48,7 +48,8 @@ export async function startAuthRegistry(options: Partial<AuthOptions> = {}): Pro
   const registry = await startTestRegistry({
     auth: (db) => {
       auth = createAuth({ db, record: recordEvents }, { ...AUTH_OPTIONS, ...options });
-      return { authenticator: auth.authenticator, tokens: auth, accounts: auth };
+      const logins = { ...auth, origin: undefined, sessionLife: 600_000 };
+      return { authenticator: auth.authenticator, tokens: auth, accounts: auth, logins };
     },
   });
   return withAuth(registry, auth!);

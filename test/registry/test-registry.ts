@@ -43,7 +43,9 @@ export async function startTestRegistry(
     sparseImages?: boolean;
     federation?: TestFederationOptions;
     /** Who may do what; without it everyone everything. */
-    auth?: (db: RegistryDatabase) => Pick<RegistryAppOptions, 'authenticator' | 'tokens' | 'accounts'>;
+    auth?: (
+      db: RegistryDatabase,
+    ) => Pick<RegistryAppOptions, 'authenticator' | 'tokens' | 'logins' | 'accounts'>;
   } = {},
 ): Promise<TestRegistry> {
   await using started = new AsyncDisposableStack();

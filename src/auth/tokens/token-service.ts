@@ -10,7 +10,7 @@ import type { PolicySnapshot } from '../policies/policy-snapshot.ts';
 import { formatScope, mergeScopes, type Scope } from '../scopes/scope.ts';
 import { newSecret, readSecret, secretMatches } from '../secrets/secret-text.ts';
 import type { AccessTokens } from './access-tokens.ts';
-import type { RefreshTokensRepository } from './refresh-tokens-repository.ts';
+import type { RefreshTokenRow, RefreshTokensRepository } from './refresh-tokens-repository.ts';
 
 export interface TokenRequest {
   /** What it is wanted for. What the caller may not is left out of the token, and is no error. */
@@ -68,17 +68,36 @@ export class TokenService {
 
   /** Throws `unauthorized`. The same refresh token is good until it expires. */
   async forRefreshToken(text: string, request: TokenRequest): Promise<IssuedToken> {
-    const read = readSecret(text);
-    const row = read?.kind === 'refresh' ? await this.#refresh.find(read.id) : undefined;
-    if (!row || !secretMatches(text, row.hash)) throw unauthorized('the refresh token is not valid');
+    const issued = await this.forLogin(await this.resume(text), { ...request, offline: false });
+    return { ...issued, refreshToken: request.offline ? text : undefined };
+  }
+
+  /** A session of a browser: a refresh token that lives for `life` milliseconds. */
+  async startSession(login: Login, life: number): Promise<string> {
+    return await this.#newRefreshToken(login, { clientId: 'browser', life });
+  }
+
+  async endSession(text: string): Promise<void> {
+    const row = await this.#found(text);
+    if (row) await this.#refresh.remove(row.id);
+  }
+
+  /** Whose refresh token it is, who is logged in by it. Throws `unauthorized`. */
+  async resume(text: string): Promise<Login> {
+    const row = await this.#found(text);
+    if (!row) throw unauthorized('the refresh token is not valid');
     const policies = await this.#policies.copy.latest();
     if (row.expiresAt < Date.now() || policies.isRevoked(row.principal, row.createdAt)) {
       await this.#refresh.remove(row.id);
       throw unauthorized('the refresh token is not valid any more');
     }
-    const login = await this.#logins.resume(row.principal, row.secretId);
-    const issued = await this.forLogin(login, { ...request, offline: false });
-    return { ...issued, refreshToken: request.offline ? text : undefined };
+    return await this.#logins.resume(row.principal, row.secretId);
+  }
+
+  async #found(text: string): Promise<RefreshTokenRow | undefined> {
+    const read = readSecret(text);
+    const row = read?.kind === 'refresh' ? await this.#refresh.find(read.id) : undefined;
+    return row && secretMatches(text, row.hash) ? row : undefined;
   }
 
   async forLogin(login: Login, request: TokenRequest): Promise<IssuedToken> {
@@ -110,7 +129,10 @@ export class TokenService {
     };
   }
 
-  async #newRefreshToken(login: Login, { clientId }: TokenRequest): Promise<string> {
+  async #newRefreshToken(
+    login: Login,
+    { clientId, life = this.#refreshLife }: { clientId: string; life?: number },
+  ): Promise<string> {
     const { id, text, hash } = newSecret('refresh');
     await this.#refresh.insert({
       id,
@@ -119,7 +141,7 @@ export class TokenService {
       secretId: login.secretId,
       clientId: clientId.slice(0, 100),
       createdAt: login.at,
-      expiresAt: login.at + this.#refreshLife,
+      expiresAt: login.at + life,
     });
     return text;
   }

@@ -13,7 +13,7 @@ const SYSTEM: Actor = { principal: 'system' };
  */
 export async function ensureAdministrator(
   services: { users: Users; policies: Policies },
-  options: { name: string; password: () => Promise<string | undefined> },
+  options: { name: string; password: () => string | undefined },
 ): Promise<{ generated: string } | undefined> {
   const { users, policies } = services;
   const grants = await policies.list();

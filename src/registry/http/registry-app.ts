@@ -16,6 +16,7 @@ import { errorBodies, sendError } from './errors.ts';
 import { extensionRoutes } from './extension-routes.ts';
 import { keepFound } from './keep-found.ts';
 import { listingRoutes } from './listing-routes.ts';
+import { type LoginRoutesOptions, loginRoutes } from './login-routes.ts';
 import { manifestRoutes } from './manifest-routes.ts';
 import { mirroredNames, refuseToMirrors } from './mirrored-names.ts';
 import { ownNamespace } from './namespace.ts';
@@ -34,6 +35,8 @@ export interface RegistryAppOptions extends Partial<Omit<ObservedRequestsOptions
   readonly accounts?: Accounts | undefined;
   /** Where tokens come from, if the authenticator takes them. */
   readonly tokens?: TokenRoutesOptions | undefined;
+  /** How people log in with a browser. */
+  readonly logins?: LoginRoutesOptions | undefined;
   /** The largest manifest taken, in bytes. */
   readonly maxManifestSize: number;
   /** Whether clients may delete tags, manifests and blobs; they may unless said otherwise. */
@@ -81,6 +84,7 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
   const { rateLimits } = options;
   if (rateLimits) app.use(addressLimit(rateLimits));
   if (options.tokens) app.use(tokenRoutes(options.tokens));
+  if (options.logins) app.use(loginRoutes(options.logins));
   app.use(authentication(options.authenticator));
   if (rateLimits) app.use(principalLimits(rateLimits));
   app.use(api.routes);

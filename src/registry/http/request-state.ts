@@ -98,7 +98,7 @@ function setChallenge(ctx: Context, header: string | undefined): void {
 }
 
 /** How the client reached us; what a `Host` header says that is none is not repeated. */
-function originOf(ctx: Context): string {
+export function originOf(ctx: Context): string {
   const origin = `${ctx.protocol}://${ctx.host}`;
   return URL.canParse(origin) ? new URL(origin).origin : `${ctx.protocol}://localhost`;
 }

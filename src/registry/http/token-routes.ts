@@ -1,7 +1,7 @@
 import { Router } from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import type { SigningKeys } from '#auth/keys/signing-keys.ts';
-import { parseScope } from '#auth/scopes/scope.ts';
+import { parseScope, type Scope } from '#auth/scopes/scope.ts';
 import type { IssuedToken, TokenRequest, TokenService } from '#auth/tokens/token-service.ts';
 import { invalid, SlipwayError, unauthorized } from '#errors/errors.ts';
 import { queryValue, queryValues } from './parameters.ts';
@@ -105,20 +105,24 @@ function tokenRequest(
   if (asked.service && asked.service !== service) {
     throw invalid(`this gives tokens for the service '${service}' only`, { code: 'invalid_request' });
   }
-  const texts = asked.scopes.flatMap((text) => text.split(' ')).filter(Boolean);
+  return { scopes: scopesOf(asked.scopes), offline: asked.offline, clientId: asked.clientId ?? '' };
+}
+
+/** Scopes from parameters that hold one each, or several between blanks. Throws `invalid`. */
+export function scopesOf(parameters: readonly string[]): Scope[] {
+  const texts = parameters.flatMap((text) => text.split(' ')).filter(Boolean);
   if (texts.length > MAX_SCOPES) {
     throw invalid(`expected at most ${MAX_SCOPES} scopes`, { code: 'invalid_scope' });
   }
   // What cannot be granted is left out of the token, whatever it is that was asked for.
-  const scopes = texts.flatMap((text) => parseScope(text) ?? []);
-  return { scopes, offline: asked.offline, clientId: asked.clientId ?? '' };
+  return texts.flatMap((text) => parseScope(text) ?? []);
 }
 
 /** Answers with a token, or says why there is none in the words of OAuth and of registries: clients know one of them. */
 async function answering(ctx: Context, issue: () => Promise<IssuedToken>): Promise<void> {
   ctx.set('Cache-Control', 'no-store');
   try {
-    ctx.body = replyOf(await issue());
+    ctx.body = tokenReply(await issue());
   } catch (error) {
     if (!(error instanceof SlipwayError)) throw error;
     const { kind, message } = error;
@@ -140,7 +144,8 @@ function refuse(ctx: Context, status: number, code: string, error: string, messa
   ctx.body = { errors: [{ code, message }], error, error_description: message };
 }
 
-function replyOf(issued: IssuedToken) {
+/** The reply's fields, by their names in both of distribution's documents. */
+export function tokenReply(issued: IssuedToken) {
   return {
     token: issued.accessToken,
     access_token: issued.accessToken,

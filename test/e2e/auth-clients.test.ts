@@ -1,0 +1,242 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { createAuth } from '#auth/auth.ts';
+import { openRegistryDatabase } from '#database/registry/open.ts';
+import type { Digest } from '#oci/digest.ts';
+import { recordEvents } from '#registry/events/events-repository.ts';
+import { AUTH_OPTIONS } from '../registry/auth-registry.ts';
+import { DistributionClient } from '../registry/distribution-client.ts';
+import { writeImageLayout } from '../registry/image-layout.ts';
+import { type CommandResult, run, succeed } from './harness/command.ts';
+import { type Slipway, startSlipway } from './harness/slipway.ts';
+
+/** Stock clients log in to a registry that asks for tokens, and get as far as they were granted. */
+
+let slipway: Slipway;
+let pushed: Digest;
+const PASSWORD = 'pa$$ word: "ünsafe"';
+let secret: string;
+
+beforeAll(async () => {
+  slipway = await startSlipway({
+    env: {
+      SLIPWAY_REGISTRY_AUTH_MODE: 'token',
+      SLIPWAY_REGISTRY_AUTH_INITIAL_ADMIN_PASSWORD: PASSWORD,
+    },
+  });
+  secret = await setUpAccounts();
+  const layout = join(slipway.folder, 'layout');
+  pushed = writeImageLayout(layout);
+  for (const name of ['public/busybox', 'team/busybox']) {
+    await skopeo('copy', '--dest-creds', `admin:${PASSWORD}`, `oci:${layout}:latest`, image(name));
+  }
+});
+afterAll(() => slipway?.[Symbol.asyncDispose]());
+
+/** From another process than the registry's, which hears of it. Returns the secret of the robot `ci`. */
+async function setUpAccounts(): Promise<string> {
+  const db = await openRegistryDatabase(join(slipway.dataDir, 'registry/registry.db'));
+  try {
+    const { users, robots, policies, secrets } = createAuth({ db, record: recordEvents }, AUTH_OPTIONS);
+    const actor = { principal: 'user:stage' };
+    await users.create({ name: 'ada', password: PASSWORD }, actor);
+    await robots.create({ name: 'ci' }, actor);
+    await policies.put({ subject: 'user:ada', pattern: 'team/**', actions: ['pull', 'push'] }, actor);
+    await policies.put({ subject: 'robot:ci', pattern: 'team/*', actions: ['pull', 'push'] }, actor);
+    await policies.put({ subject: 'anonymous', pattern: 'public/**', actions: ['pull'] }, actor);
+    return (await secrets.create({ owner: 'robot:ci' }, actor)).secret;
+  } finally {
+    await db.destroy();
+  }
+}
+
+const image = (name: string, tag = 'latest') => `docker://${slipway.registry}/${name}:${tag}`;
+const name = (path: string) => `${slipway.registry}/${path}`;
+
+/** Nothing of the host's own containers configuration or state is read or written. */
+function environment(): NodeJS.ProcessEnv {
+  const home = join(slipway.folder, 'home');
+  mkdirSync(home, { recursive: true });
+  return {
+    PATH: process.env.PATH,
+    HOME: home,
+    XDG_RUNTIME_DIR: home,
+    TMPDIR: home,
+    REGISTRY_AUTH_FILE: join(home, 'auth.json'),
+  };
+}
+
+const trySkopeo = (command: string, ...args: string[]): Promise<CommandResult> => {
+  const tls =
+    command === 'copy' ? ['--src-tls-verify=false', '--dest-tls-verify=false'] : ['--tls-verify=false'];
+  return run('skopeo', [command, ...tls, ...args], { env: environment() });
+};
+
+async function skopeo(command: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await trySkopeo(command, ...args);
+  if (code !== 0) throw new Error(`skopeo ${command} ${args.join(' ')}: ${stdout}${stderr}`);
+  return stdout;
+}
+
+it('docker pulls what is public without a login, and nothing else', async () => {
+  await slipway.dockerOk('pull', name('public/busybox'));
+  const denied = await slipway.docker(['pull', name('team/busybox')]);
+  expect(denied.code).toBe(1);
+  expect(denied.stderr).toMatch(/denied|unauthorized/);
+  expect((await slipway.docker(['push', name('public/busybox')])).code).toBe(1);
+});
+
+it('docker login refuses a wrong password', async () => {
+  const answer = await slipway.docker(['login', '-u', 'ada', '--password-stdin', slipway.registry], {
+    input: 'wrong',
+  });
+  expect(answer.code).toBe(1);
+  expect(answer.stderr).toMatch(/incorrect username or password|unauthorized/);
+});
+
+it('docker logs in, pulls, pushes, is held to its grants, and logs out', async () => {
+  const login = await slipway.docker(['login', '-u', 'ada', '--password-stdin', slipway.registry], {
+    input: PASSWORD,
+  });
+  expect(login.stdout).toContain('Login Succeeded');
+  await slipway.dockerOk('pull', name('team/busybox'));
+  await slipway.dockerOk('tag', name('team/busybox'), name('team/tools/busybox:mine'));
+  await slipway.dockerOk('push', name('team/tools/busybox:mine'));
+  await slipway.dockerOk('tag', name('team/busybox'), name('other/busybox'));
+  const denied = await slipway.docker(['push', name('other/busybox')]);
+  expect(denied.code).toBe(1);
+  expect(denied.stderr).toMatch(/denied|unauthorized/);
+
+  await slipway.dockerOk('logout', slipway.registry);
+  expect((await slipway.docker(['push', name('team/tools/busybox:mine')])).code).toBe(1);
+  const out = await skopeo('inspect', '--creds', `ada:${PASSWORD}`, image('team/tools/busybox', 'mine'));
+  expect(JSON.parse(out).Name).toBe(name('team/tools/busybox'));
+});
+
+it('docker logs in as a robot with a secret', async () => {
+  const robot = { DOCKER_CONFIG: join(slipway.folder, 'robot-config') };
+  mkdirSync(robot.DOCKER_CONFIG);
+  const login = await slipway.docker(['login', '-u', 'robot+ci', '--password-stdin', slipway.registry], {
+    input: secret,
+    env: robot,
+  });
+  expect(login.stdout).toContain('Login Succeeded');
+  await slipway.dockerOk('tag', name('public/busybox'), name('team/robot'));
+  const push = await slipway.docker(['push', name('team/robot')], { env: robot });
+  expect(push.stderr).toBe('');
+  expect((await slipway.docker(['push', name('other/busybox')], { env: robot })).code).toBe(1);
+});
+
+it('skopeo logs in, copies with a mount across repositories, lists and deletes', async () => {
+  await run('skopeo', ['login', '--tls-verify=false', '-u', 'ada', '--password-stdin', slipway.registry], {
+    env: environment(),
+    input: PASSWORD,
+  });
+  await skopeo('copy', image('team/busybox'), image('team/skopeo', 'v1'));
+  expect(JSON.parse(await skopeo('list-tags', `docker://${name('team/skopeo')}`)).Tags).toEqual(['v1']);
+  expect((await trySkopeo('copy', image('team/busybox'), image('other/skopeo'))).code).toBe(1);
+  // Who may push may not take away.
+  expect((await trySkopeo('delete', image('team/skopeo', 'v1'))).code).toBe(1);
+  await skopeo('logout', slipway.registry).catch(() => undefined);
+  await skopeo('delete', '--creds', `admin:${PASSWORD}`, image('team/skopeo', 'v1'));
+  expect((await trySkopeo('inspect', '--creds', `ada:${PASSWORD}`, image('team/skopeo', 'v1'))).code).toBe(1);
+});
+
+it.each(['podman', 'buildah'])('%s logs in, pulls, pushes and logs out', async (program) => {
+  const state = join(slipway.folder, program);
+  mkdirSync(state);
+  const storage = ['--root', join(state, 'root'), '--runroot', join(state, 'run'), '--storage-driver', 'vfs'];
+  const apart = program === 'podman' ? ['--tmpdir', join(state, 'tmp'), '--events-backend', 'none'] : [];
+  const env = { ...environment(), REGISTRY_AUTH_FILE: join(state, 'auth.json') };
+  const attempt = (args: string[], input = '') =>
+    run(program, [...storage, ...apart, ...args], { env, input });
+  const command = async (...args: string[]) => {
+    const { code, stderr } = await attempt(args);
+    if (code !== 0) throw new Error(`${program} ${args.join(' ')}: ${stderr}`);
+  };
+  const login = ['login', '--tls-verify=false', '-u', 'ada', '--password-stdin', slipway.registry];
+  expect((await attempt(login, 'wrong')).code).not.toBe(0);
+  expect((await attempt(login, PASSWORD)).code).toBe(0);
+  await command('pull', '--tls-verify=false', name('team/busybox'));
+  await command('tag', name('team/busybox'), name(`team/${program}`));
+  await command('tag', name('team/busybox'), name(`other/${program}`));
+  await command('push', '--tls-verify=false', name(`team/${program}`));
+  expect((await attempt(['push', '--tls-verify=false', name(`other/${program}`)])).code).not.toBe(0);
+  await command('logout', slipway.registry);
+  expect((await attempt(['push', '--tls-verify=false', name(`team/${program}`)])).code).not.toBe(0);
+  await command('rmi', '--all', '--force');
+});
+
+it('containerd pulls and pushes with --user', async () => {
+  await using containerd = await startContainerd(join(slipway.folder, 'containerd'));
+  const user = ['--user', `ada:${PASSWORD}`];
+  const target = name('team/containerd:mine');
+  const pull = ['images', 'pull', '--plain-http', '--snapshotter', 'native'];
+  await containerd.ctr(...pull, ...user, name('team/busybox:latest'));
+  await containerd.ctr('images', 'tag', name('team/busybox:latest'), target);
+  await containerd.ctr('images', 'push', '--plain-http', ...user, target);
+  await expect(containerd.ctr(...pull, name('team/busybox:latest'))).rejects.toThrow(
+    /authorization failed|denied|401/,
+  );
+  await containerd.ctr(...pull, name('public/busybox:latest'));
+  const other = name('other/containerd:mine');
+  await containerd.ctr('images', 'tag', target, other);
+  await expect(containerd.ctr('images', 'push', '--plain-http', ...user, other)).rejects.toThrow();
+  const digest = JSON.parse(
+    await skopeo('inspect', '--creds', `ada:${PASSWORD}`, image('team/containerd', 'mine')),
+  ).Digest;
+  expect(digest).toBe(pushed);
+});
+
+it('knows nobody by a password outside of the token endpoint, and keeps no password in the clear', async () => {
+  const client = new DistributionClient(slipway.registry);
+  const authorization = `Basic ${Buffer.from(`admin:${PASSWORD}`).toString('base64')}`;
+  const answer = await client.send('GET', '/v2/_catalog', { headers: { authorization } });
+  client.close();
+  expect(answer.status).toBe(401);
+  for (const file of ['registry.db', 'registry.db-wal']) {
+    const bytes = readFileSync(join(slipway.dataDir, 'registry', file));
+    expect(bytes.includes(PASSWORD)).toBe(false);
+    expect(bytes.includes(secret)).toBe(false);
+  }
+  expect(slipway.output).not.toContain(PASSWORD);
+});
+
+/** A containerd with state, socket and snapshots of its own. */
+async function startContainerd(
+  folder: string,
+): Promise<AsyncDisposable & { ctr(...args: string[]): Promise<string> }> {
+  mkdirSync(folder);
+  const socket = join(folder, 'containerd.sock');
+  const settings = join(folder, 'config.toml');
+  writeFileSync(
+    settings,
+    `version = 2
+root = "${folder}/root"
+state = "${folder}/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+[grpc]
+  address = "${socket}"
+[ttrpc]
+  address = "${socket}.ttrpc"
+`,
+  );
+  const child = spawn('containerd', ['--config', settings], { stdio: 'ignore', env: environment() });
+  const ctr = ['--address', socket];
+  const options = { env: environment() };
+  for (let tries = 0; (await run('ctr', [...ctr, 'version'], options)).code !== 0; tries++) {
+    if (child.exitCode !== null || tries > 200) throw new Error('containerd does not start');
+    await sleep(50);
+  }
+  return {
+    ctr: (...args) => succeed('ctr', [...ctr, ...args], options),
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      if (child.exitCode === null) await once(child, 'exit');
+    },
+  };
+}
