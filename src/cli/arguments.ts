@@ -15,6 +15,10 @@ Commands:
 
 Commands on the registry's data, whether or not it runs (COMMAND --help says more):
   audit      Say what was changed or denied
+  policy     Who may do what, and whose word is trusted
+  robot      Accounts for machines
+  token      Access tokens, secrets of robots, signing keys
+  user       People who may log in
   migrate    Bring the registry's database forward to this version
 
 Options:

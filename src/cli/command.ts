@@ -38,6 +38,10 @@ const commands: Readonly<Record<string, Command>> = {
 /** Commands on the registry's data, with options of their own. */
 const adminCommands: Readonly<Record<string, () => Promise<AdminCommand | CommandGroup>>> = {
   audit: async () => (await import('./commands/audit.ts')).audit,
+  policy: async () => (await import('./commands/policy.ts')).policy,
+  robot: async () => (await import('./commands/robot.ts')).robot,
+  token: async () => (await import('./commands/token.ts')).token,
+  user: async () => (await import('./commands/user.ts')).user,
   migrate: async () => (await import('./commands/migrate.ts')).migrate,
 };
 

@@ -2,9 +2,7 @@ import { AuditRepository } from '#registry/events/audit-repository.ts';
 import { Refusal } from '../refusal.ts';
 import { openRegistryStorage } from '../registry-storage.ts';
 import type { Command } from './command.ts';
-
-const MINUTE = 60_000;
-const UNITS: Readonly<Record<string, number>> = { m: MINUTE, h: 60 * MINUTE, d: 24 * 60 * MINUTE };
+import { pastMoment } from './moments.ts';
 
 export const audit: Command = {
   summary: 'Say what was changed or denied, the newest first',
@@ -20,14 +18,15 @@ export const audit: Command = {
   async run({ config, options, output }) {
     await using storage = await openRegistryStorage(config);
     const text = (name: string) => options[name] as string | undefined;
+    const [since, until] = [text('since'), text('until')];
     const found = await new AuditRepository(storage.db).list(
       {
         actor: text('actor'),
         repository: text('repository'),
         action: text('action'),
         outcome: options.denied ? 'denied' : undefined,
-        since: moment(text('since')),
-        until: moment(text('until')),
+        since: since === undefined ? undefined : pastMoment(since),
+        until: until === undefined ? undefined : pastMoment(until),
       },
       limit(text('limit')!),
     );
@@ -46,15 +45,6 @@ export const audit: Command = {
     ]);
   },
 };
-
-/** `2h` ago, or a date. */
-function moment(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const [, amount, unit] = /^(\d+)([mhd])$/.exec(text) ?? [];
-  const at = unit ? Date.now() - Number(amount) * UNITS[unit]! : Date.parse(text);
-  if (Number.isNaN(at)) throw new Refusal(`'${text}' is no moment: 30m, 2h, 7d or a date`, { exitCode: 2 });
-  return at;
-}
 
 function limit(text: string): number {
   if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
