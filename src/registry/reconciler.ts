@@ -32,7 +32,10 @@ export class Reconciler {
           continue;
         }
         // The row goes first: bytes without one are found again, a row without bytes would answer clients.
-        if (upload !== undefined) await this.#uploads.remove(upload);
+        if (upload !== undefined && !(await this.#uploads.removeIdle(upload))) {
+          growing.add(location);
+          continue;
+        }
         // Only the write: a request to S3 whose answer got lost leaves one beside content that was committed.
         await (await this.#content.writer(location)).abort();
         removed++;
@@ -65,8 +68,7 @@ export class Reconciler {
       const page = await this.#uploads.startedBefore(idleSince, BATCH, last);
       for (const { id, location } of page) {
         if (growing.has(location)) continue;
-        await this.#uploads.remove(id);
-        removed++;
+        if (await this.#uploads.removeIdle(id)) removed++;
       }
       if (page.length < BATCH) return removed;
       last = page.at(-1)!.id;

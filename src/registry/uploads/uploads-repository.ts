@@ -24,7 +24,7 @@ export interface HeldUpload extends Upload {
 }
 
 /** How long a process may be silent before another one goes on with its upload, in milliseconds. */
-export const HOLD = 15_000;
+export const HOLD = 10_000;
 
 type Taken = Pick<HeldUpload, 'location' | 'algorithm' | 'token'> & { suspect: number };
 
@@ -127,8 +127,15 @@ export class UploadsRepository {
     await this.#db.deleteFrom('uploads').where('id', '=', id).where('token', '=', token).execute();
   }
 
-  async remove(id: string): Promise<void> {
-    await this.#db.deleteFrom('uploads').where('id', '=', id).execute();
+  /** Ends an upload that no request works on; false when one does. */
+  async removeIdle(id: string): Promise<boolean> {
+    const db = this.#db;
+    const result = await db
+      .deleteFrom('uploads')
+      .where('id', '=', id)
+      .where((eb) => eb.or([eb('holder', 'is', null), eb('held_until', '<=', databaseNow(db))]))
+      .executeTakeFirst();
+    return result.numDeletedRows === 1n;
   }
 
   /** The uploads that write to these locations, by location. */
