@@ -53,6 +53,7 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
     maxManifestSize: limits.manifestSize,
     deletes: config.registry.api.deletes,
     federation: federation.services,
+    housekeeping,
     trustedProxies,
     rateLimits: requestLimits(config, observability.metrics),
     accessLog: monitoring.accessLog,

@@ -7,9 +7,11 @@ import { OpenAuthenticator } from '#auth/open-authenticator.ts';
 import type { ContentStore } from '#content/content-store.ts';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openRegistryDatabase, type RegistryDatabase } from '#database/registry/open.ts';
+import { NO_METRICS } from '#observability/metrics.ts';
 import { createFederation, type Federation } from '#registry/federation.ts';
 import { createRegistryApp, type RegistryAppOptions } from '#registry/http/registry-app.ts';
 import { closeServer, createRegistryServer } from '#registry/http/registry-server.ts';
+import { createHousekeeping, type Housekeeping } from '#registry/housekeeping.ts';
 import { createRegistry, type Registry } from '#registry/registry.ts';
 import { s3Content } from '../s3/shared-s3.ts';
 import { DistributionClient } from './distribution-client.ts';
@@ -21,6 +23,7 @@ export interface TestRegistry extends AsyncDisposable {
   readonly client: DistributionClient;
   readonly registry: Registry;
   readonly federation: Federation;
+  readonly housekeeping: Housekeeping;
   readonly db: RegistryDatabase;
   readonly content: ContentStore;
   /** Where the content is. */
@@ -61,8 +64,10 @@ export async function startTestRegistry(
   const logger = pino({ level: 'silent' });
   const federation = createFederation({ db, registry, logger }, testFederation(options.federation));
   started.defer(async () => federation.mirror?.stop());
+  const housekeeping = createHousekeeping({ db, content, logger, metrics: NO_METRICS });
   const app = createRegistryApp(registry, {
     logger,
+    housekeeping,
     federation,
     redirects: options.redirects,
     ...(options.auth?.(db) ?? { authenticator: new OpenAuthenticator() }),
@@ -83,6 +88,7 @@ export async function startTestRegistry(
     client,
     registry,
     federation,
+    housekeeping,
     db,
     content,
     blobs,

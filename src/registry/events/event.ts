@@ -6,6 +6,15 @@ export type { Actor };
 /** Slipway itself: garbage collection, retention, mirrors. */
 export const SYSTEM: Actor = { principal: 'system' };
 
+/** Rules that hold for content. */
+type PolicyAction =
+  | 'retention.add'
+  | 'retention.remove'
+  | 'immutable.add'
+  | 'immutable.remove'
+  | 'quota.set'
+  | 'quota.remove';
+
 /** `<what>.<done to it>`. */
 export type EventAction =
   | AuthAction
@@ -14,7 +23,8 @@ export type EventAction =
   | 'blob.delete'
   | 'manifest.push'
   | 'manifest.delete'
-  | 'tag.delete';
+  | 'tag.delete'
+  | PolicyAction;
 
 /** What happened, to whom it concerns. */
 export interface NewEvent {

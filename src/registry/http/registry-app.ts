@@ -5,6 +5,7 @@ import type { Authenticator } from '#auth/authenticator.ts';
 import { NO_METRICS } from '#observability/metrics.ts';
 import { NO_TRACER } from '#observability/tracer.ts';
 import type { Federation } from '../federation.ts';
+import type { Housekeeping } from '../housekeeping.ts';
 import type { Registry } from '../registry.ts';
 import type { Accounts } from './api/account-routes.ts';
 import { adminApi } from './api/api.ts';
@@ -37,6 +38,8 @@ export interface RegistryAppOptions extends Partial<Omit<ObservedRequestsOptions
   readonly tokens?: TokenRoutesOptions | undefined;
   /** How people log in with a browser. */
   readonly logins?: LoginRoutesOptions | undefined;
+  /** What is kept, and what was deleted, for the admin API. */
+  readonly housekeeping?: Housekeeping | undefined;
   /** The largest manifest taken, in bytes. */
   readonly maxManifestSize: number;
   /** Whether clients may delete tags, manifests and blobs; they may unless said otherwise. */
@@ -74,7 +77,7 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
     ctx.body = {};
   });
 
-  const api = adminApi(apiOperations(registry, options.federation, options.accounts), options.logger);
+  const api = adminApi(apiOperations(registry, options.federation, options.accounts, options.housekeeping), options.logger);
   const { logger, metrics = NO_METRICS, tracer = NO_TRACER, accessLog = 'off' } = options;
   app.use(observedRequests({ logger, metrics, tracer, accessLog }));
   app.use(errorBodies(logger));

@@ -1,8 +1,11 @@
 import { sql } from 'kysely';
 import { statement } from '#database/prepared.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
-import { forbidden } from '#errors/errors.ts';
+import { inTransaction } from '#database/transaction.ts';
+import { forbidden, notFound } from '#errors/errors.ts';
 import type { RepositoryName } from '#oci/reference.ts';
+import type { Actor } from '../events/event.ts';
+import { recordEvents } from '../events/events-repository.ts';
 
 /** Stands for every namespace that has no quota of its own. */
 export const DEFAULT_QUOTA = '*';
@@ -77,19 +80,25 @@ export class QuotasRepository {
     return roomFor(this.#db, repository);
   }
 
-  async set(namespace: string, bytes: number): Promise<void> {
+  async set(namespace: string, bytes: number, actor: Actor): Promise<void> {
     const updated_at = Date.now();
-    await this.#db
-      .insertInto('quotas')
-      .values({ namespace, bytes, updated_at })
-      .onConflict((conflict) => conflict.column('namespace').doUpdateSet({ bytes, updated_at }))
-      .execute();
+    await inTransaction(this.#db, async (trx) => {
+      await trx
+        .insertInto('quotas')
+        .values({ namespace, bytes, updated_at })
+        .onConflict((conflict) => conflict.column('namespace').doUpdateSet({ bytes, updated_at }))
+        .execute();
+      await recordEvents(trx, actor, [{ action: 'quota.set', detail: { namespace, bytes } }]);
+    });
   }
 
-  /** False when there was none. */
-  async remove(namespace: string): Promise<boolean> {
-    const result = await this.#db.deleteFrom('quotas').where('namespace', '=', namespace).executeTakeFirst();
-    return result.numDeletedRows > 0n;
+  /** Throws `not-found`. */
+  async remove(namespace: string, actor: Actor): Promise<void> {
+    await inTransaction(this.#db, async (trx) => {
+      const result = await trx.deleteFrom('quotas').where('namespace', '=', namespace).executeTakeFirst();
+      if (result.numDeletedRows === 0n) throw notFound(`no quota for ${namespace}`);
+      await recordEvents(trx, actor, [{ action: 'quota.remove', detail: { namespace } }]);
+    });
   }
 
   /** The namespaces that hold something or have a quota of their own, by name, after `last`. */

@@ -1,9 +1,11 @@
-import { covers } from '#auth/policies/pattern.ts';
+import { covers, type NamespacePattern } from '#auth/policies/pattern.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
-import { conflict } from '#errors/errors.ts';
+import { inTransaction } from '#database/transaction.ts';
+import { conflict, notFound } from '#errors/errors.ts';
 import type { RepositoryName } from '#oci/reference.ts';
-import type { TagPattern } from './tag-pattern.ts';
-import { matchesTag } from './tag-pattern.ts';
+import type { Actor } from '../events/event.ts';
+import { recordEvents } from '../events/events-repository.ts';
+import { matchesTag, type TagPattern } from './tag-pattern.ts';
 
 export interface ImmutableTags {
   readonly id: number;
@@ -52,20 +54,30 @@ export class ImmutableTagsRepository {
   }
 
   /** Throws `conflict` when there is such a rule. */
-  async add(repositories: string, tags: TagPattern): Promise<ImmutableTags> {
-    const added = await this.#db
-      .insertInto('immutable_tags')
-      .values({ repositories, tags, created_at: Date.now() })
-      .onConflict((conflicting) => conflicting.columns(['repositories', 'tags']).doNothing())
-      .returning(['id', 'repositories', 'tags'])
-      .executeTakeFirst();
-    if (!added) throw conflict(`${tags} of ${repositories} are immutable already`);
-    return added;
+  async add(repositories: NamespacePattern, tags: TagPattern, actor: Actor): Promise<ImmutableTags> {
+    return await inTransaction(this.#db, async (trx) => {
+      const added = await trx
+        .insertInto('immutable_tags')
+        .values({ repositories, tags, created_at: Date.now() })
+        .onConflict((conflicting) => conflicting.columns(['repositories', 'tags']).doNothing())
+        .returning(['id', 'repositories', 'tags'])
+        .executeTakeFirst();
+      if (!added) throw conflict(`${tags} of ${repositories} are immutable already`);
+      await recordEvents(trx, actor, [{ action: 'immutable.add', detail: { ...added } }]);
+      return added;
+    });
   }
 
-  /** False when there was none. */
-  async remove(id: number): Promise<boolean> {
-    const result = await this.#db.deleteFrom('immutable_tags').where('id', '=', id).executeTakeFirst();
-    return result.numDeletedRows > 0n;
+  /** Throws `not-found`. */
+  async remove(id: number, actor: Actor): Promise<void> {
+    await inTransaction(this.#db, async (trx) => {
+      const removed = await trx
+        .deleteFrom('immutable_tags')
+        .where('id', '=', id)
+        .returning(['id', 'repositories', 'tags'])
+        .executeTakeFirst();
+      if (!removed) throw notFound(`no rule ${id} for immutable tags`);
+      await recordEvents(trx, actor, [{ action: 'immutable.remove', detail: { ...removed } }]);
+    });
   }
 }

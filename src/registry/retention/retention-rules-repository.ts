@@ -2,6 +2,10 @@ import type { Selectable } from 'kysely';
 import { covers } from '#auth/policies/pattern.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import type { RegistrySchema } from '#database/registry/schema.ts';
+import { inTransaction } from '#database/transaction.ts';
+import { invalid, notFound } from '#errors/errors.ts';
+import type { Actor } from '../events/event.ts';
+import { recordEvents } from '../events/events-repository.ts';
 import type { RetentionRule } from './retention-rule.ts';
 
 export type NewRetentionRule = Omit<RetentionRule, 'id'>;
@@ -19,28 +23,49 @@ export class RetentionRulesRepository {
     return rows.map(toRule);
   }
 
-  async add(rule: NewRetentionRule): Promise<RetentionRule> {
-    const row = await this.#db
-      .insertInto('retention_rules')
-      .values({
-        repositories: rule.repositories,
-        subject: rule.subject,
-        tags: rule.tags,
-        keep_newest: rule.keepNewest ?? null,
-        keep_pushed_within: rule.keepPushedWithin ?? null,
-        keep_pulled_within: rule.keepPulledWithin ?? null,
-        created_at: Date.now(),
-      })
-      .returningAll()
-      .executeTakeFirstOrThrow();
-    return toRule(row);
+  /** Throws `invalid` for a rule that does not say what it keeps. */
+  async add(rule: NewRetentionRule, actor: Actor): Promise<RetentionRule> {
+    requireKeeping(rule);
+    return await inTransaction(this.#db, async (trx) => {
+      const row = await trx
+        .insertInto('retention_rules')
+        .values({
+          repositories: rule.repositories,
+          subject: rule.subject,
+          tags: rule.tags,
+          keep_newest: rule.keepNewest ?? null,
+          keep_pushed_within: rule.keepPushedWithin ?? null,
+          keep_pulled_within: rule.keepPulledWithin ?? null,
+          created_at: Date.now(),
+        })
+        .returningAll()
+        .executeTakeFirstOrThrow();
+      const added = toRule(row);
+      await recordEvents(trx, actor, [{ action: 'retention.add', detail: { ...added } }]);
+      return added;
+    });
   }
 
-  /** False when there was none. */
-  async remove(id: number): Promise<boolean> {
-    const result = await this.#db.deleteFrom('retention_rules').where('id', '=', id).executeTakeFirst();
-    return result.numDeletedRows > 0n;
+  /** Throws `not-found`. */
+  async remove(id: number, actor: Actor): Promise<void> {
+    await inTransaction(this.#db, async (trx) => {
+      const row = await trx
+        .deleteFrom('retention_rules')
+        .where('id', '=', id)
+        .returningAll()
+        .executeTakeFirst();
+      if (!row) throw notFound(`no retention rule ${id}`);
+      await recordEvents(trx, actor, [{ action: 'retention.remove', detail: { ...toRule(row) } }]);
+    });
   }
+}
+
+/** A rule that says nothing of what it keeps is more likely a slip than a wish to delete everything. */
+function requireKeeping({ keepNewest, keepPushedWithin, keepPulledWithin }: NewRetentionRule): void {
+  if ([keepNewest, keepPushedWithin, keepPulledWithin].some((keeps) => keeps !== undefined)) return;
+  throw invalid(
+    'a retention rule has to say what it keeps: the newest, those pushed or those pulled of late',
+  );
 }
 
 export function rulesFor(

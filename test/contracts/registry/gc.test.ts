@@ -37,14 +37,17 @@ class World {
   }
 
   async untagged(rule: { keepNewest?: number; keepPushedWithin?: number }): Promise<void> {
-    await this.keeping.retentionRules.add({
-      repositories: '**',
-      subject: 'untagged',
-      tags: '*',
-      keepNewest: rule.keepNewest,
-      keepPushedWithin: rule.keepPushedWithin,
-      keepPulledWithin: undefined,
-    });
+    await this.keeping.retentionRules.add(
+      {
+        repositories: '**',
+        subject: 'untagged',
+        tags: '*',
+        keepNewest: rule.keepNewest,
+        keepPushedWithin: rule.keepPushedWithin,
+        keepPulledWithin: undefined,
+      },
+      SYSTEM,
+    );
   }
 
   /** Nothing untagged is kept. */
