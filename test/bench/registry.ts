@@ -1,31 +1,97 @@
-import { freePorts } from '../e2e/harness/free-port.ts';
-import { startSlipway } from '../e2e/harness/slipway.ts';
-import { blobLoad } from './registry/blob-load.ts';
-import { compare, type Measure } from './registry/compare.ts';
-import { startDebianRegistry } from './registry/debian-registry.ts';
-import { manifestLoad } from './registry/manifest-load.ts';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { parseArgs } from 'node:util';
+import { startS3Server } from '../s3/s3-server.ts';
+import { blobMeasures } from './registry/blob-load.ts';
+import type { Contestant, Storage } from './registry/contestant.ts';
+import { manifestMeasures, seedManifests, tagMeasures } from './registry/manifest-load.ts';
+import { compare, type Measure, type Result } from './registry/measure.ts';
+import { idleMemory } from './registry/memory.ts';
+import { startDebianRegistry, startDistribution, startZot } from './registry/peers.ts';
+import { startContestant } from './registry/slipway-contestant.ts';
+import { line, markdownTable } from './registry/table.ts';
 
-const MB = 1_000_000;
-const GIB = 2 ** 30;
+/** How long load is put on a registry, each time. */
+const SECONDS = 2;
 
-/** Slipway's registry against Debian's docker-registry, each measure in alternation on the same machine. */
+/**
+ * Slipway's registry beside distribution 3 and Debian's docker-registry (and a zot, with `--zot BINARY`), over a file
+ * system and over S3, each measure in turns on the same machine and with the same client. `--write FILE` puts the
+ * tables into a file, `--storage filesystem` or `s3` leaves the other out, `--only WORDS` the other measures.
+ */
 export async function run(): Promise<void> {
-  await using slipway = await startSlipway({ command: 'registry', env: { SLIPWAY_LOG_LEVEL: 'warn' } });
-  await using peer = await startDebianRegistry((await freePorts(1))[0]!);
-  const contestants = { ours: slipway.registry, peer: peer.address };
-  const manifests = await manifestLoad(Object.values(contestants));
-  const small = await blobLoad(Object.values(contestants), MB);
-  const large = await blobLoad(Object.values(contestants), GIB);
+  const { values: options } = parseArgs({
+    args: process.argv.slice(3),
+    options: {
+      zot: { type: 'string' },
+      storage: { type: 'string' },
+      only: { type: 'string' },
+      write: { type: 'string' },
+    },
+  });
+  const wanted = ({ name }: Measure) => name.includes(options.only ?? '');
+  const sections = [introduction()];
+  for (const kind of ['filesystem', 's3'] as const) {
+    if (options.storage !== undefined && options.storage !== kind) continue;
+    await using started = new AsyncDisposableStack();
+    const storage = await storageOf(kind, started);
+    const zot = kind === 'filesystem' ? options.zot : undefined;
+    const contestants = await start(storage, zot, started);
+    const names = contestants.map(({ name }) => name);
+    process.stdout.write(`${kind}: ${names.join(', ')}\n`);
+    const results: Result[] = [];
+    for await (const measure of measures(kind, contestants)) {
+      if (!wanted(measure)) continue;
+      const result = await compare(measure, contestants);
+      results.push(result);
+      process.stdout.write(`${line(names, result)}\n`);
+    }
+    const title =
+      kind === 'filesystem' ? 'On a file system' : 'On S3 (SeaweedFS on the same machine, no redirects)';
+    sections.push(`## ${title}`, markdownTable(names, results));
+  }
+  if (options.write !== undefined) writeFileSync(options.write, `${sections.join('\n\n')}\n`);
+}
 
-  const measures: Measure[] = [
-    { name: 'manifest GET by tag, 16 connections', unit: 'requests/s', run: manifests.getByTag },
-    { name: 'manifest GET by digest, 16 connections', unit: 'requests/s', run: manifests.getByDigest },
-    { name: 'manifest PUT, 1 connection', unit: 'requests/s', run: manifests.putWith(1) },
-    { name: 'manifest PUT, 16 connections', unit: 'requests/s', run: manifests.putWith(16) },
-    { name: '1 MB blob GET, 16 connections', unit: 'requests/s', run: small.getMany },
-    { name: '1 MB blob PUT, 4 connections', unit: 'requests/s', run: small.putMany },
-    { name: '1 GiB blob GET', unit: 'MB/s', run: large.getOne },
-    { name: '1 GiB blob PUT', unit: 'MB/s', run: large.putOne },
-  ];
-  for (const measure of measures) process.stdout.write(`${await compare(measure, contestants)}\n`);
+async function storageOf(kind: Storage['kind'], started: AsyncDisposableStack): Promise<Storage> {
+  if (kind === 'filesystem') return { kind };
+  const server = started.use(await startS3Server());
+  return { kind, ...server.access };
+}
+
+async function start(
+  storage: Storage,
+  zot: string | undefined,
+  started: AsyncDisposableStack,
+): Promise<Contestant[]> {
+  const starts = [startContestant, startDistribution, startDebianRegistry];
+  const contestants: Contestant[] = [];
+  for (const begin of starts) contestants.push(started.use(await begin(storage)));
+  if (zot !== undefined) contestants.push(started.use(await startZot(zot)));
+  return contestants;
+}
+
+/** What the later ones get is stored when they are asked for: an idle registry has nothing yet. */
+async function* measures(kind: Storage['kind'], contestants: readonly Contestant[]): AsyncGenerator<Measure> {
+  if (kind === 'filesystem') yield idleMemory;
+  await seedManifests(contestants);
+  yield* manifestMeasures(SECONDS);
+  yield* await blobMeasures(contestants, { seconds: SECONDS, rounds: kind === 'filesystem' ? 3 : 1 });
+  if (kind === 'filesystem') yield* tagMeasures(SECONDS);
+}
+
+function introduction(): string {
+  const [cpu] = cpus();
+  const kernel = execFileSync('uname', ['-r'], { encoding: 'utf8' }).trim();
+  const system = /^PRETTY_NAME="(.*)"$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1];
+  const revision = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+  return `# Benchmarks
+
+\`npm run bench -- registry --write docs/benchmarks.md\` made this file. Medians of rounds in turns, the same client for
+all, from processes of its own (wrk for what is got, bare sockets for what is put), over loopback. A ratio says how many
+times as well Slipway did; goals are against distribution 3. Logs of requests are off for all.
+
+- ${cpus().length} × ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${system}, Linux ${kernel}
+- Slipway ${revision} on Node ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}`;
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Dockerd } from '../e2e/harness/dockerd.ts';
 import { type Slipway, startSlipway } from '../e2e/harness/slipway.ts';
 import { seedImages } from '../images/stand-ins.ts';
-import { median } from './registry/compare.ts';
+import { median } from './registry/measure.ts';
 
 const rounds = 25;
 const warmUps = 3;

@@ -1,53 +1,100 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { Connection, requests } from './load.ts';
+import type { Contestant } from './contestant.ts';
+import { Connection } from './load.ts';
+import type { Measure } from './measure.ts';
 import { beginUpload, putBlob } from './push-blob.ts';
+import { wrk } from './wrk.ts';
 
-const SECONDS = 3;
+const MB = 1_000_000;
+const GIB = 2 ** 30;
 const PUT_CONNECTIONS = 4;
-const PUTS = 60;
 const CHUNK = 1024 * 1024;
 const REPOSITORY = 'bench/blobs';
 
-interface BlobLoad {
-  readonly getMany: (address: string) => Promise<number>;
-  readonly getOne: (address: string) => Promise<number>;
-  readonly putMany: (address: string) => Promise<number>;
-  readonly putOne: (address: string) => Promise<number>;
+/** Blobs in each registry to get, and new ones like them to put. */
+export async function blobMeasures(
+  contestants: readonly Contestant[],
+  options: { seconds: number; rounds: number },
+): Promise<Measure[]> {
+  const { seconds, rounds } = options;
+  const small = await store(contestants, MB);
+  const large = await store(contestants, GIB);
+  return [
+    {
+      name: '1 MB blob GET, 16 connections',
+      unit: '/s',
+      goal: { ratio: 1.5 },
+      rounds: 3,
+      warmUp: true,
+      run: async ({ address }) => (await wrk(address, small, { connections: 16, seconds })).rate,
+    },
+    {
+      name: '1 MB blob PUT, 4 connections',
+      unit: '/s',
+      goal: { ratio: 1.5 },
+      rounds: 3,
+      warmUp: true,
+      run: ({ address }) => putMany(address, MB, seconds * 1000),
+    },
+    {
+      name: '100 MB blob PUT',
+      unit: 'MB/s',
+      goal: { ratio: 1.5 },
+      rounds,
+      warmUp: true,
+      run: ({ address }) => putOne(address, 100 * MB),
+    },
+    {
+      name: '1 GiB blob PUT',
+      unit: 'MB/s',
+      goal: { ratio: 1.5 },
+      rounds,
+      run: ({ address }) => putOne(address, GIB),
+    },
+    {
+      name: '1 GiB blob GET',
+      unit: 'MB/s',
+      goal: { ratio: 1 },
+      rounds,
+      run: ({ address }) => getOne(address, large, GIB),
+    },
+  ];
 }
 
-/** A blob of `size` bytes in each registry to get, and new ones like it to put. */
-export async function blobLoad(addresses: readonly string[], size: number): Promise<BlobLoad> {
-  const stored = repeating(size);
-  for (const address of addresses) await putStream(address, stored);
-  const path = `/v2/${REPOSITORY}/blobs/${stored.digest}`;
-  return {
-    getMany: (address) =>
-      requests(address, { connections: 16, seconds: SECONDS, expected: 200 }, () => ({
-        method: 'GET',
-        path,
-      })),
-    getOne: (address) =>
-      throughput(size, async () => {
-        using connection = await Connection.to(address);
-        const status = await connection.send({ method: 'GET', path });
-        if (status !== 200) throw new Error(`blob GET: ${status}`);
-      }),
-    putMany: async (address) => {
-      const blobs = Array.from({ length: PUTS }, () => repeating(size));
-      const started = performance.now();
-      const workers = Array.from({ length: PUT_CONNECTIONS }, async () => {
-        using connection = await Connection.to(address);
-        for (let blob = blobs.pop(); blob; blob = blobs.pop())
-          await putBlob(connection, address, REPOSITORY, blob.chunk, blob.digest);
-      });
-      await Promise.all(workers);
-      return PUTS / ((performance.now() - started) / 1000);
-    },
-    putOne: (address) => {
-      const blob = repeating(size);
-      return throughput(size, () => putStream(address, blob));
-    },
-  };
+/** The path of a blob of `size` bytes that all have. */
+async function store(contestants: readonly Contestant[], size: number): Promise<string> {
+  const blob = repeating(size);
+  for (const { address } of contestants) await putStream(address, blob);
+  return `/v2/${REPOSITORY}/blobs/${blob.digest}`;
+}
+
+/** Blobs a second. */
+async function putMany(address: string, size: number, milliseconds: number): Promise<number> {
+  const started = performance.now();
+  let count = 0;
+  const workers = Array.from({ length: PUT_CONNECTIONS }, async () => {
+    using connection = await Connection.to(address);
+    while (performance.now() - started < milliseconds) {
+      const { chunk, digest } = repeating(size);
+      await putBlob(connection, address, REPOSITORY, chunk, digest);
+      count++;
+    }
+  });
+  await Promise.all(workers);
+  return count / ((performance.now() - started) / 1000);
+}
+
+function putOne(address: string, size: number): Promise<number> {
+  const blob = repeating(size);
+  return throughput(size, () => putStream(address, blob));
+}
+
+function getOne(address: string, path: string, size: number): Promise<number> {
+  return throughput(size, async () => {
+    using connection = await Connection.to(address);
+    const status = await connection.send({ method: 'GET', path });
+    if (status !== 200) throw new Error(`blob GET: ${status}`);
+  });
 }
 
 interface RepeatingBlob {

@@ -4,29 +4,34 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePorts } from '../../e2e/harness/free-port.ts';
+import type { Contestant } from './contestant.ts';
 
-/** Debian's docker-registry with the settings that its package ships, on a folder and port of its own. */
-export async function startDebianRegistry(port: number): Promise<AsyncDisposable & { address: string }> {
+export interface PeerProgram {
+  readonly name: string;
+  readonly program: string;
+  /** How to get it. */
+  readonly install: string;
+  /** What its configuration file, JSON, has in it. */
+  settings(options: { address: string; folder: string }): unknown;
+}
+
+/** Starts a peer on a folder and a port of its own, and waits until it answers. */
+export async function startPeer({ name, program, install, settings }: PeerProgram): Promise<Contestant> {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
-  const address = `127.0.0.1:${port}`;
-  const settings = {
-    version: 0.1,
-    log: { level: 'error', accesslog: { disabled: true } },
-    storage: {
-      cache: { blobdescriptor: 'inmemory' },
-      filesystem: { rootdirectory: join(folder, 'data') },
-      delete: { enabled: true },
-    },
-    http: { addr: address },
-  };
-  writeFileSync(join(folder, 'config.yml'), JSON.stringify(settings));
-  const child = spawn('docker-registry', ['serve', join(folder, 'config.yml')], {
+  const address = `127.0.0.1:${(await freePorts(1))[0]!}`;
+  const file = join(folder, 'config.json');
+  writeFileSync(file, JSON.stringify(settings({ address, folder })));
+  const child = spawn(program, ['serve', file], {
     stdio: 'ignore',
     env: { ...process.env, OTEL_TRACES_EXPORTER: 'none' },
   });
   let failure: Error | undefined;
   child.once('error', () => {
-    failure = new Error('the peer is missing: apt-get install --no-install-recommends docker-registry');
+    failure = new Error(`${name} is missing: ${install}`);
+  });
+  child.once('exit', (code) => {
+    failure ??= new Error(`${name} ended with ${code}`);
   });
   while (!failure && !(await answers(address))) await sleep(50);
   if (failure) {
@@ -34,7 +39,9 @@ export async function startDebianRegistry(port: number): Promise<AsyncDisposable
     throw failure;
   }
   return {
+    name,
     address,
+    pid: child.pid!,
     async [Symbol.asyncDispose]() {
       child.kill();
       await once(child, 'exit');
