@@ -44,5 +44,27 @@ export const mirroringSchema = z.strictObject({
   downloads: z.int().min(1).max(1000),
 });
 
+/** The settings below `registry.replication`. */
+export const replicationSchema = z.strictObject({
+  rules: z
+    .array(
+      z.strictObject({
+        name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected a name such as backup'),
+        url: registryUrl,
+        credentials: z.string().startsWith('/').optional(),
+        repositories: z.array(z.string().min(1)).min(1),
+        prefix: prefix.optional(),
+        deletes: z.boolean().optional(),
+      }),
+    )
+    .refine(
+      (rules) => new Set(rules.map(({ name }) => name)).size === rules.length,
+      'two rules have one name',
+    ),
+  attempts: z.int().min(1).max(1000),
+  firstDelay: duration,
+  maxDelay: duration,
+});
+
 /** The settings below `registry.statistics`. */
 export const statisticsSchema = z.strictObject({ interval: duration });

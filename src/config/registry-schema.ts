@@ -2,7 +2,13 @@ import { z } from 'zod';
 import { hostPort } from './address.ts';
 import { authSchema } from './auth-schema.ts';
 import { databaseSchema } from './database-schema.ts';
-import { mirroringSchema, mirrorsSchema, statisticsSchema, webhooksSchema } from './federation-schema.ts';
+import {
+  mirroringSchema,
+  mirrorsSchema,
+  replicationSchema,
+  statisticsSchema,
+  webhooksSchema,
+} from './federation-schema.ts';
 import { rateLimitsSchema } from './limits-schema.ts';
 import { gcSchema, retentionSchema } from './gc-schema.ts';
 import { monitoringSchema } from './monitoring-schema.ts';
@@ -31,6 +37,7 @@ export const registrySchema = z
     webhooks: webhooksSchema,
     mirrors: mirrorsSchema,
     mirroring: mirroringSchema,
+    replication: replicationSchema,
     statistics: statisticsSchema,
   })
   .superRefine((registry, context) => {

@@ -6,7 +6,7 @@ export interface RepositoryClientOptions {
   /** `http://127.0.0.1:5000` */
   readonly origin: URL;
   readonly repository: RepositoryName;
-  readonly actions: 'pull' | 'pull,push';
+  readonly actions: 'pull' | 'pull,push' | 'pull,push,delete';
   readonly credentials?: Credentials;
 }
 

@@ -8,6 +8,8 @@ import { FeedReader } from './outbox/feed-reader.ts';
 import { OutboxRepository } from './outbox/outbox-repository.ts';
 import { OutboxRunner } from './outbox/outbox-runner.ts';
 import type { Registry } from './registry.ts';
+import { createReplication, type ReplicationOptions } from './replication/create-replication.ts';
+import type { Replication } from './replication/replication.ts';
 import { SearchIndexer } from './search/search-indexer.ts';
 import { SearchRepository } from './search/search-repository.ts';
 import { PullStatistics } from './statistics/pull-statistics.ts';
@@ -23,6 +25,8 @@ export interface FederationOptions {
   readonly source: EventSource;
   /** None unless said otherwise. */
   readonly mirrors?: MirrorOptions | undefined;
+  /** None unless said otherwise. */
+  readonly replication?: ReplicationOptions | undefined;
   readonly webhooks: {
     /** Networks beyond the internet that webhooks may be in. */
     readonly allowedNetworks: readonly string[];
@@ -42,6 +46,7 @@ export interface Background {
 /** What the registry has to do with others: it tells them of changes, and keeps count of what they pull. */
 export interface Federation {
   readonly webhooks: Webhooks;
+  readonly replication: Replication;
   readonly mirror: Mirror | undefined;
   readonly statistics: PullStatistics;
   readonly pulls: PullsRepository;
@@ -67,6 +72,11 @@ export function createFederation(
     { retry },
   );
   const pulls = new PullsRepository(db);
+  const replication = createReplication(
+    { db, registry, outbox, feed },
+    options.replication ?? { rules: [], retry },
+  );
+  const consumers = async () => [...(await webhooks.consumers()), ...replication.consumers];
   const search = new SearchRepository(db);
   const indexer = new SearchIndexer({ manifests: registry.manifests, blobs: registry.blobs, search, logger });
   const reader = new FeedReader({ outbox, feed, logger }, 'search');
@@ -75,8 +85,9 @@ export function createFederation(
     search,
     indexing: { run: (signal) => reader.run((events) => indexer.read(events), signal) },
     webhooks,
+    replication,
     pulls,
     statistics: new PullStatistics({ pulls, logger }),
-    runner: new OutboxRunner({ outbox, feed, logger, consumers: () => webhooks.consumers() }, { keep }),
+    runner: new OutboxRunner({ outbox, feed, logger, consumers }, { keep }),
   };
 }

@@ -1,8 +1,10 @@
 import type { FederationOptions } from '#registry/federation.ts';
 import type { MirrorOptions } from '#registry/mirror/create-mirror.ts';
+import type { ReplicationRule } from '#registry/replication/replication-rule.ts';
 
 export interface TestFederationOptions {
   readonly webhooks?: Partial<FederationOptions['webhooks']>;
+  readonly replication?: readonly ReplicationRule[];
   readonly mirrors?: Pick<MirrorOptions, 'rules'> & Partial<MirrorOptions>;
 }
 
@@ -13,6 +15,10 @@ export function testFederation(options: TestFederationOptions = {}): FederationO
     ...(options.mirrors && {
       mirrors: { freshness: 60_000, absence: 60_000, expiry: 60_000, downloads: 8, ...options.mirrors },
     }),
+    replication: {
+      rules: options.replication ?? [],
+      retry: { attempts: 6, firstDelay: 20, maxDelay: 200 },
+    },
     webhooks: {
       allowedNetworks: ['127.0.0.1/32'],
       retry: { attempts: 4, firstDelay: 20, maxDelay: 200 },

@@ -8,8 +8,8 @@ import type { Delivery, OutboxRepository } from './outbox-repository.ts';
 
 const POLL_INTERVAL = 500;
 /** A claim lives this long without being renewed: after a kill -9, a delivery is tried again that much later. */
-const CLAIM = 30_000;
-const RENEW_INTERVAL = 10_000;
+const CLAIM = 15_000;
+const RENEW_INTERVAL = 5_000;
 const PRUNE_INTERVAL = 10 * 60_000;
 
 interface Ports {

@@ -5,8 +5,6 @@ import { DistributionUpstream } from '#cli/registry-upstreams.ts';
 import { HttpTransport } from '#distribution/http-transport.ts';
 import { type Digest, digestOf } from '#oci/digest.ts';
 import { MEDIA_TYPE } from '#oci/media-type.ts';
-import { startDebianRegistry } from '#test/bench/registry/debian-registry.ts';
-import { freePorts } from '#test/e2e/harness/free-port.ts';
 import {
   begin,
   DistributionClient,
@@ -17,6 +15,7 @@ import {
   pushImage,
   putManifest,
 } from '#test/registry/distribution-client.ts';
+import { startPeerRegistry } from '#test/registry/peer-registry.ts';
 import { startTestRegistry, type TestRegistry } from '#test/registry/test-registry.ts';
 import { UpstreamProxy } from '#test/registry/upstream-proxy.ts';
 
@@ -331,7 +330,7 @@ it('pulls an index and its parts through', async () => {
 });
 
 it('mirrors docker-registry', async () => {
-  await using peer = await startDebianRegistry((await freePorts(1))[0]!);
+  await using peer = await startPeerRegistry();
   const client = new DistributionClient(peer.address);
   const bytes = randomBytes(2_000_000);
   const digest = await pushDebian(client, 'lib/peer', bytes);

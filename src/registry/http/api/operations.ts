@@ -7,6 +7,7 @@ import { gcRoutes } from './gc-routes.ts';
 import type { Operation } from './operation.ts';
 import { quotaRoutes } from './quota-routes.ts';
 import { retentionRoutes } from './retention-routes.ts';
+import { replicationRoutes } from './replication-routes.ts';
 import { searchRoutes } from './search-routes.ts';
 import { statisticsRoutes } from './statistics-routes.ts';
 import { webhookRoutes } from './webhook-routes.ts';
@@ -25,7 +26,12 @@ export function apiOperations(
       ? [...gcRoutes(housekeeping), ...retentionRoutes(housekeeping), ...quotaRoutes(housekeeping)]
       : []),
     ...(federation
-      ? [...webhookRoutes(federation), ...statisticsRoutes(federation), ...searchRoutes(federation)]
+      ? [
+          ...webhookRoutes(federation),
+          ...replicationRoutes(federation),
+          ...statisticsRoutes(federation),
+          ...searchRoutes(federation),
+        ]
       : []),
   ];
 }

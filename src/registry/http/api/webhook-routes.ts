@@ -33,7 +33,8 @@ const webhook = z
   .meta({ title: 'Webhook' });
 const withSecret = webhook.extend({ secret: secret.describe('Shown this once.') });
 
-const delivery = z
+/** Something that was to be done about an event, and what came of it. */
+export const deliverySchema = z
   .object({
     id: z.int(),
     state: z.enum(['pending', 'delivered', 'dead']),
@@ -51,7 +52,7 @@ const delivery = z
     createdAt: moment,
     updatedAt: moment,
   })
-  .meta({ title: 'WebhookDelivery' });
+  .meta({ title: 'Delivery' });
 
 const params = z.object({ id: z.string() });
 
@@ -171,7 +172,7 @@ export function webhookRoutes({ webhooks }: { webhooks: Webhooks }): Operation[]
       caller,
       params,
       query: pageQuery.extend({ state: z.enum(['pending', 'delivered', 'dead']).optional() }),
-      reply: pageOf(delivery),
+      reply: pageOf(deliverySchema),
       async handle({ params: { id }, query: { limit, cursor, state } }) {
         const before = readCursor(z.int(), cursor);
         const found = await webhooks.deliveries(id, { state, before, limit: limit + 1 });
