@@ -4,16 +4,18 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { imageNames } from './images/catalog.ts';
 import { makeImages } from './images/stand-ins.ts';
 import { remains, runMarker, takeSnapshot } from './leaks/snapshot.ts';
+import { chooseS3Server } from './s3/install-s3-server.ts';
 import { readTotals } from './totals.ts';
 
 // `npm test`, `npm test -- unit registry`: runs Vitest, then looks for what it left on this machine. Words that name
-// a project choose it, others are Vitest's filters.
+// a project choose it, others are Vitest's filters. `--s3 minio` (versitygw) takes that S3 server instead of SeaweedFS.
 
 const projects = ['unit', 'contracts', 'api', 's3', 'architecture', 'e2e'];
 const report = '.cache/test-report.json';
 const totalsFile = '.cache/test-totals.json';
 
 const words = process.argv.slice(2);
+chooseS3Server(words);
 const chosen = words.filter((word) => projects.includes(word));
 const filters = words.filter((word) => !projects.includes(word));
 

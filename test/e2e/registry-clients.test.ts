@@ -1,13 +1,11 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Digest } from '#oci/digest.ts';
 import { DistributionClient } from '../registry/distribution-client.ts';
 import { writeImageLayout } from '../registry/image-layout.ts';
-import { run, succeed } from './harness/command.ts';
+import { succeed } from './harness/command.ts';
+import { startContainerd } from './harness/containerd.ts';
 import { type Slipway, startSlipway } from './harness/slipway.ts';
 
 /** The clients of Debian push to the registry, and pull from it what they and others pushed. */
@@ -116,7 +114,7 @@ it.each(['podman', 'buildah'])('%s pulls, tags and pushes', async (program) => {
 });
 
 it('containerd pulls and pushes', async () => {
-  await using containerd = await startContainerd(join(slipway.folder, 'containerd'));
+  await using containerd = await startContainerd(join(slipway.folder, 'containerd'), environment());
   const seed = `${slipway.registry}/seed/busybox:latest`;
   const target = `${slipway.registry}/containerd/busybox:mine`;
   await containerd.ctr('images', 'pull', '--plain-http', '--snapshotter', 'native', seed);
@@ -127,38 +125,3 @@ it('containerd pulls and pushes', async () => {
   await containerd.ctr('images', 'pull', '--plain-http', '--snapshotter', 'native', target);
   expect(await containerd.ctr('images', 'check')).toMatch(/containerd\/busybox:mine .* complete /);
 });
-
-/** A containerd with state, socket and snapshots of its own. */
-async function startContainerd(
-  folder: string,
-): Promise<AsyncDisposable & { ctr(...args: string[]): Promise<string> }> {
-  mkdirSync(folder);
-  const socket = join(folder, 'containerd.sock');
-  const settings = join(folder, 'config.toml');
-  writeFileSync(
-    settings,
-    `version = 2
-root = "${folder}/root"
-state = "${folder}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
-[grpc]
-  address = "${socket}"
-[ttrpc]
-  address = "${socket}.ttrpc"
-`,
-  );
-  const child = spawn('containerd', ['--config', settings], { stdio: 'ignore', env: environment() });
-  const ctr = ['--address', socket];
-  const options = { env: environment() };
-  for (let tries = 0; (await run('ctr', [...ctr, 'version'], options)).code !== 0; tries++) {
-    if (child.exitCode !== null || tries > 200) throw new Error('containerd does not start');
-    await sleep(50);
-  }
-  return {
-    ctr: (...args) => succeed('ctr', [...ctr, ...args], options),
-    async [Symbol.asyncDispose]() {
-      child.kill();
-      if (child.exitCode === null) await once(child, 'exit');
-    },
-  };
-}

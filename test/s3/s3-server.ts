@@ -33,6 +33,8 @@ interface Program {
   readonly ports: number;
   command(options: { folder: string; ports: readonly number[]; keys: Keys }): string[];
   readonly env?: (keys: Keys) => Record<string, string>;
+  /** What it leaves outside its folder. */
+  readonly remains?: (ports: readonly number[]) => string[];
 }
 
 interface Keys {
@@ -65,7 +67,19 @@ const programs: Readonly<Record<S3ServerName, Program>> = {
       '-s3',
       `-s3.port=${s3}`,
       `-s3.port.grpc=${s3Grpc}`,
+      // These would take ports of their own.
+      '-s3.port.iceberg=0',
+      '-s3.port.lance=0',
+      '-master.telemetry=false',
+      `-filer.localSocket=${folder}/filer.sock`,
+      `-s3.localSocket=${folder}/s3.sock`,
       `-s3.config=${folder}/identities.json`,
+    ],
+    remains: ([, s3, , master, , volume, , filer]) => [
+      `/tmp/seaweedfs-s3-grpc-${s3}.sock`,
+      `/tmp/seaweedfs-master-grpc-${master}.sock`,
+      `/tmp/seaweedfs-volume-grpc-${volume}.sock`,
+      `/tmp/seaweedfs-filer-grpc-${filer}.sock`,
     ],
   },
   versitygw: {
@@ -112,6 +126,9 @@ export async function startS3Server(name: S3ServerName = 'seaweedfs'): Promise<S
   await writeFile(join(folder, 'identities.json'), identities(keys));
   const ports = await freePorts(program.ports);
   const log = join(folder, 'log');
+  started.defer(async () => {
+    for (const path of program.remains?.(ports) ?? []) await rm(path, { force: true });
+  });
   // It ends with this process, however that ends.
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', file, ...program.command({ folder, ports, keys })], {
     cwd: folder,
