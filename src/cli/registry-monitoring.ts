@@ -4,6 +4,7 @@ import type { Config } from '#config/schema.ts';
 import { probeDatabase } from '#database/probe.ts';
 import { Health } from '#observability/health.ts';
 import { createMonitoring, type Monitoring } from '#observability/monitoring.ts';
+import type { Registry } from '#registry/registry.ts';
 import { listen } from './listen.ts';
 import type { Observability } from './registry-observability.ts';
 import type { RegistryStorage } from './registry-storage.ts';
@@ -28,6 +29,15 @@ export function registryMonitoring(health: Health, observability: Observability,
   const { metrics, metricsToken: token } = observability;
   const onNotReady = (checks: Readonly<Record<string, string>>) => logger.warn({ checks }, 'not ready');
   return createMonitoring({ health, metrics, token, onNotReady });
+}
+
+/** What is looked up when someone looks at the metrics. */
+export function registryGauges({ uploads }: Pick<Registry, 'uploads'>, { metrics }: Observability): void {
+  metrics.gauge({
+    name: 'slipway_uploads_under_way',
+    help: 'Uploads of blobs that have begun and not ended, of all processes.',
+    read: () => uploads.underWay(),
+  });
 }
 
 /** A listener for nothing else. */

@@ -75,6 +75,11 @@ function counting(metrics: Metrics) {
     help: 'Bytes that came with requests (in) and went with answers (out), headers included.',
     labels: ['direction'],
   });
+  const uploads = metrics.counter({
+    name: 'slipway_uploads_total',
+    help: 'Uploads of blobs by what became of them: begun, finished, cancelled, failed.',
+    labels: ['state'],
+  });
   let underWay = 0;
   metrics.gauge({
     name: 'slipway_http_requests_under_way',
@@ -93,8 +98,18 @@ function counting(metrics: Metrics) {
       duration.observe({ route, method, status }, ms / 1000);
       if (bytes.in > 0) transferred.add({ direction: 'in' }, bytes.in);
       if (bytes.out > 0) transferred.add({ direction: 'out' }, bytes.out);
+      const state = route === 'upload' ? uploadState(method, request.status) : undefined;
+      if (state !== undefined) uploads.add({ state });
     },
   };
+}
+
+/** What an answer says of an upload, if it begins or ends one. */
+function uploadState(method: string, status: number): string | undefined {
+  if (method === 'POST' && status === 202) return 'begun';
+  if (status === 201) return method === 'PUT' || method === 'POST' ? 'finished' : undefined;
+  if (method === 'DELETE') return status === 204 ? 'cancelled' : undefined;
+  return method === 'PUT' && status >= 400 ? 'failed' : undefined;
 }
 
 const STATUS_CLASSES = ['other', '1xx', '2xx', '3xx', '4xx', '5xx'];

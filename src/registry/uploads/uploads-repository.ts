@@ -66,6 +66,15 @@ export class UploadsRepository {
     );
   }
 
+  /** How many are under way. */
+  async count(): Promise<number> {
+    const row = await this.#db
+      .selectFrom('uploads')
+      .select(({ fn }) => fn.countAll<number>().as('count'))
+      .executeTakeFirstOrThrow();
+    return Number(row.count);
+  }
+
   async add(upload: Upload): Promise<void> {
     await this.#db
       .insertInto('uploads')

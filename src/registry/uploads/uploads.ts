@@ -46,6 +46,11 @@ export class Uploads {
     this.#content = ports.content;
   }
 
+  /** How many there are, of all processes. */
+  underWay(): Promise<number> {
+    return this.#uploads.count();
+  }
+
   async begin(repository: RepositoryName, algorithm: DigestAlgorithm = 'sha256'): Promise<string> {
     await this.#room(repository);
     const id = randomUUID();
