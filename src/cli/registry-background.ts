@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import type { Leases } from '#database/registry/leases.ts';
+import type { AuditRepository } from '#registry/events/audit-repository.ts';
 import type { Housekeeping } from '#registry/housekeeping.ts';
 import type { Reconciler } from '#registry/reconciler.ts';
 
@@ -11,6 +12,7 @@ interface BackgroundParts {
   readonly housekeeping: Housekeeping;
   readonly reconciler: Reconciler;
   readonly leases: Leases;
+  readonly audit: AuditRepository;
   readonly logger: Logger;
 }
 
@@ -26,8 +28,8 @@ interface Task {
  * together after whatever crashed. Nothing of it needs to be done before the first request. Disposing ends it.
  */
 export async function startBackground(
-  { housekeeping, reconciler, leases, logger }: BackgroundParts,
-  config: Pick<Config['registry'], 'gc' | 'retention' | 'limits'>,
+  { housekeeping, reconciler, leases, audit, logger }: BackgroundParts,
+  config: Pick<Config['registry'], 'gc' | 'retention' | 'limits' | 'audit'>,
 ): Promise<AsyncDisposable> {
   const { gc, retention, limits } = config;
   await housekeeping.gcStatus.setDelays({ delay: gc.delay, jitter: Math.round(gc.delay / 10) });
@@ -37,6 +39,14 @@ export async function startBackground(
       every: retention.interval,
       run: (signal) =>
         leases.run('retention', async (lease) => housekeeping.retention.run({ signal: lease.signal }), {
+          signal,
+        }),
+    },
+    {
+      name: 'audit log',
+      every: HOUR,
+      run: (signal) =>
+        leases.run('audit', async (lease) => audit.prune(Date.now() - config.audit.keep, lease.signal), {
           signal,
         }),
     },

@@ -10,6 +10,7 @@ import { closeServer, createRegistryServer } from '#registry/http/registry-serve
 import { TrustedProxies } from '#registry/http/trusted-proxies.ts';
 import { createRegistry } from '#registry/registry.ts';
 import { listen } from './listen.ts';
+import { openDenialLog } from './registry-audit.ts';
 import { browserLogins, openAuth, startAuth } from './registry-auth.ts';
 import { startBackground } from './registry-background.ts';
 import { startFederation } from './registry-federation.ts';
@@ -39,10 +40,12 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   const { metrics } = observability;
   const housekeeping = createHousekeeping({ db: storage.db, content, logger, metrics });
   const leases = new Leases({ db: storage.db });
-  const { reconciler } = registry;
-  started.use(await startBackground({ housekeeping, reconciler, leases, logger }, config.registry));
+  const { reconciler, audit } = registry;
+  const background = { housekeeping, reconciler, leases, audit, logger };
+  started.use(await startBackground(background, config.registry));
 
   const federation = started.use(startFederation(config, { db: storage.db, registry, logger }));
+  const denials = started.use(openDenialLog(storage.db, { logger, metrics: observability.metrics }));
   const trustedProxies = new TrustedProxies(config.registry.trustedProxies);
   const app = createRegistryApp(registry, {
     logger,
@@ -54,6 +57,7 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
     deletes: config.registry.api.deletes,
     federation: federation.services,
     housekeeping,
+    denials,
     trustedProxies,
     rateLimits: requestLimits(config, observability.metrics),
     accessLog: monitoring.accessLog,

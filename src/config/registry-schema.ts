@@ -9,8 +9,8 @@ import {
   statisticsSchema,
   webhooksSchema,
 } from './federation-schema.ts';
-import { rateLimitsSchema } from './limits-schema.ts';
 import { gcSchema, retentionSchema } from './gc-schema.ts';
+import { rateLimitsSchema } from './limits-schema.ts';
 import { monitoringSchema } from './monitoring-schema.ts';
 import { duration, size } from './quantity.ts';
 import { storageSchema } from './storage-schema.ts';
@@ -34,6 +34,7 @@ export const registrySchema = z
     gc: gcSchema,
     retention: retentionSchema,
     rateLimits: rateLimitsSchema,
+    audit: z.strictObject({ keep: duration }),
     webhooks: webhooksSchema,
     mirrors: mirrorsSchema,
     mirroring: mirroringSchema,

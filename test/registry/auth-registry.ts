@@ -43,9 +43,13 @@ export interface AuthRegistry extends TestRegistry {
 }
 
 /** A registry that asks for tokens. */
-export async function startAuthRegistry(options: Partial<AuthOptions> = {}): Promise<AuthRegistry> {
+export async function startAuthRegistry(
+  options: Partial<AuthOptions> = {},
+  denials?: NonNullable<Parameters<typeof startTestRegistry>[0]>['denials'],
+): Promise<AuthRegistry> {
   let auth: Auth | undefined;
   const registry = await startTestRegistry({
+    ...(denials && { denials }),
     auth: (db) => {
       auth = createAuth({ db, record: recordEvents }, { ...AUTH_OPTIONS, ...options });
       const logins = { ...auth, origin: undefined, sessionLife: 600_000 };

@@ -8,10 +8,11 @@ import type { ContentStore } from '#content/content-store.ts';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openRegistryDatabase, type RegistryDatabase } from '#database/registry/open.ts';
 import { NO_METRICS } from '#observability/metrics.ts';
+import type { DenialLog } from '#registry/events/denial-log.ts';
 import { createFederation, type Federation } from '#registry/federation.ts';
+import { createHousekeeping, type Housekeeping } from '#registry/housekeeping.ts';
 import { createRegistryApp, type RegistryAppOptions } from '#registry/http/registry-app.ts';
 import { closeServer, createRegistryServer } from '#registry/http/registry-server.ts';
-import { createHousekeeping, type Housekeeping } from '#registry/housekeeping.ts';
 import { createRegistry, type Registry } from '#registry/registry.ts';
 import { s3Content } from '../s3/shared-s3.ts';
 import { DistributionClient } from './distribution-client.ts';
@@ -42,6 +43,8 @@ export async function startTestRegistry(
     maxManifestSize?: number;
     deletes?: boolean;
     rateLimits?: RegistryAppOptions['rateLimits'];
+    /** Where denied requests are written down. */
+    denials?: (db: RegistryDatabase) => DenialLog;
     trustedProxies?: RegistryAppOptions['trustedProxies'];
     sparseImages?: boolean;
     federation?: TestFederationOptions;
@@ -65,6 +68,8 @@ export async function startTestRegistry(
   const federation = createFederation({ db, registry, logger }, testFederation(options.federation));
   started.defer(async () => federation.mirror?.stop());
   const housekeeping = createHousekeeping({ db, content, logger, metrics: NO_METRICS });
+  const denials = options.denials?.(db);
+  if (denials) started.use(denials);
   const app = createRegistryApp(registry, {
     logger,
     housekeeping,
@@ -74,6 +79,7 @@ export async function startTestRegistry(
     maxManifestSize: options.maxManifestSize ?? 4 * 1024 * 1024,
     deletes: options.deletes ?? true,
     rateLimits: options.rateLimits,
+    denials,
     ...(options.trustedProxies && { trustedProxies: options.trustedProxies }),
   });
   const server = createRegistryServer(app);

@@ -1,5 +1,8 @@
 import type { RegistryDatabase } from '#database/registry/open.ts';
 
+/** Others have their turn between as many. */
+const PRUNE_BATCH = 1000;
+
 /** What an audit asks for; everything that is given has to be so. */
 export interface AuditFilter {
   readonly actor?: string | undefined;
@@ -59,5 +62,20 @@ export class AuditRepository {
       mediaType: media_type,
       detail: detail === null ? null : (JSON.parse(detail) as AuditEntry['detail']),
     }));
+  }
+
+  /** Removes what is older than `before` (milliseconds since 1970), some at a time; how many entries that were. */
+  async prune(before: number, signal: AbortSignal): Promise<number> {
+    for (let removed = 0; ; ) {
+      const result = await this.#db
+        .deleteFrom('events')
+        .where('id', 'in', (from) =>
+          from.selectFrom('events').select('id').where('at', '<', before).orderBy('at').limit(PRUNE_BATCH),
+        )
+        .executeTakeFirst();
+      const count = Number(result.numDeletedRows);
+      removed += count;
+      if (count < PRUNE_BATCH || signal.aborted) return removed;
+    }
   }
 }

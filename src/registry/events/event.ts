@@ -15,9 +15,13 @@ type PolicyAction =
   | 'quota.set'
   | 'quota.remove';
 
+/** What requests are denied. */
+type DeniedAction = 'login.token' | 'repository.pull' | 'repository.push' | 'repository.delete' | 'api.call';
+
 /** `<what>.<done to it>`. */
 export type EventAction =
   | AuthAction
+  | DeniedAction
   | 'blob.push'
   | 'blob.mount'
   | 'blob.delete'

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { Authenticator } from '#auth/authenticator.ts';
 import { NO_METRICS } from '#observability/metrics.ts';
 import { NO_TRACER } from '#observability/tracer.ts';
+import type { DenialLog } from '../events/denial-log.ts';
 import type { Federation } from '../federation.ts';
 import type { Housekeeping } from '../housekeeping.ts';
 import type { Registry } from '../registry.ts';
@@ -13,6 +14,7 @@ import { apiOperations } from './api/operations.ts';
 import type { BlobRedirects } from './blob-redirects.ts';
 import { blobRoutes } from './blob-routes.ts';
 import { refuseDeletes } from './delete-refusal.ts';
+import { deniedRequests } from './denied-requests.ts';
 import { errorBodies, sendError } from './errors.ts';
 import { extensionRoutes } from './extension-routes.ts';
 import { keepFound } from './keep-found.ts';
@@ -46,6 +48,8 @@ export interface RegistryAppOptions extends Partial<Omit<ObservedRequestsOptions
   readonly deletes?: boolean;
   /** What it has to do with others; nothing unless said otherwise. */
   readonly federation?: Federation;
+  /** Where denied requests are written down; nowhere unless said otherwise. */
+  readonly denials?: DenialLog | undefined;
   /** Proxies in front; none unless said otherwise. */
   readonly trustedProxies?: TrustedProxies;
   /** How many requests may come from whom; any number unless said otherwise. */
@@ -77,12 +81,16 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
     ctx.body = {};
   });
 
-  const api = adminApi(apiOperations(registry, options.federation, options.accounts, options.housekeeping), options.logger);
+  const api = adminApi(
+    apiOperations(registry, options.federation, options.accounts, options.housekeeping),
+    options.logger,
+  );
   const { logger, metrics = NO_METRICS, tracer = NO_TRACER, accessLog = 'off' } = options;
   app.use(observedRequests({ logger, metrics, tracer, accessLog }));
   app.use(errorBodies(logger));
   app.use(version);
   app.use(api.errors);
+  if (options.denials) app.use(deniedRequests(options.denials));
   app.use(clientAddress(options.trustedProxies ?? new TrustedProxies([])));
   const { rateLimits } = options;
   if (rateLimits) app.use(addressLimit(rateLimits));

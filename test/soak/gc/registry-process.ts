@@ -27,11 +27,18 @@ const content = new FilesystemContentStore(options.blobs);
 const registry = createRegistry({ db, content });
 const housekeeping = createHousekeeping({ db, content, logger, metrics: NO_METRICS });
 await startBackground(
-  { housekeeping, reconciler: registry.reconciler, leases: new Leases({ db }), logger },
+  {
+    housekeeping,
+    reconciler: registry.reconciler,
+    leases: new Leases({ db }),
+    audit: registry.audit,
+    logger,
+  },
   {
     gc: { enabled: true, interval: 20, delay: 0, contentDelay: 0 },
     retention: { interval: 1_000 },
     limits: { manifestSize: 4 << 20, uploadExpiry: 3_600_000 },
+    audit: { keep: 3_600_000 },
   },
 );
 const app = createRegistryApp(registry, {
