@@ -171,7 +171,8 @@ export class PeopleLogins {
   ): Promise<string> {
     const name = typeof claim === 'string' ? claim.toLowerCase() : '';
     if (!isAccountName(name)) throw forbidden(`the OpenID provider gave no name that a user can have here`);
-    const text = (value: unknown) => (typeof value === 'string' ? value.slice(0, 200) : undefined);
+    const text = (value: unknown) =>
+      typeof value === 'string' ? value.slice(0, 200).replace(/[\x00-\x1f\x7f]/g, ' ') : undefined;
     await this.#identities.create(
       { name, displayName: text(claims.name), email: text(claims.email), ...identity },
       { ...actor, principal: `user:${name}` },

@@ -3,7 +3,7 @@ import { tooMany } from '#errors/errors.ts';
 import type { LoginThrottleRepository } from './login-throttle-repository.ts';
 
 /** Failures that cost nothing: of an account from an address, and of an address with whatever accounts. */
-const FREE = { pair: 5, address: 30 } as const;
+const FREE = { account: 5, secret: 30, address: 30 } as const;
 /** The first wait, in milliseconds; each failure after it doubles it. */
 const FIRST_WAIT = 1_000;
 const LONGEST_WAIT = 5 * 60_000;
@@ -34,9 +34,7 @@ export class LoginThrottle {
   /** Throws `too-many` with how long to wait. */
   async check(source: LoginSource): Promise<void> {
     const counts = await this.#counts.find(keysOf(source));
-    const opens = [...counts].map(([key, count]) =>
-      opensAt(count, key.includes(' ') ? FREE.pair : FREE.address),
-    );
+    const opens = [...counts].map(([key, count]) => opensAt(count, freeOf(key)));
     const wait = Math.max(0, ...opens) - Date.now();
     if (wait <= 0) return;
     throw tooMany('too many failed logins', { detail: { retryAfter: Math.ceil(wait / 1_000) } });
@@ -63,9 +61,13 @@ function opensAt(count: { failures: number; lastAt: number }, free: number): num
 /** The account at the address, and the address alone if that counts. */
 function keysOf({ account, address, guessable }: LoginSource): string[] {
   const network = networkOf(address);
-  // A name as long as a client likes would fill the table.
-  const pair = `${account.slice(0, 100)} ${network}${guessable ? '' : ' secret'}`;
-  return guessable ? [pair, network] : [pair];
+  // A name as long as a client likes, of what it likes, would fill the table or not fit.
+  const name = account.slice(0, 100).replace(/[^\x21-\x7e]/g, '?');
+  return guessable ? [`account ${name} ${network}`, network] : [`secret ${name} ${network}`];
+}
+
+function freeOf(key: string): number {
+  return key.startsWith('account ') ? FREE.account : key.startsWith('secret ') ? FREE.secret : FREE.address;
 }
 
 /** An IPv6 host has 2^64 addresses of its own: they count as one. */

@@ -139,7 +139,7 @@ export class TokenService {
       hash,
       principal: login.subject,
       secretId: login.secretId,
-      clientId: clientId.slice(0, 100),
+      clientId: clientId.slice(0, 100).replace(/[^\x20-\x7e]/g, '?'),
       createdAt: login.at,
       expiresAt: login.at + life,
     });

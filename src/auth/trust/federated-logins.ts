@@ -2,7 +2,9 @@ import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
 import { unauthorized } from '#errors/errors.ts';
 import type { Actor } from '../actor.ts';
 import type { Login } from '../login.ts';
+import { isSafeUrl } from '../oidc/issuer-url.ts';
 import type { ProviderClient } from '../oidc/provider-client.ts';
+import { isAccountName } from '../policies/subject.ts';
 import { meets } from './claim-rules.ts';
 import type { TrustPoliciesRepository, TrustPolicy } from './trust-policies-repository.ts';
 
@@ -50,7 +52,9 @@ export class FederatedLogins {
   async logIn(token: string, options: { policy?: string | undefined; address: string }): Promise<Login> {
     const at = Date.now();
     const issuer = issuerOf(token);
-    const policies = await this.#policies.list({ issuer, name: options.policy });
+    const { policy: name } = options;
+    const named = name === undefined || isAccountName(name);
+    const policies = named ? await this.#policies.list({ issuer, name }) : [];
     if (policies.length === 0) throw refused('its issuer is not trusted');
     const claims = await this.#verify(token, issuer);
     const met = policies.filter((policy) => isFor(policy, claims));
@@ -101,7 +105,9 @@ function isFor(policy: TrustPolicy, claims: JWTPayload): boolean {
 function issuerOf(token: string): string {
   try {
     if (token.length > MAX_LENGTH) throw new errors.JWTInvalid('too long');
-    return String(decodeJwt(token).iss);
+    const { iss } = decodeJwt(token);
+    if (iss === undefined || !isSafeUrl(iss)) throw new errors.JWTInvalid('its issuer is no URL');
+    return iss;
   } catch (error) {
     throw refused('it is malformed', error);
   }
