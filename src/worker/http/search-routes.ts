@@ -18,7 +18,7 @@ export function searchRoutes(router: EngineRouter, images: Pick<Images, 'registr
       throw invalid(`invalid repository name (ex: "registry.domain.tld/myrepos")`);
     const limit = numberQuery(ctx, 'limit') || DEFAULT_LIMIT;
     if (limit < 1 || limit > MAX_LIMIT) {
-      throw invalid(`limit ${limit} is outside the range of [1, ${MAX_LIMIT}]`);
+      throw invalid(`Limit ${limit} is outside the range of [1, ${MAX_LIMIT}]`);
     }
     const filters = filtersQuery(ctx);
     checkFilters(filters, ['is-automated', 'is-official', 'stars']);
