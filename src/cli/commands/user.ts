@@ -71,6 +71,17 @@ export const user: CommandGroup = {
       arguments: ['NAME'],
       run: (invocation) => change(invocation, 'enable', { disabled: false }, 'enabled'),
     },
+    link: {
+      summary: 'Say who a user is at an OpenID provider, so that they log in with it',
+      arguments: ['NAME', 'ISSUER', 'SUBJECT'],
+      async run(invocation) {
+        const [name, issuer, subject] = invocation.arguments as [string, string, string];
+        await withAccounts(invocation, ({ identities }) =>
+          identities.link(name, { issuer, subject }, commandActor('user link')),
+        );
+        invocation.output.result(`${name} is ${subject} at ${issuer}`, { name, issuer, subject });
+      },
+    },
     remove: {
       summary: 'Remove a user, with grants and access tokens',
       arguments: ['NAME'],
