@@ -15,6 +15,11 @@ Commands:
 
 Commands on the registry's data, whether or not it runs (COMMAND --help says more):
   audit      Say what was changed or denied
+  fsck       Compare the metadata with what is stored, and repair it
+  gc         Delete what nothing needs any more
+  immutable  Tags that stay what they are
+  quota      How much namespaces may hold
+  retention  Which tags and untagged manifests are kept
   policy     Who may do what, and whose word is trusted
   robot      Accounts for machines
   token      Access tokens, secrets of robots, signing keys

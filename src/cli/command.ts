@@ -38,6 +38,11 @@ const commands: Readonly<Record<string, Command>> = {
 /** Commands on the registry's data, with options of their own. */
 const adminCommands: Readonly<Record<string, () => Promise<AdminCommand | CommandGroup>>> = {
   audit: async () => (await import('./commands/audit.ts')).audit,
+  fsck: async () => (await import('./commands/fsck.ts')).fsck,
+  gc: async () => (await import('./commands/gc.ts')).gc,
+  immutable: async () => (await import('./commands/immutable.ts')).immutable,
+  quota: async () => (await import('./commands/quota.ts')).quota,
+  retention: async () => (await import('./commands/retention.ts')).retention,
   policy: async () => (await import('./commands/policy.ts')).policy,
   robot: async () => (await import('./commands/robot.ts')).robot,
   token: async () => (await import('./commands/token.ts')).token,

@@ -2,9 +2,13 @@ import type { Logger } from 'pino';
 import type { ContentStore } from '#content/content-store.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import type { Metrics } from '#observability/metrics.ts';
+import { BlobsRepository } from './blobs/blobs-repository.ts';
+import { Fsck } from './fsck/fsck.ts';
+import { FsckRepository } from './fsck/fsck-repository.ts';
 import { BlobReviewsRepository } from './gc/blob-reviews-repository.ts';
 import { ContentDeletionsRepository } from './gc/content-deletions-repository.ts';
 import { GarbageCollector } from './gc/garbage-collector.ts';
+import { GcPlanRepository } from './gc/gc-plan-repository.ts';
 import { GcStatusRepository } from './gc/gc-status-repository.ts';
 import { LinkReviewsRepository } from './gc/link-reviews-repository.ts';
 import { ManifestReviewsRepository } from './gc/manifest-reviews-repository.ts';
@@ -19,6 +23,8 @@ import { RetentionRulesRepository } from './retention/retention-rules-repository
 export interface Housekeeping {
   readonly collector: GarbageCollector;
   readonly gcStatus: GcStatusRepository;
+  readonly gcPlan: GcPlanRepository;
+  readonly fsck: Fsck;
   readonly retention: Retention;
   readonly retentionRules: RetentionRulesRepository;
   readonly immutableTags: ImmutableTagsRepository;
@@ -60,6 +66,8 @@ export function createHousekeeping(ports: {
       metrics,
     }),
     gcStatus,
+    gcPlan: new GcPlanRepository(db),
+    fsck: new Fsck({ repository: new FsckRepository(db), blobs: new BlobsRepository(db), content }),
     retention: new Retention({ rules, immutable, repository: new RetentionRepository(db), logger }),
     retentionRules: rules,
     immutableTags: immutable,

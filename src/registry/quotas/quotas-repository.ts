@@ -2,8 +2,8 @@ import { sql } from 'kysely';
 import { statement } from '#database/prepared.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import { inTransaction } from '#database/transaction.ts';
-import { forbidden, notFound } from '#errors/errors.ts';
-import type { RepositoryName } from '#oci/reference.ts';
+import { forbidden, invalid, notFound } from '#errors/errors.ts';
+import { isRepositoryName, type RepositoryName } from '#oci/reference.ts';
 import type { Actor } from '../events/event.ts';
 import { recordEvents } from '../events/events-repository.ts';
 
@@ -80,7 +80,11 @@ export class QuotasRepository {
     return roomFor(this.#db, repository);
   }
 
+  /** Throws `invalid` for what cannot be a namespace. */
   async set(namespace: string, bytes: number, actor: Actor): Promise<void> {
+    if (namespace !== DEFAULT_QUOTA && !(isRepositoryName(namespace) && !namespace.includes('/'))) {
+      throw invalid(`${JSON.stringify(namespace.slice(0, 200))}: expected a namespace such as team, or *`);
+    }
     const updated_at = Date.now();
     await inTransaction(this.#db, async (trx) => {
       await trx
