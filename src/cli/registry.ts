@@ -1,6 +1,8 @@
+import { followChanges } from '#auth/follow-changes.ts';
 import { OpenAuthenticator } from '#auth/open-authenticator.ts';
 import type { Config } from '#config/schema.ts';
 import { ObservedContentStore } from '#content/observed-content-store.ts';
+import { watchChanges } from '#database/registry/changes.ts';
 import { Leases } from '#database/registry/leases.ts';
 import { Operations } from '#observability/operations.ts';
 import { createHousekeeping } from '#registry/housekeeping.ts';
@@ -33,6 +35,8 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   const { auth: authConfig } = config.registry;
   const accounts = openAuth(storage.db, authConfig);
   const auth = authConfig.mode === 'token' ? accounts : undefined;
+  const changes = started.use(await watchChanges(storage.db, storage.database));
+  started.use(followChanges(accounts, changes));
   if (auth) await startAuth(auth, authConfig, logger);
   const registry = createRegistry({ db: storage.db, content }, config.registry.api);
   // This process alone has a file: what the one before it was at, nobody is at any more.

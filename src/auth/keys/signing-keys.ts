@@ -73,6 +73,11 @@ export class SigningKeys {
     return { kid: row.kid, key: keys.signing.get(row.kid)! };
   }
 
+  /** Makes the next caller look: the database said that the keys changed. */
+  invalidate(): void {
+    this.#copy.invalidate();
+  }
+
   /** The key of this id, undefined when there is none (any more). */
   async verifying(kid: string): Promise<CryptoKey | undefined> {
     return (await this.#copy.current()).verifying.get(kid);
