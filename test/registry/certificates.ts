@@ -30,9 +30,13 @@ export class TestAuthority implements AsyncDisposable {
     return join(this.folder, file);
   }
 
-  /** Issues a certificate for localhost and 127.0.0.1, and writes it and its key; again for the same name: new ones. */
-  async issue(name: string): Promise<void> {
-    await writeFile(this.path('names.ext'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n');
+  /**
+   * Issues a certificate for localhost, 127.0.0.1 and what `more` says, and writes it and its key; again for the same
+   * name: new ones.
+   */
+  async issue(name: string, more: readonly string[] = []): Promise<void> {
+    const names = ['DNS:localhost', 'IP:127.0.0.1', ...more];
+    await writeFile(this.path('names.ext'), `subjectAltName=${names.join(',')}\n`);
     await this.#openssl(
       'req',
       ...KEY,
