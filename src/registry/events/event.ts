@@ -15,6 +15,9 @@ type PolicyAction =
   | 'quota.set'
   | 'quota.remove';
 
+/** Who is told of changes. */
+type WebhookAction = 'webhook.create' | 'webhook.update' | 'webhook.delete';
+
 /** What requests are denied. */
 type DeniedAction = 'login.token' | 'repository.pull' | 'repository.push' | 'repository.delete' | 'api.call';
 
@@ -28,7 +31,8 @@ export type EventAction =
   | 'manifest.push'
   | 'manifest.delete'
   | 'tag.delete'
-  | PolicyAction;
+  | PolicyAction
+  | WebhookAction;
 
 /** What happened, to whom it concerns. */
 export interface NewEvent {

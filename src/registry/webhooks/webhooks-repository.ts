@@ -1,5 +1,8 @@
 import type { NamespacePattern } from '#auth/policies/pattern.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
+import { inTransaction } from '#database/transaction.ts';
+import type { Actor } from '../events/event.ts';
+import { recordEvents } from '../events/events-repository.ts';
 import type { Webhook, WebhookFormat, WebhookSettings } from './webhook.ts';
 
 export class WebhooksRepository {
@@ -9,20 +12,22 @@ export class WebhooksRepository {
     this.#db = db;
   }
 
-  async add(webhook: Webhook): Promise<void> {
-    const { id, secret, createdAt, updatedAt } = webhook;
-    await this.#db
-      .insertInto('webhooks')
-      .values({
-        id,
-        secret,
-        previous_secret: null,
-        previous_until: null,
-        ...settingsRow(webhook),
-        created_at: createdAt,
-        updated_at: updatedAt,
-      })
-      .execute();
+  async add(webhook: Webhook, actor: Actor): Promise<void> {
+    const { id, secret, createdAt, updatedAt, url, format, repositories, actions } = webhook;
+    const row = {
+      id,
+      secret,
+      previous_secret: null,
+      previous_until: null,
+      ...settingsRow(webhook),
+      created_at: createdAt,
+      updated_at: updatedAt,
+    };
+    const detail = { id, url, format, repositories, actions };
+    await inTransaction(this.#db, async (trx) => {
+      await trx.insertInto('webhooks').values(row).execute();
+      await recordEvents(trx, actor, [{ action: 'webhook.create', detail }]);
+    });
   }
 
   async find(id: string): Promise<Webhook | undefined> {
@@ -48,34 +53,48 @@ export class WebhooksRepository {
   }
 
   /** False when there is none. */
-  async change(id: string, settings: WebhookSettings): Promise<boolean> {
-    return await this.#set(id, settingsRow(settings));
+  async change(id: string, settings: WebhookSettings, actor: Actor): Promise<boolean> {
+    return await this.#set(id, settingsRow(settings), { ...settings }, actor);
   }
 
-  async setSecret(id: string, secret: string, previous: Webhook['previous']): Promise<boolean> {
-    return await this.#set(id, {
+  async setSecret(id: string, secret: string, previous: Webhook['previous'], actor: Actor): Promise<boolean> {
+    const values = {
       secret,
       previous_secret: previous?.secret ?? null,
       previous_until: previous?.until ?? null,
+    };
+    return await this.#set(id, values, { secret: 'another one' }, actor);
+  }
+
+  async disable(id: string, actor: Actor): Promise<boolean> {
+    return await this.#set(id, { state: 'disabled' }, { enabled: false }, actor);
+  }
+
+  async remove(id: string, actor: Actor): Promise<boolean> {
+    return await inTransaction(this.#db, async (trx) => {
+      const result = await trx.deleteFrom('webhooks').where('id', '=', id).executeTakeFirst();
+      if (result.numDeletedRows === 0n) return false;
+      await recordEvents(trx, actor, [{ action: 'webhook.delete', detail: { id } }]);
+      return true;
     });
   }
 
-  async disable(id: string): Promise<boolean> {
-    return await this.#set(id, { state: 'disabled' });
-  }
-
-  async remove(id: string): Promise<boolean> {
-    const result = await this.#db.deleteFrom('webhooks').where('id', '=', id).executeTakeFirst();
-    return result.numDeletedRows === 1n;
-  }
-
-  async #set(id: string, values: Partial<Omit<Row, 'id' | 'created_at'>>): Promise<boolean> {
-    const result = await this.#db
-      .updateTable('webhooks')
-      .set({ ...values, updated_at: Date.now() })
-      .where('id', '=', id)
-      .executeTakeFirst();
-    return result.numUpdatedRows === 1n;
+  async #set(
+    id: string,
+    values: Partial<Omit<Row, 'id' | 'created_at'>>,
+    change: Record<string, unknown>,
+    actor: Actor,
+  ): Promise<boolean> {
+    return await inTransaction(this.#db, async (trx) => {
+      const result = await trx
+        .updateTable('webhooks')
+        .set({ ...values, updated_at: Date.now() })
+        .where('id', '=', id)
+        .executeTakeFirst();
+      if (result.numUpdatedRows === 0n) return false;
+      await recordEvents(trx, actor, [{ action: 'webhook.update', detail: { id, ...change } }]);
+      return true;
+    });
   }
 }
 

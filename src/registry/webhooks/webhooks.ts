@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { messageOf, notFound } from '#errors/errors.ts';
+import { type Actor, SYSTEM } from '../events/event.ts';
 import type { EventFeed, RecordedEvent } from '../events/event-feed.ts';
 import type { Consumer, RetryPlan } from '../outbox/consumer.ts';
 import type { Delivery, DeliveryState, OutboxRepository } from '../outbox/outbox-repository.ts';
@@ -41,7 +42,7 @@ export class Webhooks {
   }
 
   /** It hears of what happens from now on. Throws `invalid` or `forbidden` for its URL or secret. */
-  async create(settings: WebhookSettings, secret?: string): Promise<Webhook> {
+  async create(settings: WebhookSettings, actor: Actor, secret?: string): Promise<Webhook> {
     this.#targets.check(settings.url);
     const now = Date.now();
     const webhook: Webhook = {
@@ -54,7 +55,7 @@ export class Webhooks {
     };
     // The cursor first: a webhook that is there has heard of everything since.
     await this.#outbox.subscribe(consumerName(webhook.id), await this.#feed.head());
-    await this.#webhooks.add(webhook);
+    await this.#webhooks.add(webhook, actor);
     return webhook;
   }
 
@@ -70,28 +71,29 @@ export class Webhooks {
   }
 
   /** What happened while it was disabled it does not hear of. */
-  async change(id: string, changes: Partial<WebhookSettings>): Promise<Webhook> {
+  async change(id: string, changes: Partial<WebhookSettings>, actor: Actor): Promise<Webhook> {
     const before = await this.get(id);
-    const settings = { ...before, ...changes };
+    const { url, description, format, repositories, actions, enabled } = { ...before, ...changes };
+    const settings = { url, description, format, repositories, actions, enabled };
     this.#targets.check(settings.url);
     if (settings.enabled && !before.enabled) {
       await this.#outbox.moveTo(consumerName(id), await this.#feed.head());
     }
-    await this.#webhooks.change(id, settings);
+    await this.#webhooks.change(id, settings, actor);
     return await this.get(id);
   }
 
   /** A new secret. The one before signs beside it for a day, so that the receiver can change over. */
-  async rotateSecret(id: string, secret?: string): Promise<Webhook> {
+  async rotateSecret(id: string, actor: Actor, secret?: string): Promise<Webhook> {
     const before = await this.get(id);
     const next = secret === undefined ? newSecret() : parseSecret(secret);
     const previous = { secret: before.secret, until: Date.now() + SECRET_OVERLAP };
-    await this.#webhooks.setSecret(id, next, previous);
+    await this.#webhooks.setSecret(id, next, previous, actor);
     return await this.get(id);
   }
 
-  async remove(id: string): Promise<void> {
-    if (!(await this.#webhooks.remove(id))) throw unknown(id);
+  async remove(id: string, actor: Actor): Promise<void> {
+    if (!(await this.#webhooks.remove(id, actor))) throw unknown(id);
     await this.#outbox.unsubscribe(consumerName(id));
   }
 
@@ -127,7 +129,10 @@ export class Webhooks {
       (webhook) =>
         new WebhookConsumer(
           webhook,
-          { sender: this.#sender, onGone: async () => void (await this.#webhooks.disable(webhook.id)) },
+          {
+            sender: this.#sender,
+            onGone: async () => void (await this.#webhooks.disable(webhook.id, SYSTEM)),
+          },
           { retry: this.#retry },
         ),
     );

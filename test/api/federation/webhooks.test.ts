@@ -203,6 +203,14 @@ it('forgets a webhook with its deliveries', async () => {
   for (const path of ['', '/deliveries']) {
     expect((await api('GET', `/webhooks/${webhook.id}${path}`)).status).toBe(404);
   }
+  const { items } = (await api('GET', '/audit?limit=1000')).body as {
+    items: { action: string; detail: object }[];
+  };
+  expect(items.filter(({ action }) => action.startsWith('webhook.')).slice(0, 2)).toMatchObject([
+    { action: 'webhook.delete', detail: { id: webhook.id } },
+    { action: 'webhook.create', detail: { id: webhook.id, url: receiver.url } },
+  ]);
+  expect(JSON.stringify(items)).not.toContain('whsec_');
   const rows = await registry.db
     .selectFrom('event_deliveries')
     .selectAll()

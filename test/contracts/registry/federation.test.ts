@@ -115,23 +115,23 @@ onEachDatabase('what is known of other registries', (create) => {
       createdAt: 1,
       updatedAt: 1,
     };
-    await webhooks.add(webhook);
+    await webhooks.add(webhook, SYSTEM);
     expect(await webhooks.find('a')).toEqual(webhook);
     expect(await webhooks.list({ limit: 5 })).toEqual([webhook]);
     expect(await webhooks.list({ limit: 5, last: 'a' })).toEqual([]);
-    await webhooks.setSecret('a', 'whsec_y', { secret: 'whsec_x', until: 5 });
+    await webhooks.setSecret('a', 'whsec_y', { secret: 'whsec_x', until: 5 }, SYSTEM);
     expect(await webhooks.find('a')).toMatchObject({
       secret: 'whsec_y',
       previous: { secret: 'whsec_x', until: 5 },
     });
-    expect(await webhooks.change('a', { ...webhook, url: 'http://example.org/' })).toBe(true);
+    expect(await webhooks.change('a', { ...webhook, url: 'http://example.org/' }, SYSTEM)).toBe(true);
     expect((await webhooks.enabled()).map(({ url }) => url)).toEqual(['http://example.org/']);
-    await webhooks.disable('a');
+    await webhooks.disable('a', SYSTEM);
     expect(await webhooks.enabled()).toEqual([]);
-    expect([await webhooks.remove('a'), await webhooks.remove('a'), await webhooks.disable('a')]).toEqual([
-      true,
-      false,
-      false,
-    ]);
+    expect([
+      await webhooks.remove('a', SYSTEM),
+      await webhooks.remove('a', SYSTEM),
+      await webhooks.disable('a', SYSTEM),
+    ]).toEqual([true, false, false]);
   });
 });

@@ -94,9 +94,10 @@ export function webhookRoutes({ webhooks }: { webhooks: Webhooks }): Operation[]
       }),
       status: 201,
       reply: withSecret,
-      async handle({ body: { secret: given, ...wanted } }) {
+      async handle({ body: { secret: given, ...wanted }, actor }) {
         const created = await webhooks.create(
           { ...wanted, repositories: wanted.repositories as NamespacePattern[] },
+          actor,
           given,
         );
         return { ...shape(created), secret: created.secret };
@@ -124,7 +125,8 @@ export function webhookRoutes({ webhooks }: { webhooks: Webhooks }): Operation[]
       params,
       body: z.object(settings).partial(),
       reply: webhook,
-      handle: async ({ params: { id }, body }) => shape(await webhooks.change(id, defined(body) as never)),
+      handle: async ({ params: { id }, body, actor }) =>
+        shape(await webhooks.change(id, defined(body) as never, actor)),
     }),
     operation({
       id: 'deleteWebhook',
@@ -134,7 +136,7 @@ export function webhookRoutes({ webhooks }: { webhooks: Webhooks }): Operation[]
       summary: 'Forget a webhook and its deliveries',
       caller,
       params,
-      handle: async ({ params: { id } }) => await webhooks.remove(id),
+      handle: async ({ params: { id }, actor }) => await webhooks.remove(id, actor),
     }),
     operation({
       id: 'rotateWebhookSecret',
@@ -147,8 +149,8 @@ export function webhookRoutes({ webhooks }: { webhooks: Webhooks }): Operation[]
       params,
       body: z.object({ secret: secret.optional() }),
       reply: withSecret,
-      async handle({ params: { id }, body }) {
-        const rotated = await webhooks.rotateSecret(id, body.secret);
+      async handle({ params: { id }, body, actor }) {
+        const rotated = await webhooks.rotateSecret(id, actor, body.secret);
         return { ...shape(rotated), secret: rotated.secret };
       },
     }),
