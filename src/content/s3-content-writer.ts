@@ -1,5 +1,5 @@
 import { tooLarge } from '#errors/errors.ts';
-import { ByteQueue } from './byte-queue.ts';
+import { BlockQueue } from './block-queue.ts';
 import type { ContentWriter } from './content-store.ts';
 import type { S3Ingest } from './s3-ingest.ts';
 import { MAX_PARTS, MIN_PART, type S3Part } from './s3-multipart.ts';
@@ -21,7 +21,7 @@ export class S3ContentWriter implements ContentWriter {
   readonly #buffers: S3PartBuffers;
   readonly #breakOff = new AbortController();
   /** What comes after the ingest's bytes and the parts on their way. */
-  readonly #pending = new ByteQueue();
+  readonly #pending: BlockQueue;
   #offset: number;
   #onTheirWay: Promise<S3Part | undefined>[] = [];
   #sending = new Set<Promise<unknown>>();
@@ -32,6 +32,7 @@ export class S3ContentWriter implements ContentWriter {
   constructor(options: { ingest: S3Ingest; buffers: S3PartBuffers }) {
     this.#ingest = options.ingest;
     this.#buffers = options.buffers;
+    this.#pending = new BlockQueue(options.buffers.blocks);
     this.#offset = options.ingest.size;
   }
 
@@ -51,7 +52,7 @@ export class S3ContentWriter implements ContentWriter {
   async *read(): AsyncIterable<Uint8Array> {
     if (this.#ingest.small && this.#onTheirWay.length === 0) {
       await this.#takeTails();
-      yield* [...this.#pending.chunks];
+      yield* this.#pending.chunks();
       return;
     }
     await this.#sendAll();
@@ -63,7 +64,7 @@ export class S3ContentWriter implements ContentWriter {
     this.#closed = true;
     try {
       if (!this.#ingest.begun && this.#onTheirWay.length === 0) {
-        await this.#ingest.putWhole(joined(this.#pending.chunks));
+        await this.#ingest.putWhole(Buffer.concat([...this.#pending.chunks()]));
         return;
       }
       await this.#sendAll();
@@ -122,12 +123,15 @@ export class S3ContentWriter implements ContentWriter {
     while (this.#sending.size >= PARTS_AHEAD) await Promise.race(this.#sending);
     this.#throwFailure();
     let part: S3Part | undefined;
-    const { sent } = await this.#buffers.send(
-      () => this.#take(size),
-      async (bytes) => {
+    const { sent } = await this.#buffers.send(size, {
+      fill: (target) => {
+        this.#pending.takeInto(target);
+        this.#buffers.count(-size);
+      },
+      send: async (bytes) => {
         part = await this.#ingest.putPart(number, bytes, this.#breakOff.signal);
       },
-    );
+    });
     const result = sent.then(
       () => part,
       (error: Error) => {
@@ -173,7 +177,7 @@ export class S3ContentWriter implements ContentWriter {
     const many = this.#ingest.tails >= MAX_TAILS;
     if (many) await this.#takeTails(false);
     await this.#ready();
-    const bytes = joined(this.#pending.chunks);
+    const bytes = Buffer.concat([...this.#pending.chunks()]);
     if (many) await this.#ingest.mergeTails(bytes);
     else await this.#ingest.putTail(bytes);
   }
@@ -188,14 +192,9 @@ export class S3ContentWriter implements ContentWriter {
     this.#buffers.count(size);
   }
 
-  #take(size: number): Uint8Array[] {
-    this.#buffers.count(-size);
-    return this.#pending.take(size);
-  }
-
   #forget(): void {
     this.#buffers.count(-this.#pending.size);
-    this.#pending.clear();
+    this.#pending.clear(this.#failure === undefined);
   }
 
   #throwFailure(): void {
@@ -203,8 +202,4 @@ export class S3ContentWriter implements ContentWriter {
     this.#reported = true;
     throw this.#failure;
   }
-}
-
-function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
 }

@@ -1,4 +1,7 @@
 import { Semaphore } from '#async/semaphore.ts';
+import { BlockPool } from './block-pool.ts';
+
+const BLOCK_SIZE = 256 * 1024;
 
 /**
  * The memory that uploads to S3 share in a process: parts on their way are bounded in number and their buffers used
@@ -7,15 +10,19 @@ import { Semaphore } from '#async/semaphore.ts';
 export class S3PartBuffers {
   /** The size of a part in quiet times, in bytes. */
   readonly partSize: number;
+  /** For bytes that are not yet a part. */
+  readonly blocks: BlockPool;
+  readonly #parts: BlockPool;
   readonly #slots: Semaphore;
   readonly #crowded: number;
-  readonly #free: Buffer[] = [];
   #gathered = 0;
 
   constructor(options: { partSize: number; maxParts: number }) {
     this.partSize = options.partSize;
     this.#slots = new Semaphore(options.maxParts);
     this.#crowded = options.partSize * options.maxParts;
+    this.#parts = new BlockPool({ blockSize: options.partSize, keep: options.maxParts });
+    this.blocks = new BlockPool({ blockSize: BLOCK_SIZE, keep: Math.ceil(this.#crowded / BLOCK_SIZE) });
   }
 
   /** Bytes more, or less, that wait to become a part. */
@@ -27,33 +34,22 @@ export class S3PartBuffers {
     return this.#gathered > this.#crowded;
   }
 
-  /** Waits for its turn, then joins what `take` gives and hands it to `send`. Resolves when that began. */
+  /** Waits for its turn, has a part filled and hands it to `send`. Resolves when that began. */
   async send(
-    take: () => readonly Uint8Array[],
-    send: (bytes: Uint8Array) => Promise<void>,
+    size: number,
+    part: { fill: (target: Uint8Array) => void; send: (bytes: Uint8Array) => Promise<void> },
   ): Promise<{ sent: Promise<void> }> {
     const { promise: begun, resolve } = Promise.withResolvers<void>();
     const sent = this.#slots.run(async () => {
-      const chunks = take();
+      const buffer = size > this.partSize ? Buffer.allocUnsafeSlow(size) : this.#parts.take();
+      const bytes = buffer.subarray(0, size);
+      part.fill(bytes);
       resolve();
-      const buffer = this.#join(chunks);
-      await send(buffer);
+      await part.send(bytes);
       // After a failure something may still hold on to it.
-      if (buffer.buffer.byteLength === this.partSize) this.#free.push(Buffer.from(buffer.buffer));
+      this.#parts.give(buffer);
     });
     await begun;
     return { sent };
-  }
-
-  #join(chunks: readonly Uint8Array[]): Buffer {
-    const size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    const pooled = size === this.partSize ? this.#free.pop() : undefined;
-    const buffer = pooled ?? Buffer.allocUnsafeSlow(size);
-    let at = 0;
-    for (const chunk of chunks) {
-      buffer.set(chunk, at);
-      at += chunk.length;
-    }
-    return buffer;
   }
 }

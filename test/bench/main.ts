@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 
 const folder = new URL('./', import.meta.url);
 const [name] = process.argv.slice(2);
-const file = name && /^[a-z-]+$/.test(name) && name !== 'main' ? new URL(`${name}.ts`, folder) : undefined;
+const file = name && /^[a-z0-9-]+$/.test(name) && name !== 'main' ? new URL(`${name}.ts`, folder) : undefined;
 if (!file || !existsSync(file)) {
   const names = readdirSync(folder).flatMap((entry) =>
     entry.endsWith('.ts') && entry !== 'main.ts' ? basename(entry, '.ts') : [],
