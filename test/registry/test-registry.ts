@@ -47,6 +47,7 @@ export async function startTestRegistry(
     denials?: (db: RegistryDatabase) => DenialLog;
     trustedProxies?: RegistryAppOptions['trustedProxies'];
     sparseImages?: boolean;
+    timeouts?: { headers: number; idle: number };
     federation?: TestFederationOptions;
     /** Who may do what; without it everyone everything. */
     auth?: (
@@ -82,7 +83,7 @@ export async function startTestRegistry(
     denials,
     ...(options.trustedProxies && { trustedProxies: options.trustedProxies }),
   });
-  const server = createRegistryServer(app);
+  const server = createRegistryServer(app, { timeouts: options.timeouts });
   started.defer(() => closeServer(server, 0));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -11,6 +11,8 @@ const IDLE_TIMEOUT = 10 * 60_000;
 /** Longer than Go's clients keep theirs (90 s): the side that closes first must be the one that sends requests. */
 const KEEP_ALIVE_TIMEOUT = 120_000;
 const HEADERS_TIMEOUT = 30_000;
+/** How often connections are looked at for headers that take too long. */
+const CHECK_INTERVAL = 5_000;
 const HANDSHAKE_TIMEOUT = 10_000;
 
 export interface RegistryServerOptions {
@@ -20,6 +22,8 @@ export interface RegistryServerOptions {
   readonly certificates?: ServerCertificates | undefined;
   /** Whether an address may connect at all. */
   readonly admits?: ((address: string) => boolean) | undefined;
+  /** Milliseconds that a request's headers may take, and that nothing may move on a connection. */
+  readonly timeouts?: { readonly headers: number; readonly idle: number } | undefined;
 }
 
 /** What a server shows and asks for in TLS. */
@@ -34,13 +38,15 @@ export interface ServerCertificates {
 export function createRegistryServer(app: Koa, options: RegistryServerOptions = {}): Server {
   const answer = app.callback();
   const { monitoring, certificates, admits } = options;
+  const timeouts = options.timeouts ?? { headers: HEADERS_TIMEOUT, idle: IDLE_TIMEOUT };
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
     if (!monitoring?.(request, response)) await answer(request, response);
   };
   const limits = {
     // A push takes as long as it takes; what is bounded is the silence on the connection.
     requestTimeout: 0,
-    headersTimeout: HEADERS_TIMEOUT,
+    headersTimeout: timeouts.headers,
+    connectionsCheckingInterval: Math.min(CHECK_INTERVAL, timeouts.headers),
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
   };
   const listener = (request: IncomingMessage, response: ServerResponse) => void handle(request, response);
@@ -52,7 +58,7 @@ export function createRegistryServer(app: Koa, options: RegistryServerOptions = 
       if (!admits(plainAddress(socket.remoteAddress ?? ''))) socket.destroy();
     });
   }
-  server.setTimeout(IDLE_TIMEOUT);
+  server.setTimeout(timeouts.idle);
   server.on('checkContinue', (request, response) => {
     expectContinue(request);
     void handle(request, response);

@@ -42,7 +42,10 @@ export class ReferrersRepository {
     }
     if (count === 0) return { descriptors: [], more: false };
     const rows = await found.select('descriptor').limit(count).execute();
-    return { descriptors: rows.map((row) => JSON.parse(row.descriptor)), more: rows.length > 0 && sizes.length > count };
+    return {
+      descriptors: rows.map((row) => JSON.parse(row.descriptor)),
+      more: rows.length > 0 && sizes.length > count,
+    };
   }
 
   /** Those of `digests` that are manifests of the repository and name no subject. */

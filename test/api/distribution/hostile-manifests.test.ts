@@ -131,11 +131,11 @@ it('refuses one byte more than 4 MiB, told and untold', async () => {
 });
 
 it.each([
-  'text/html',
-  'application/json',
-  'application/vnd.docker.distribution.manifest.v1+prettyjws',
-  'a'.repeat(8000),
-])('refuses a Content-Type such as %.60s', async (type) => {
+  ['of a page', 'text/html'],
+  ['JSON', 'application/json'],
+  ['of schema 1', 'application/vnd.docker.distribution.manifest.v1+prettyjws'],
+  ['long', 'a'.repeat(8000)],
+])('refuses a Content-Type that is %s', async (_, type) => {
   const answer = await putManifest(registry.client, 'hostile/manifest', 'v1', image(''), type);
   expect([answer.status, errorCode(answer)]).toEqual([400, 'MANIFEST_INVALID']);
 });
