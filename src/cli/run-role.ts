@@ -7,6 +7,7 @@ import { InstanceLock } from './instance-lock.ts';
 import { createLogger } from './logger.ts';
 import { Refusal } from './refusal.ts';
 import { enterRegistryDirectory } from './registry-directory.ts';
+import { releaseMemoryOfStart } from './release-memory.ts';
 import type { RoleMessage, RoleName, RunningRole, StartRole } from './role.ts';
 import { onStopRequest } from './stop-requests.ts';
 
@@ -42,6 +43,7 @@ export async function runRole(name: RoleName, config: Config): Promise<number> {
       onReload: (reload) => reloads.on('reload', reload),
     });
     announce(role, name, supervised);
+    releaseMemoryOfStart();
     await aborted(stopping.signal);
     boundStop(config);
   } catch (error) {

@@ -10,7 +10,7 @@ export const idleMemory: Measure = {
   goal: { most: 100 },
   rounds: 1,
   run: async ({ pid }) => {
-    await sleep(500);
+    await sleep(3_000);
     const [, kilobytes] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
     return Number(kilobytes) / 1024;
   },

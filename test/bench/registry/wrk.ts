@@ -29,7 +29,7 @@ export async function wrk(
   if (failed) throw new Error(`${address}${path}: ${failed[0]}`);
   return {
     rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)![1]),
-    p99: milliseconds(/99%\s+(\S+)/.exec(stdout)![1]!),
+    p99: milliseconds(/^\s+99%\s+(\S+)/m.exec(stdout)![1]!),
   };
 }
 
