@@ -26,6 +26,12 @@ export default defineConfig({
         testTimeout: 60_000,
         env: { TEST_STORAGE: 's3' },
       }),
+      // What the API does with metadata, once more over PostgreSQL.
+      project('postgres', {
+        include: ['test/api/distribution/{pushing,pulling-manifests,listing,mounting,content}*.test.ts'],
+        testTimeout: 60_000,
+        env: { TEST_DATABASE: 'postgres' },
+      }),
       project('api', { testTimeout: 60_000, ...s3 }),
       // End-to-end files share one kernel (bridges, ports, iptables), so they run one after another, after all others.
       project('e2e', {

@@ -10,7 +10,7 @@ import { readTotals } from './totals.ts';
 // `npm test`, `npm test -- unit registry`: runs Vitest, then looks for what it left on this machine. Words that name
 // a project choose it, others are Vitest's filters. `--s3 minio` (versitygw) takes that S3 server instead of SeaweedFS.
 
-const projects = ['unit', 'contracts', 'api', 's3', 'architecture', 'e2e'];
+const projects = ['unit', 'contracts', 'api', 's3', 'postgres', 'architecture', 'e2e'];
 const report = '.cache/test-report.json';
 const totalsFile = '.cache/test-totals.json';
 

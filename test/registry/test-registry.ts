@@ -14,6 +14,7 @@ import { createHousekeeping, type Housekeeping } from '#registry/housekeeping.ts
 import { createRegistryApp, type RegistryAppOptions } from '#registry/http/registry-app.ts';
 import { closeServer, createRegistryServer } from '#registry/http/registry-server.ts';
 import { createRegistry, type Registry } from '#registry/registry.ts';
+import { databaseOfFile } from '../database/file-postgres.ts';
 import { s3Content } from '../s3/shared-s3.ts';
 import { DistributionClient } from './distribution-client.ts';
 import { type TestFederationOptions, testFederation } from './test-federation.ts';
@@ -33,7 +34,8 @@ export interface TestRegistry extends AsyncDisposable {
 
 /**
  * The whole registry in this process, on a folder and port of its own. Content is in the folder, or, in Vitest's
- * project `s3` (TEST_STORAGE), in the S3 server of the run.
+ * project `s3` (TEST_STORAGE), in the S3 server of the run. Metadata is in SQLite, or, in the project `postgres`
+ * (TEST_DATABASE), in a PostgreSQL of the test file.
  */
 export async function startTestRegistry(
   options: {
@@ -58,7 +60,7 @@ export async function startTestRegistry(
   await using started = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'slipway-registry-'));
   started.defer(() => rm(folder, { recursive: true, force: true }));
-  const db = await openRegistryDatabase(join(folder, 'registry.db'));
+  const db = await openRegistryDatabase((await databaseOfFile()) ?? join(folder, 'registry.db'));
   started.defer(() => db.destroy());
   const blobs = join(folder, 'blobs');
   const s3 =
