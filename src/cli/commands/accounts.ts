@@ -1,5 +1,6 @@
 import type { Actor } from '#auth/actor.ts';
 import type { Auth } from '#auth/auth.ts';
+import { type Permission, parsePermission } from '#auth/policies/grant.ts';
 import { Refusal } from '../refusal.ts';
 import { openAuth } from '../registry-auth.ts';
 import { openRegistryStorage } from '../registry-storage.ts';
@@ -39,10 +40,10 @@ export function parseActions(text: string): string[] {
   return text.split(',').map((action) => action.trim());
 }
 
-/** `team/**=pull,push` as a command line says it. Throws `Refusal`. */
-export function parsePermission(text: string): { pattern: string; actions: string[] } {
+/** `team/**=pull,push` as a command line says it. Throws `Refusal`, and `invalid` for what cannot be granted. */
+export function permissionOf(text: string): Permission {
   const [, pattern, actions] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-  if (pattern && actions) return { pattern, actions: parseActions(actions) };
+  if (pattern && actions) return parsePermission({ pattern, actions: parseActions(actions) });
   throw new Refusal(`'${text}': expected PATTERN=ACTIONS, such as 'team/**=pull,push'`, { exitCode: 2 });
 }
 

@@ -1,5 +1,5 @@
 import type { Auth } from '#auth/auth.ts';
-import { commandActor, listAll, many, parsePermission, withAccounts } from './accounts.ts';
+import { commandActor, listAll, many, permissionOf, withAccounts } from './accounts.ts';
 import type { CommandGroup, Invocation } from './command.ts';
 import { futureMoment, shownMoment } from './moments.ts';
 
@@ -24,7 +24,7 @@ export const robot: CommandGroup = {
       async run(invocation) {
         const { options, output } = invocation;
         const [name] = invocation.arguments as [string];
-        const grants = many(options.grant).map(parsePermission);
+        const grants = many(options.grant).map(permissionOf);
         const description = options.description as string | undefined;
         const expiresAt = options.expires === undefined ? undefined : futureMoment(options.expires as string);
         const { secret, ...made } = await withAccounts(invocation, async ({ robots, policies, secrets }) => {

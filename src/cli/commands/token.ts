@@ -1,4 +1,4 @@
-import { commandActor, many, parsePermission, withAccounts } from './accounts.ts';
+import { commandActor, many, permissionOf, withAccounts } from './accounts.ts';
 import type { CommandGroup } from './command.ts';
 import { futureMoment, shownMoment } from './moments.ts';
 
@@ -23,7 +23,7 @@ export const token: CommandGroup = {
       async run(invocation) {
         const { options } = invocation;
         const [owner] = invocation.arguments as [string];
-        const limits = many(options.limit).map(parsePermission);
+        const limits = many(options.limit).map(permissionOf);
         const made = await withAccounts(invocation, ({ secrets }) =>
           secrets.create(
             {
