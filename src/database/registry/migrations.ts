@@ -7,6 +7,7 @@ import { eventsMigrations } from './events-migrations.ts';
 import { gcMigrations } from './gc-migrations.ts';
 import { mirrorMigrations } from './mirror-migrations.ts';
 import { outboxMigrations } from './outbox-migrations.ts';
+import { plannerMigrations } from './planner-migrations.ts';
 import { quotasMigrations } from './quotas-migrations.ts';
 import { retentionMigrations } from './retention-migrations.ts';
 import { searchMigrations } from './search-migrations.ts';
@@ -24,6 +25,7 @@ export function registryMigrations(words: TableWords): Record<string, Migration>
     ...gcMigrations(words),
     ...quotasMigrations(words),
     ...retentionMigrations(words),
+    ...plannerMigrations(),
     ...mirrorMigrations(words),
     ...outboxMigrations(words),
     ...searchMigrations(words),
