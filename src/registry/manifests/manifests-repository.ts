@@ -151,7 +151,7 @@ async function requireMutableTags(
     .select('repository_id')
     .where('repositories.name', '=', repository)
     .where('digest', '=', digest);
-  const held = await manifest.forUpdate().executeTakeFirst();
+  const held = await manifest.forUpdate('manifests').executeTakeFirst();
   if (!held) return;
   const tags = await trx
     .selectFrom('tags')

@@ -53,6 +53,24 @@ describe.each<Storage>(['filesystem', 's3'])('three processes on PostgreSQL and 
     expect((await one!.send('HEAD', `/v2/cluster/shown/blobs/${blob}`)).status).toBe(404);
   });
 
+  it('say that the database is away, keep what they have, and go on when it is back', async () => {
+    const [member, other] = cluster.members as [Cluster['members'][0], Cluster['members'][0]];
+    const location = await begin(member.client, 'cluster/away');
+    await member.client.send('PATCH', location, { body: 'before ' });
+    const ready = async () => (await member.client.send('GET', '/readyz')).status;
+    expect(await ready()).toBe(200);
+    await cluster.postgres.stop('SIGQUIT');
+    const refused = await member.client.send('PATCH', location, { body: 'lost' });
+    expect(refused.status).toBe(503);
+    await expect.poll(ready, { timeout: 20_000 }).toBe(503);
+    await cluster.postgres.resume();
+    await expect.poll(ready, { timeout: 20_000 }).toBe(200);
+    await other.client.send('PATCH', location, { body: 'after' });
+    const digest = digestOf('before after');
+    const put = await member.client.send('PUT', `${location}?digest=${digest}`);
+    expect([put.status, put.body.toString()]).toEqual([201, '']);
+  });
+
   it('go on with an upload whose process was killed in the middle of a chunk', async () => {
     const bytes = Buffer.alloc(600_000, 'some bytes of a blob ');
     const [victim, other] = cluster.members as [Cluster['members'][0], Cluster['members'][0]];
