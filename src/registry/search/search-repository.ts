@@ -1,5 +1,8 @@
+import { setImmediate } from 'node:timers/promises';
 import { sql } from 'kysely';
+import { Semaphore } from '#async/semaphore.ts';
 import type { Access } from '#auth/access.ts';
+import { containsText } from '#database/contains-text.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { RepositoryName } from '#oci/reference.ts';
@@ -18,12 +21,15 @@ export interface Found {
 }
 
 /** Repositories are looked through in steps of this many. */
-const PAGE = 200;
+const PAGE = 50;
+/** How many searches look through the database at once. */
+const AT_ONCE = 2;
 const MAX_TERMS = 8;
 const MAX_TAGS = 20;
 
 export class SearchRepository {
   readonly #db: RegistryDatabase;
+  readonly #turns = new Semaphore(AT_ONCE);
 
   constructor(db: RegistryDatabase) {
     this.#db = db;
@@ -62,41 +68,64 @@ export class SearchRepository {
   ): Promise<Found[]> {
     const terms = query.toLowerCase().split(/\s+/).filter(Boolean).slice(0, MAX_TERMS);
     if (terms.length === 0) return [];
-    const names: string[] = [];
-    for (let last = options.last ?? ''; names.length < options.limit; ) {
-      const page = await this.#page(terms, last);
-      names.push(...page.filter((name) => options.access.sees(name as RepositoryName)));
-      if (page.length < PAGE) break;
-      last = page.at(-1)!;
-    }
-    return await Promise.all(names.slice(0, options.limit).map((name) => this.#describe(name, terms)));
+    const names = await this.#turns.run(() => this.#names(terms, options));
+    return await Promise.all(names.map((name) => this.#describe(name, terms)));
   }
 
-  async #page(terms: readonly string[], last: string): Promise<string[]> {
-    let query = this.#db
+  /** Looks through a number of repositories at a time, and lets others have their turn between. */
+  async #names(
+    terms: readonly string[],
+    options: { limit: number; last?: string | undefined; access: Access },
+  ): Promise<string[]> {
+    const found: string[] = [];
+    for (let last = options.last ?? ''; found.length < options.limit; ) {
+      const page = await this.#page(last);
+      const end = page.at(-1);
+      if (end === undefined) break;
+      const matching = await this.#matching(terms, last, end);
+      found.push(...matching.filter((name) => options.access.sees(name as RepositoryName)));
+      last = end;
+      await setImmediate();
+    }
+    return found.slice(0, options.limit);
+  }
+
+  async #page(last: string): Promise<string[]> {
+    const rows = await this.#db
       .selectFrom('repositories')
       .select('name')
       .where('name', '>', last)
+      .orderBy('name')
+      .limit(PAGE)
+      .execute();
+    return rows.map(({ name }) => name);
+  }
+
+  async #matching(terms: readonly string[], after: string, until: string): Promise<string[]> {
+    let query = this.#db
+      .selectFrom('repositories')
+      .select('name')
+      .where('name', '>', after)
+      .where('name', '<=', until)
       .where(({ exists, selectFrom }) =>
         exists(selectFrom('manifests').select('digest').whereRef('repository_id', '=', 'repositories.id')),
       )
-      .orderBy('name')
-      .limit(PAGE);
+      .orderBy('name');
     for (const term of terms) {
       query = query.where(({ or, exists, selectFrom }) =>
         or([
-          contains('repositories.name', term),
+          this.#contains('repositories.name', term),
           exists(
             selectFrom('tags')
               .select('tags.name')
               .whereRef('tags.repository_id', '=', 'repositories.id')
-              .where(contains('tags.name', term)),
+              .where(this.#contains('tags.name', term)),
           ),
           exists(
             selectFrom('manifest_texts')
               .select('digest')
               .whereRef('manifest_texts.repository_id', '=', 'repositories.id')
-              .where(contains('manifest_texts.text', term)),
+              .where(this.#contains('manifest_texts.text', term)),
           ),
         ]),
       );
@@ -125,7 +154,12 @@ export class SearchRepository {
         .select('tags.name')
         .where('tags.repository_id', '=', id)
         .where(({ or }) =>
-          or(terms.flatMap((term) => [contains('tags.name', term), contains('manifest_texts.text', term)])),
+          or(
+            terms.flatMap((term) => [
+              this.#contains('tags.name', term),
+              this.#contains('manifest_texts.text', term),
+            ]),
+          ),
         )
         .orderBy('tags.name')
         .limit(MAX_TAGS)
@@ -145,10 +179,11 @@ export class SearchRepository {
       pulls: count?.pulls ?? 0,
     };
   }
-}
 
-/** Whether a column has a term in it; the term is in lower case. */
-function contains(column: 'repositories.name' | 'tags.name' | 'manifest_texts.text', term: string) {
-  const pattern = `%${term.replace(/[\\%_]/g, '\\$&')}%`;
-  return sql<boolean>`lower(${sql.ref(column)}) like ${pattern} escape '\\'`;
+  /** Whether a column has a term, which is in lower case, in it. */
+  #contains(column: 'repositories.name' | 'tags.name' | 'manifest_texts.text', term: string) {
+    const text = sql.ref<string>(column);
+    // Only tags may have upper case.
+    return containsText(this.#db, column === 'tags.name' ? sql<string>`lower(${text})` : text, term);
+  }
 }
