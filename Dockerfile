@@ -9,7 +9,11 @@
 #   docker run -d --network host --privileged --cgroupns host -v /run/slipway:/run/slipway \
 #     -v slipway-worker:/var/lib/slipway slipway-worker
 #
-# Both listen on loopback alone, as there is no authentication yet: hence the host's network.
+# As they come, both listen on loopback alone: hence the host's network. A registry with TLS and accounts (docs/secure.md)
+# may listen anywhere:
+#
+#   docker run -d -p 5000:5000 -v slipway:/var/lib/slipway -v /etc/slipway:/etc/slipway:ro \
+#     slipway registry --config /etc/slipway/slipway.yaml
 ARG NODE_IMAGE=node:24
 
 FROM ${NODE_IMAGE} AS packages
@@ -45,5 +49,6 @@ CMD ["worker"]
 FROM base AS registry
 USER slipway
 EXPOSE 5000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["node", "-e", "fetch(`http://${process.env.SLIPWAY_REGISTRY_LISTEN ?? '127.0.0.1:5000'}/v2/`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+# Alive is what answers: in HTTP, or in TLS with whichever certificate.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["node", "-e", "const at = process.env.SLIPWAY_REGISTRY_LISTEN ?? '127.0.0.1:5000'; const ask = (scheme) => new Promise((yes, no) => require(scheme).get(`${scheme}://${at}/healthz`, { rejectUnauthorized: false }, (r) => (r.statusCode < 500 ? yes() : no())).on('error', no)); ask('http').catch(() => ask('https')).then(() => process.exit(0), () => process.exit(1))"]
 CMD ["registry"]

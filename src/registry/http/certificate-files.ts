@@ -94,7 +94,7 @@ export class CertificateFiles implements Disposable {
       watcher.on('error', () => watcher.close());
       this.#watchers.push(watcher);
     } catch (error) {
-      this.#logger.warn({ err: error, folder }, `changes are noticed within ${POLL / 1000} s`);
+      this.#logger.warn({ folder, reason: messageOf(error) }, `changes are noticed within ${POLL / 1000} s`);
     }
   }
 }
