@@ -104,7 +104,9 @@ it('looks at nothing but metadata for HEAD, and once at S3 for GET', async () =>
 
 it('asks for chunks that make a part, which then cost no more than a stream', async () => {
   const bytes = blob(18 * MIB);
-  const location = await begin(registry.client, 's3/requests');
+  const post = await send('POST', '/v2/s3/requests/blobs/uploads/');
+  expect(post.headers['oci-chunk-min-length']).toBe(String(5 * MIB));
+  const location = post.headers.location!;
   for (let at = 0; at < bytes.length; at += 6 * MIB) {
     const chunk = bytes.subarray(at, at + 6 * MIB);
     const headers = { 'Content-Range': `${at}-${at + chunk.length - 1}` };

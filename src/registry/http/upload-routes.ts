@@ -31,6 +31,7 @@ export function uploadRoutes(router: Router, { uploads, blobs }: { uploads: Uplo
       return;
     }
     const id = await uploads.begin(repository, algorithm(ctx));
+    if (uploads.minimumChunk !== undefined) ctx.set('OCI-Chunk-Min-Length', String(uploads.minimumChunk));
     accepted(ctx, 202, repository, id, 0);
   });
 

@@ -51,6 +51,11 @@ export class Uploads {
     return this.#uploads.count();
   }
 
+  /** Bytes that a chunk has at least to be kept cheaply; undefined where any size will do. */
+  get minimumChunk(): number | undefined {
+    return this.#content.minimumChunk;
+  }
+
   async begin(repository: RepositoryName, algorithm: DigestAlgorithm = 'sha256'): Promise<string> {
     await this.#room(repository);
     const id = randomUUID();
