@@ -24,11 +24,8 @@ async function withTags(db: RegistryDatabase, count: number) {
   await manifests.put({ repository, digest, payload, document, tags: [parseTag('v0')] }, SYSTEM);
   const { id } = await db.selectFrom('repositories').select('id').executeTakeFirstOrThrow();
   const tag = { repository_id: id, manifest: digest, updated_at: 1 };
-  for (const name of rows)
-    await db
-      .insertInto('tags')
-      .values({ ...tag, name })
-      .execute();
+  const rows = Array.from({ length: count - 1 }, (_, index) => ({ ...tag, name: `v${index + 1}` }));
+  if (rows.length > 0) await db.insertInto('tags').values(rows).execute();
   return { digest, id };
 }
 
