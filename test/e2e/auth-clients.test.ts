@@ -1,17 +1,15 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createAuth } from '#auth/auth.ts';
 import { openRegistryDatabase } from '#database/registry/open.ts';
 import type { Digest } from '#oci/digest.ts';
 import { recordEvents } from '#registry/events/events-repository.ts';
-import { AUTH_OPTIONS } from '../registry/auth-registry.ts';
+import { AUTH_OPTIONS, basicHeader } from '../registry/auth-registry.ts';
 import { DistributionClient } from '../registry/distribution-client.ts';
 import { writeImageLayout } from '../registry/image-layout.ts';
-import { type CommandResult, run, succeed } from './harness/command.ts';
+import { type CommandResult, run } from './harness/command.ts';
+import { startContainerd } from './harness/containerd.ts';
 import { type Slipway, startSlipway } from './harness/slipway.ts';
 
 /** Stock clients log in to a registry that asks for tokens, and get as far as they were granted. */
@@ -172,7 +170,7 @@ it.each(['podman', 'buildah'])('%s logs in, pulls, pushes and logs out', async (
 });
 
 it('containerd pulls and pushes with --user', async () => {
-  await using containerd = await startContainerd(join(slipway.folder, 'containerd'));
+  await using containerd = await startContainerd(join(slipway.folder, 'containerd'), environment());
   const user = ['--user', `ada:${PASSWORD}`];
   const target = name('team/containerd:mine');
   const pull = ['images', 'pull', '--plain-http', '--snapshotter', 'native'];
@@ -194,8 +192,7 @@ it('containerd pulls and pushes with --user', async () => {
 
 it('knows nobody by a password outside of the token endpoint, and keeps no password in the clear', async () => {
   const client = new DistributionClient(slipway.registry);
-  const authorization = `Basic ${Buffer.from(`admin:${PASSWORD}`).toString('base64')}`;
-  const answer = await client.send('GET', '/v2/_catalog', { headers: { authorization } });
+  const answer = await client.send('GET', '/v2/_catalog', { headers: basicHeader(`admin:${PASSWORD}`) });
   client.close();
   expect(answer.status).toBe(401);
   for (const file of ['registry.db', 'registry.db-wal']) {
@@ -206,37 +203,22 @@ it('knows nobody by a password outside of the token endpoint, and keeps no passw
   expect(slipway.output).not.toContain(PASSWORD);
 });
 
-/** A containerd with state, socket and snapshots of its own. */
-async function startContainerd(
-  folder: string,
-): Promise<AsyncDisposable & { ctr(...args: string[]): Promise<string> }> {
-  mkdirSync(folder);
-  const socket = join(folder, 'containerd.sock');
-  const settings = join(folder, 'config.toml');
-  writeFileSync(
-    settings,
-    `version = 2
-root = "${folder}/root"
-state = "${folder}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
-[grpc]
-  address = "${socket}"
-[ttrpc]
-  address = "${socket}.ttrpc"
-`,
-  );
-  const child = spawn('containerd', ['--config', settings], { stdio: 'ignore', env: environment() });
-  const ctr = ['--address', socket];
-  const options = { env: environment() };
-  for (let tries = 0; (await run('ctr', [...ctr, 'version'], options)).code !== 0; tries++) {
-    if (child.exitCode !== null || tries > 200) throw new Error('containerd does not start');
-    await sleep(50);
-  }
-  return {
-    ctr: (...args) => succeed('ctr', [...ctr, ...args], options),
-    async [Symbol.asyncDispose]() {
-      child.kill();
-      if (child.exitCode === null) await once(child, 'exit');
-    },
+it('makes up a password for the first administrator, and says it once', async () => {
+  await using other = await startSlipway({
+    command: 'registry',
+    env: { SLIPWAY_REGISTRY_AUTH_MODE: 'token' },
+  });
+  const said = /made the administrator 'admin' with the password (\S+)/g;
+  const [[, password] = []] = [...other.output.matchAll(said)];
+  const status = async (credentials: string) => {
+    const client = new DistributionClient(other.registry);
+    const answer = await client.send('GET', '/token', { headers: basicHeader(credentials) });
+    client.close();
+    return answer.status;
   };
-}
+  expect([await status(`admin:${password}`), await status('admin:admin')]).toEqual([200, 401]);
+  await other.stop('SIGKILL');
+  await other.start();
+  expect([...other.output.matchAll(said)]).toHaveLength(1);
+  expect(await status(`admin:${password}`)).toBe(200);
+});
