@@ -8,7 +8,7 @@ import type { Registries } from './registries.ts';
 export class Uncertain extends Error {}
 
 /** How often a push begins again when what it relied on was collected. */
-const PUSHES = 50;
+const PUSHES = 1000;
 
 const OCTETS = { 'Content-Type': 'application/octet-stream' };
 
@@ -88,7 +88,7 @@ export class Client {
   async pushImage(repository: string, other: string, reference: string, image: Image): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        for (const blob of image.blobs) await this.pushBlob(repository, other, blob);
+        await Promise.all(image.blobs.map((blob) => this.pushBlob(repository, other, blob)));
       } catch (error) {
         if (!(error instanceof Uncertain) || attempt === PUSHES) throw error;
         await sleep(20);

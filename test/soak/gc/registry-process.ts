@@ -35,7 +35,7 @@ await startBackground(
     logger,
   },
   {
-    gc: { enabled: true, interval: 20, delay: 0, contentDelay: 0 },
+    gc: { enabled: true, interval: 200, delay: 0, contentDelay: 0 },
     retention: { interval: 1_000 },
     limits: { manifestSize: 4 << 20, uploadExpiry: 3_600_000 },
     audit: { keep: 3_600_000 },
