@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { OPEN_ACCESS } from '#auth/access.ts';
 import { DistributionUpstream } from '#cli/registry-upstreams.ts';
 import { HttpTransport } from '#distribution/http-transport.ts';
 import { type Digest, digestOf } from '#oci/digest.ts';
@@ -42,10 +43,15 @@ afterEach(async () => {
 const upstream = (url: string) =>
   new DistributionUpstream({ transport }, { url, timeout: 500, maxManifestSize: 4 * 1024 * 1024 });
 
-async function startMirror(options: { freshness?: number; prefix?: string; expiry?: number } = {}) {
-  const { prefix = 'hub', ...more } = options;
+type Options = Parameters<typeof startTestRegistry>[0];
+
+async function startMirror(
+  options: { freshness?: number; prefix?: string; expiry?: number; auth?: NonNullable<Options>['auth'] } = {},
+) {
+  const { prefix = 'hub', auth, ...more } = options;
   const upstreams = [upstream(one!.url), upstream(two!.url)];
   return await startTestRegistry({
+    ...(auth && { auth }),
     federation: { mirrors: { rules: [{ prefix, namespace: 'docker.io', upstreams }], ...more } },
   });
 }
@@ -88,6 +94,25 @@ it('serves what clients ask for by the name of the registry that it mirrors', as
   ]);
   expect((await get('lib/named/manifests/v1?ns=elsewhere.io')).status).toBe(404);
   expect((await get('lib/named/manifests/v1')).status).toBe(404);
+});
+
+it('asks upstream for nobody who may not pull', async () => {
+  await pushes('secret/app');
+  await pushes('open/app');
+  await mirror[Symbol.asyncDispose]();
+  const access = { ...OPEN_ACCESS, allows: (name: string) => name.startsWith('hub/open/') };
+  const authenticator = { authenticate: async () => access, challenge: () => 'Bearer realm="x"' };
+  mirror = await startMirror({ auth: () => ({ authenticator }) });
+  const layer = digestOf('a layer');
+  for (const path of [
+    'hub/secret/app/manifests/v1',
+    'secret/app/manifests/v1?ns=docker.io',
+    `hub/secret/app/blobs/${layer}`,
+  ]) {
+    expect((await get(path)).status).toBe(401);
+  }
+  expect(one!.asked).toEqual([]);
+  expect((await get('open/app/manifests/v1?ns=docker.io')).status).toBe(200);
 });
 
 it('takes no pushes', async () => {
