@@ -48,22 +48,22 @@ export interface RegistryAppOptions extends Partial<Omit<ObservedRequestsOptions
   readonly deletes?: boolean;
   /** What it has to do with others; nothing unless said otherwise. */
   readonly federation?: Federation;
+  /** Who is sent to the content store for blobs; nobody unless said otherwise. */
+  readonly redirects?: BlobRedirects | undefined;
   /** Where denied requests are written down; nowhere unless said otherwise. */
   readonly denials?: DenialLog | undefined;
   /** Proxies in front; none unless said otherwise. */
   readonly trustedProxies?: TrustedProxies;
   /** How many requests may come from whom; any number unless said otherwise. */
   readonly rateLimits?: RateLimitsOptions | undefined;
-  /** Who is sent to the content store for blobs; nobody unless said otherwise. */
-  readonly redirects?: BlobRedirects | undefined;
 }
 
 /** The Distribution API and the admin API as a Koa application. */
 export function createRegistryApp(registry: Registry, options: RegistryAppOptions): Koa {
   const app = new Koa();
   const router = new Router({ methods: ['HEAD', 'GET', 'PUT', 'PATCH', 'POST', 'DELETE'] });
-  keepFound(router, registry.reviews);
   const mirror = options.federation?.mirror;
+  keepFound(router, registry.reviews);
   // Pulls first: the routes are tried in this order.
   manifestRoutes(router, {
     manifests: registry.manifests,

@@ -17,6 +17,7 @@ import { startTestRegistry, type TestRegistry } from '#test/registry/test-regist
 const access = (administers: boolean): Access => ({
   principal: administers ? 'user:root' : 'user:ada',
   allows: () => true,
+  mounts: () => true,
   administers: () => administers,
   lists: true,
   sees: () => true,
