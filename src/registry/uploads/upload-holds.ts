@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KeyedLock } from '#async/keyed-lock.ts';
-import { messageOf, notFound, SlipwayError } from '#errors/errors.ts';
+import { notFound, SlipwayError } from '#errors/errors.ts';
 import type { RepositoryName } from '#oci/reference.ts';
-import { continuedElsewhere, type HeldUpload, HOLD, type UploadsRepository } from './uploads-repository.ts';
+import { continuedElsewhere, type HeldUpload, type UploadsRepository } from './uploads-repository.ts';
 
-/** In milliseconds: a holder that died is waited for, one that goes on and on is not. */
-const PATIENCE = 4 * HOLD;
+/** In times that a hold lasts: a holder that died is waited for, one that goes on and on is not. */
+const PATIENCE = 4;
+/** In milliseconds. */
 const FIRST_PAUSE = 10;
 const LONGEST_PAUSE = 500;
 
@@ -62,7 +63,7 @@ export class UploadHolds {
   async #holding<T>(hold: Hold, task: (hold: UploadHold) => Promise<T>): Promise<T> {
     const { id } = hold.upload;
     this.#held.set(id, hold);
-    this.#renewal ??= setInterval(() => void this.#renew(), HOLD / 4);
+    this.#renewal ??= setInterval(() => void this.#renew(), this.#uploads.hold / 4);
     let done = false;
     try {
       const result = await task(hold);
@@ -76,11 +77,11 @@ export class UploadHolds {
   }
 
   async #acquire(repository: RepositoryName, id: string): Promise<Hold> {
-    const deadline = performance.now() + PATIENCE;
+    const deadline = performance.now() + PATIENCE * this.#uploads.hold;
     for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
       const asked = performance.now();
       const taken = await this.#uploads.take(repository, id, this.#holder);
-      if (taken) return new Hold(taken, asked + HOLD);
+      if (taken) return new Hold(taken, asked + this.#uploads.hold);
       if (!(await this.#uploads.exists(repository, id))) throw unknown(id);
       if (performance.now() > deadline) {
         throw new SlipwayError('conflict', 'another request for this upload is under way', {
@@ -106,15 +107,14 @@ export class UploadHolds {
     const asked = performance.now();
     const held = [...this.#held.values()];
     const ids = held.map(({ upload }) => upload.id);
-    try {
-      const kept = new Set(await this.#uploads.renew(this.#holder, ids));
-      for (const hold of held) {
-        if (kept.has(hold.upload.id)) hold.until = asked + HOLD;
-        // One that was released and taken again meanwhile is another hold.
-        else if (this.#held.get(hold.upload.id) === hold) hold.until = 0;
-      }
-    } catch (error) {
-      process.emitWarning(`uploads could not be held on to: ${messageOf(error)}`);
+    // A database that does not answer may do so the next time; holds run out meanwhile.
+    const renewed = await this.#uploads.renew(this.#holder, ids).catch(() => undefined);
+    if (!renewed) return;
+    const kept = new Set(renewed);
+    for (const hold of held) {
+      if (kept.has(hold.upload.id)) hold.until = asked + this.#uploads.hold;
+      // One that was released and taken again meanwhile is another hold.
+      else if (this.#held.get(hold.upload.id) === hold) hold.until = 0;
     }
   }
 

@@ -23,17 +23,19 @@ export interface HeldUpload extends Upload {
   readonly suspect: boolean;
 }
 
-/** How long a process may be silent before another one goes on with its upload, in milliseconds. */
-export const HOLD = 10_000;
+const HOLD = 10_000;
 
 type Taken = Pick<HeldUpload, 'location' | 'algorithm' | 'token'> & { suspect: number };
 
 export class UploadsRepository {
+  /** How long a process may be silent before another one goes on with its upload, in milliseconds. */
+  readonly hold: number;
   readonly #db: RegistryDatabase;
   readonly #take: PreparedQuery<{ id: string; repository: string; holder: string }, Taken>;
   readonly #release: PreparedQuery<{ id: string; token: number; suspect: number }, { id: string }>;
 
-  constructor(db: RegistryDatabase) {
+  constructor(db: RegistryDatabase, { hold = HOLD }: { hold?: number } = {}) {
+    this.hold = hold;
     this.#db = db;
     // A power cut ends all holders: that is no promise to be kept on the disk.
     this.#take = prepare(
@@ -170,7 +172,7 @@ export class UploadsRepository {
   }
 
   #until(): Expression<number> {
-    return sql<number>`${databaseNow(this.#db)} + ${sql.lit(HOLD)}`;
+    return sql<number>`${databaseNow(this.#db)} + ${sql.lit(this.hold)}`;
   }
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Kysely, type Migration, sql } from 'kysely';
 import { afterAll, describe, expect, it } from 'vitest';
 import { migrate, migrationStatus } from '#database/migrate.ts';
+import { watchChanges } from '#database/registry/changes.ts';
 import {
   migrateRegistryDatabase,
   openRegistryDatabase,
@@ -11,6 +12,9 @@ import {
   registryMigrationStatus,
 } from '#database/registry/open.ts';
 import { SqliteDialect } from '#database/sqlite-dialect.ts';
+import { SYSTEM } from '#registry/events/event.ts';
+import { EventFeedRepository } from '#registry/events/event-feed-repository.ts';
+import { recordEvents } from '#registry/events/events-repository.ts';
 import { postgresOptions, useRegistryPostgres } from '../../database/registry-databases.ts';
 
 function contract(name: string, create: () => Promise<RegistryDatabaseOptions>): void {
@@ -66,6 +70,20 @@ describe('on a server', () => {
   const empty = async () => postgresOptions(await postgres.server().createDatabase());
 
   contract('postgres', empty);
+
+  it('need no more than a user who owns the database, nor does what runs on them', async () => {
+    await postgres.server().query('create role plain login');
+    await postgres.server().query('create database owned owner plain');
+    const url = new URL(postgres.server().url('owned'));
+    url.username = 'plain';
+    const options = postgresOptions(url.href);
+    const db = await openRegistryDatabase(options);
+    await recordEvents(db, SYSTEM, [{ action: 'tag.delete', tag: 'x' }]);
+    const { events } = await new EventFeedRepository(db).after('', 10);
+    expect(events.map(({ tag }) => tag)).toEqual(['x']);
+    await (await watchChanges(db, options))[Symbol.asyncDispose]();
+    await db.destroy();
+  });
 
   it('are made once by processes that start at the same time', async () => {
     const options = await empty();

@@ -1,9 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { MemoryContentStore } from '#content/memory-content-store.ts';
 import { type Digest, digestOf } from '#oci/digest.ts';
 import { parseRepositoryName } from '#oci/reference.ts';
 import { SYSTEM } from '#registry/events/event.ts';
 import { createRegistry, type Registry } from '#registry/registry.ts';
+import { UploadHolds } from '#registry/uploads/upload-holds.ts';
+import { UploadsRepository } from '#registry/uploads/uploads-repository.ts';
 import { onEachDatabase, type TestDatabase } from '../../database/registry-databases.ts';
 
 const name = parseRepositoryName('a/b');
@@ -137,6 +140,29 @@ onEachDatabase('uploads', (create, dialect) => {
     expect(await read(one, digestOf(`${before}more`))).toBe(`${before}more`);
     expect(await Array.fromAsync(content.ingests())).toEqual([]);
     expect(await Array.fromAsync(content.walk())).toHaveLength(1);
+  });
+
+  it('stay with a request that takes longer than a hold lasts', async () => {
+    await using database = await create();
+    const uploads = new UploadsRepository(database.db, { hold: 400 });
+    const [mine, theirs] = [new UploadHolds({ uploads }), new UploadHolds({ uploads })];
+    const id = randomUUID();
+    await uploads.add({ id, repository: name, location: 'uploads/x', algorithm: 'sha256' });
+    const order: string[] = [];
+    const long = mine.run(name, id, async (hold) => {
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      hold.throwIfLost();
+      order.push('long');
+    });
+    await expect.poll(() => mine.isWorking(id)).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await theirs.run(name, id, async ({ upload }) => {
+      expect(upload.suspect).toBe(false);
+      order.push('next');
+    });
+    await long;
+    expect(order).toEqual(['long', 'next']);
+    await expect(mine.run(name, randomUUID(), async () => {})).rejects.toMatchObject({ kind: 'not-found' });
   });
 
   it('become no blob by a process that lost them', async () => {
