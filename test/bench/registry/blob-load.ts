@@ -12,13 +12,13 @@ const CHUNK = 1024 * 1024;
 const REPOSITORY = 'bench/blobs';
 
 /** Blobs in each registry to get, and new ones like them to put. */
-export async function blobMeasures(
+export function blobMeasures(
   contestants: readonly Contestant[],
   options: { seconds: number; rounds: number },
-): Promise<Measure[]> {
+): Measure[] {
   const { seconds, rounds } = options;
-  const small = await store(contestants, MB);
-  const large = await store(contestants, GIB);
+  const small = onDemand(() => store(contestants, MB));
+  const large = onDemand(() => store(contestants, GIB));
   return [
     {
       name: '1 MB blob GET, 16 connections',
@@ -26,7 +26,7 @@ export async function blobMeasures(
       goal: { ratio: 1.5 },
       rounds: 3,
       warmUp: true,
-      run: async ({ address }) => (await wrk(address, small, { connections: 16, seconds })).rate,
+      run: async ({ address }) => (await wrk(address, await small(), { connections: 16, seconds })).rate,
     },
     {
       name: '1 MB blob PUT, 4 connections',
@@ -56,9 +56,18 @@ export async function blobMeasures(
       unit: 'MB/s',
       goal: { ratio: 1 },
       rounds,
-      run: ({ address }) => getOne(address, large, GIB),
+      run: async ({ address }) => getOne(address, await large(), GIB),
     },
   ];
+}
+
+/** The same for all who ask. */
+function onDemand<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 /** The path of a blob of `size` bytes that all have. */

@@ -24,7 +24,8 @@ export async function startPeer({ name, program, install, settings }: PeerProgra
   writeFileSync(file, JSON.stringify(settings({ address, folder })));
   const child = spawn(program, ['serve', file], {
     stdio: 'ignore',
-    env: { ...process.env, OTEL_TRACES_EXPORTER: 'none' },
+    // Debian's does not start with a CA bundle of AWS's tools.
+    env: { ...process.env, OTEL_TRACES_EXPORTER: 'none', AWS_CA_BUNDLE: undefined },
   });
   let failure: Error | undefined;
   child.once('error', () => {
