@@ -17,7 +17,12 @@ import { browserLogins, openAuth, startAuth } from './registry-auth.ts';
 import { startBackground } from './registry-background.ts';
 import { startFederation } from './registry-federation.ts';
 import { requestLimits } from './registry-limits.ts';
-import { listenForMonitoring, registryHealth, registryMonitoring } from './registry-monitoring.ts';
+import {
+  listenForMonitoring,
+  registryGauges,
+  registryHealth,
+  registryMonitoring,
+} from './registry-monitoring.ts';
 import { createObservability } from './registry-observability.ts';
 import { drain, requestGrace } from './registry-shutdown.ts';
 import { openRegistryStorage } from './registry-storage.ts';
@@ -30,7 +35,7 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   const { logger } = role;
   const { limits, monitoring } = config.registry;
   const observability = started.use(await createObservability(config, logger));
-  const storage = started.use(await openRegistryStorage(config));
+  const storage = started.use(await openRegistryStorage(config, observability));
   const content = new ObservedContentStore(storage.content, new Operations('content', observability));
   const { auth: authConfig } = config.registry;
   const accounts = openAuth(storage.db, authConfig);
@@ -64,13 +69,13 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
     denials,
     trustedProxies,
     rateLimits: requestLimits(config, observability.metrics),
-    accessLog: monitoring.accessLog,
-    rateLimits: requestLimits(config, observability.metrics),
     redirects: new BlobRedirects(config.registry.storage.s3.redirect),
+    accessLog: monitoring.accessLog,
     metrics: observability.metrics,
     tracer: observability.tracer,
   });
   const health = registryHealth(storage, monitoring);
+  registryGauges(registry, observability);
   const watch = registryMonitoring(health, observability, logger);
   if (monitoring.listen !== null) started.use(await listenForMonitoring(watch, monitoring.listen));
   const certificates = openCertificates(config, role, observability.metrics);
