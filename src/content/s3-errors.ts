@@ -17,12 +17,6 @@ export function isMissing(error: unknown): boolean {
   return ['NoSuchKey', 'NotFound', 'NoSuchUpload'].includes(name) || statusOf(error) === 404;
 }
 
-/** The request may have been carried out, or may succeed when it is made again. */
-export function isPassing(error: unknown): boolean {
-  const status = statusOf(error);
-  return status === undefined || status >= 500 || status === 429 || status === 408;
-}
-
 function nameOf(error: unknown): string {
   return error instanceof Error ? error.name : '';
 }
