@@ -13,8 +13,12 @@ import type { SigningKeyRow, SigningKeysRepository } from './signing-keys-reposi
 
 /** The one algorithm there is: a token that names another is refused before anything else of it is read. */
 export const ALGORITHM = 'ES256';
-/** How long before it signs a new key is in the key set: by then every process, and who cached the set, has it. */
-const ANNOUNCED_FOR = 5_000;
+/** How long others may keep the key set, in seconds. */
+export const KEY_SET_LIFE = 60;
+/** How long before it signs a new key is in the key set: by then every process, and whoever kept the set, has it. */
+const ANNOUNCED_FOR = (KEY_SET_LIFE + 10) * 1_000;
+/** How long after it signed last a key is of use, in milliseconds. */
+const USED_FOR = LONGEST_LIFE + 60 * 60_000;
 const SYSTEM: Actor = { principal: 'system' };
 
 export interface SigningKey {
@@ -33,7 +37,7 @@ export interface SigningKeyInfo {
 
 interface KeySet {
   readonly rows: readonly SigningKeyRow[];
-  readonly verifying: ReadonlyMap<string, CryptoKey>;
+  readonly verifying: ReadonlyMap<string, { readonly key: CryptoKey; readonly until: number }>;
   readonly signing: ReadonlyMap<string, CryptoKey>;
 }
 
@@ -80,13 +84,16 @@ export class SigningKeys {
 
   /** The key of this id, undefined when there is none (any more). */
   async verifying(kid: string): Promise<CryptoKey | undefined> {
-    return (await this.#copy.current()).verifying.get(kid);
+    const found = (await this.#copy.current()).verifying.get(kid);
+    return found && found.until > Date.now() ? found.key : undefined;
   }
 
   /** The public keys, as a JSON Web Key Set (RFC 7517). */
   async publicKeys(): Promise<{ keys: JWK[] }> {
     const { rows } = await this.#copy.current();
-    return { keys: rows.map((row) => ({ ...row.publicKey, kid: row.kid, use: 'sig', alg: ALGORITHM })) };
+    const outdated = outlived(rows);
+    const current = rows.filter((row) => !outdated.includes(row));
+    return { keys: current.map((row) => ({ ...row.publicKey, kid: row.kid, use: 'sig', alg: ALGORITHM })) };
   }
 
   /** The oldest first. */
@@ -141,10 +148,13 @@ function signsNow(rows: readonly SigningKeyRow[]): SigningKeyRow | undefined {
 
 /** Those that stopped signing so long ago that nothing they signed lives. */
 function outlived(rows: readonly SigningKeyRow[]): SigningKeyRow[] {
-  return rows.filter((_, index) => {
-    const next = rows[index + 1];
-    return next !== undefined && next.signsFrom < Date.now() - LONGEST_LIFE - 60 * 60_000;
-  });
+  return rows.filter((_, index) => usedUntil(rows, index) < Date.now());
+}
+
+/** Until when something that a key signed may live. */
+function usedUntil(rows: readonly SigningKeyRow[], index: number): number {
+  const next = rows[index + 1];
+  return next === undefined ? Number.POSITIVE_INFINITY : next.signsFrom + USED_FOR;
 }
 
 async function newKey(announcedFor: number): Promise<SigningKeyRow> {
@@ -156,11 +166,16 @@ async function newKey(announcedFor: number): Promise<SigningKeyRow> {
 }
 
 async function importKeys(rows: readonly SigningKeyRow[]): Promise<KeySet> {
-  const imported = async (row: SigningKeyRow, half: 'publicKey' | 'privateKey') =>
-    [row.kid, (await importJWK(row[half], ALGORITHM)) as CryptoKey] as const;
+  const verifying = rows.map(async (row, index) => {
+    const key = (await importJWK(row.publicKey, ALGORITHM)) as CryptoKey;
+    return [row.kid, { key, until: usedUntil(rows, index) }] as const;
+  });
+  const signing = rows.map(async (row) => {
+    return [row.kid, (await importJWK(row.privateKey, ALGORITHM)) as CryptoKey] as const;
+  });
   return {
     rows,
-    verifying: new Map(await Promise.all(rows.map((row) => imported(row, 'publicKey')))),
-    signing: new Map(await Promise.all(rows.map((row) => imported(row, 'privateKey')))),
+    verifying: new Map(await Promise.all(verifying)),
+    signing: new Map(await Promise.all(signing)),
   };
 }

@@ -1,6 +1,6 @@
 import { Router } from '@koa/router';
 import type { Context, Middleware } from 'koa';
-import type { SigningKeys } from '#auth/keys/signing-keys.ts';
+import { KEY_SET_LIFE, type SigningKeys } from '#auth/keys/signing-keys.ts';
 import { parseScope, type Scope } from '#auth/scopes/scope.ts';
 import type { IssuedToken, TokenRequest, TokenService } from '#auth/tokens/token-service.ts';
 import { invalid, SlipwayError, unauthorized } from '#errors/errors.ts';
@@ -58,7 +58,7 @@ export function tokenRoutes(options: TokenRoutesOptions): Middleware {
   );
 
   router.get('/.well-known/jwks.json', async (ctx) => {
-    ctx.set('Cache-Control', 'public, max-age=300');
+    ctx.set('Cache-Control', `public, max-age=${KEY_SET_LIFE}`);
     ctx.body = await keys.publicKeys();
     ctx.type = 'application/jwk-set+json';
   });

@@ -218,6 +218,44 @@ onEachDatabase('auth', (create) => {
     expect(await keys[2]!.verifying(first.kid)).toBeUndefined();
   });
 
+  it('verifies with a key for as long as something that it signed may live', async () => {
+    await using database = await create();
+    const { db } = database;
+    const keys = new SigningKeys(
+      { keys: new SigningKeysRepository({ db, record: recordEvents }) },
+      { rotateEvery: 1e12 },
+    );
+    const first = (await keys.signing()).kid;
+    await keys.rotate({}, ACTOR);
+    const published = async () => (await keys.publicKeys()).keys.map(({ kid }) => kid);
+    await expect.poll(async () => (await published()).length, { timeout: 5_000 }).toBe(2);
+    expect(await keys.verifying(first)).toBeDefined();
+    // As if both had been made days ago.
+    const days = 3 * 24 * 3_600_000;
+    for (const kid of await published()) {
+      const { signs_from } = await db
+        .selectFrom('signing_keys')
+        .select('signs_from')
+        .where('kid', '=', kid!)
+        .executeTakeFirstOrThrow();
+      await db
+        .updateTable('signing_keys')
+        .set({ signs_from: signs_from - days })
+        .where('kid', '=', kid!)
+        .execute();
+    }
+    const later = new SigningKeys(
+      { keys: new SigningKeysRepository({ db, record: recordEvents }) },
+      { rotateEvery: 1e12 },
+    );
+    const second = (await later.signing()).kid;
+    expect(second).not.toBe(first);
+    expect(await later.verifying(first)).toBeUndefined();
+    expect((await later.publicKeys()).keys.map(({ kid }) => kid)).toEqual([second]);
+    await later.rotate({}, ACTOR);
+    expect((await later.list()).map(({ kid }) => kid)).not.toContain(first);
+  });
+
   it('replaces a key that is old', async () => {
     await using database = await create();
     const repository = new SigningKeysRepository({ db: database.db, record: recordEvents });
