@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Access } from '#auth/access.ts';
+import { type Access, OPEN_ACCESS } from '#auth/access.ts';
 import { SYSTEM } from '#registry/events/event.ts';
 import {
   begin,
@@ -15,12 +15,9 @@ import { startTestRegistry, type TestRegistry } from '#test/registry/test-regist
 
 /** Everybody may do everything, and only those who say so administer. */
 const access = (administers: boolean): Access => ({
+  ...OPEN_ACCESS,
   principal: administers ? 'user:root' : 'user:ada',
-  allows: () => true,
-  mounts: () => true,
   administers: () => administers,
-  lists: true,
-  sees: () => true,
 });
 const ADMIN = { Authorization: 'admin' };
 
