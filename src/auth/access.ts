@@ -12,6 +12,12 @@ export interface Access {
   /** Whether it may do this. A token says so for the repositories that it was asked for, and for no others. */
   allows(repository: RepositoryName, action: Action): boolean;
 
+  /**
+   * Whether a push may take blobs from this repository: one that the caller may pull from. It is what it was granted
+   * that counts, as it need not know which repository that is, and then cannot ask for a token.
+   */
+  mounts(repository: RepositoryName): boolean;
+
   /** Whether the caller came to see lists of repositories: the catalog, search. */
   readonly lists: boolean;
 
@@ -29,6 +35,7 @@ export interface Access {
 export const OPEN_ACCESS: Access = {
   principal: 'anonymous',
   allows: () => true,
+  mounts: () => true,
   lists: true,
   sees: () => true,
   administers: () => true,

@@ -5,6 +5,7 @@ import type { Authenticator, Credentials, Wanted } from './authenticator.ts';
 import { intersection, type Permissions, permissionsOf } from './policies/permissions.ts';
 import type { Policies } from './policies/policies.ts';
 import type { PolicySnapshot } from './policies/policy-snapshot.ts';
+import { isForPush } from './scopes/scope.ts';
 import type { AccessClaims, AccessTokens } from './tokens/access-tokens.ts';
 
 const BEARER = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i;
@@ -60,6 +61,7 @@ function anonymousAccess(policies: PolicySnapshot): Access {
   return {
     principal: 'anonymous',
     allows: (repository, action) => permissions.allows(repository, action),
+    mounts: (repository) => permissions.allows(repository, 'pull'),
     lists: false,
     sees: (repository) => permissions.allows(repository, 'pull'),
     administers: () => false,
@@ -82,6 +84,13 @@ class TokenAccess implements Access {
   allows(repository: RepositoryName, action: Action): boolean {
     return this.#claims.access.some(
       ({ type, name, actions }) => type === 'repository' && name === repository && actions.includes(action),
+    );
+  }
+
+  mounts(repository: RepositoryName): boolean {
+    return (
+      this.allows(repository, 'pull') ||
+      (this.#claims.access.some(isForPush) && this.#granted().allows(repository, 'pull'))
     );
   }
 

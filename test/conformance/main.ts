@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { accessSync, constants, mkdirSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -12,22 +13,36 @@ import { type Report, readReport } from './report.ts';
 interface Round {
   readonly name: string;
   /** Of the suite. */
-  readonly settings: Readonly<Record<string, string>>;
+  readonly suite: Readonly<Record<string, string>>;
+  /** Of Slipway. */
+  readonly slipway?: Readonly<Record<string, string>>;
 }
 
-/** What the suite leaves out by itself. */
-const EVERYTHING = {
+/** What the suite leaves out by itself, in one version or in both. */
+const everything = {
   OCI_API_BLOBS_DIGEST_HEADER: 'true',
   OCI_API_BLOBS_UPLOAD_CANCEL: 'true',
   OCI_API_MANIFESTS_DIGEST_HEADER: 'true',
   OCI_API_MANIFESTS_TAG_PARAM: 'true',
+  OCI_DATA_SPARSE: 'true',
 };
 
-const rounds: readonly Round[] = [
-  { name: 'stable', settings: { OCI_VERSION: 'stable' } },
-  { name: 'stable, with all that is switched off', settings: { OCI_VERSION: 'stable', ...EVERYTHING } },
-  { name: 'dev', settings: { OCI_VERSION: 'dev' } },
-];
+const password = randomBytes(16).toString('hex');
+const login = { OCI_USERNAME: 'admin', OCI_PASSWORD: password };
+const accounts = {
+  SLIPWAY_REGISTRY_AUTH_MODE: 'token',
+  SLIPWAY_REGISTRY_AUTH_INITIAL_ADMIN_PASSWORD: password,
+};
+
+const rounds: readonly Round[] = ['stable', 'dev'].flatMap((version) => [
+  { name: version, suite: { OCI_VERSION: version } },
+  {
+    name: `${version} with everything`,
+    suite: { OCI_VERSION: version, ...everything },
+    slipway: { SLIPWAY_REGISTRY_API_SPARSE_IMAGES: 'true' },
+  },
+  { name: `${version} with logins`, suite: { OCI_VERSION: version, ...login }, slipway: accounts },
+]);
 
 const { positionals } = parseArgs({ allowPositionals: true });
 const [binary] = positionals;
@@ -48,8 +63,8 @@ for (const round of rounds) good = (await play(round)) && good;
 process.exit(good ? 0 : 1);
 
 /** Each round has a registry of its own, as empty as the suite expects it. */
-async function play({ name, settings }: Round): Promise<boolean> {
-  await using slipway = await startSlipway({ command: 'registry' });
+async function play({ name, suite, slipway: env = {} }: Round): Promise<boolean> {
+  await using slipway = await startSlipway({ command: 'registry', env });
   const results = resolve('.cache/conformance', name.replaceAll(/\W+/g, '-'));
   rmSync(results, { recursive: true, force: true });
   mkdirSync(results, { recursive: true });
@@ -59,7 +74,7 @@ async function play({ name, settings }: Round): Promise<boolean> {
     OCI_REPO1: 'conformance/one',
     OCI_REPO2: 'conformance/two',
     OCI_RESULTS_DIR: results,
-    ...settings,
+    ...suite,
   };
   const { code, stderr } = await run(program, [], { cwd: results, env: { ...process.env, ...environment } });
   try {

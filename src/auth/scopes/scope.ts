@@ -36,6 +36,10 @@ export function formatScope(scope: Scope): string {
   return `${scope.type}${kind}:${scope.name}:${scope.actions.join(',')}`;
 }
 
+export function isForPush({ type, actions }: Scope): boolean {
+  return type === 'repository' && actions.includes('push');
+}
+
 /** Those that name the same thing become one with the actions of all. */
 export function mergeScopes(scopes: readonly Scope[]): Scope[] {
   const merged = new Map<string, Scope>();

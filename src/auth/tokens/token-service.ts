@@ -7,7 +7,7 @@ import type { LoginAttempt, Logins } from '../logins.ts';
 import { intersection, type Permissions, permissionsOf } from '../policies/permissions.ts';
 import type { Policies } from '../policies/policies.ts';
 import type { PolicySnapshot } from '../policies/policy-snapshot.ts';
-import { formatScope, mergeScopes, type Scope } from '../scopes/scope.ts';
+import { formatScope, isForPush, mergeScopes, type Scope } from '../scopes/scope.ts';
 import { newSecret, readSecret, secretMatches } from '../secrets/secret-text.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import type { RefreshTokenRow, RefreshTokensRepository } from './refresh-tokens-repository.ts';
@@ -114,7 +114,10 @@ export class TokenService {
         principal: login.principal,
         subjects: login.subjects,
         access,
-        limits: access.some(({ type }) => type !== 'repository') ? login.limits : undefined,
+        // What else its bearer may is looked at where it administers or lists, and where a push mounts blobs.
+        limits: access.some((scope) => scope.type !== 'repository' || isForPush(scope))
+          ? login.limits
+          : undefined,
         issuedAt: login.at,
       },
       expiresIn,

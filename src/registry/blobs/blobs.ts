@@ -42,7 +42,7 @@ export class Blobs {
 
   /**
    * Shows a blob that one repository may see to another one, without a byte moving. Without `from`, any repository
-   * that the access may pull from will do. False when there is no such blob.
+   * that the caller may pull from will do. False when there is no such blob.
    */
   async mount(
     repository: RepositoryName,
@@ -51,7 +51,7 @@ export class Blobs {
   ): Promise<boolean> {
     const { from: only, access, actor } = options;
     const sources = await this.#blobs.seenBy(digest, { only, limit: MOUNT_SOURCES });
-    const from = (sources as RepositoryName[]).find((name) => access.allows(name, 'pull'));
+    const from = (sources as RepositoryName[]).find((name) => access.mounts(name));
     if (from === undefined) return false;
     return await this.#blobs.mount({ repository, digest, from }, actor);
   }

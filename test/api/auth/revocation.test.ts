@@ -135,3 +135,22 @@ it('holds a limited secret to its limits, also where grants count', async () => 
     expect([access.sees('team/x' as never), access.sees('other/x' as never)]).toEqual([true, false]);
   }
 });
+
+it('holds a limited secret to its limits where a push takes blobs from elsewhere', async () => {
+  await registry.addUser('limp', '** admin');
+  const permissions = [{ pattern: 'team/*', actions: ['pull', 'push'] }];
+  const { secret } = await registry.auth.secrets.create({ owner: 'user:limp', permissions }, STAGE);
+  for (const [actions, team] of [
+    ['pull,push', true],
+    ['pull', false],
+  ] as const) {
+    const { token } = json(
+      await registry.getToken(`scope=repository:team/app:${actions}`, `limp:${secret}`),
+    ) as TokenReply;
+    const access = await registry.auth.authenticator.authenticate({
+      authorization: `Bearer ${token}`,
+      address: '',
+    });
+    expect([access.mounts('team/x' as never), access.mounts('other/x' as never)]).toEqual([team, false]);
+  }
+});
