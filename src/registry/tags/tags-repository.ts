@@ -1,3 +1,5 @@
+import { jsonList } from '#database/dialect.ts';
+import { statement } from '#database/prepared.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import { inTransaction } from '#database/transaction.ts';
 import type { RepositoryName, Tag } from '#oci/reference.ts';
@@ -5,6 +7,25 @@ import type { Actor } from '../events/event.ts';
 import { recordEvents } from '../events/events-repository.ts';
 import { findRepository } from '../repositories/repositories-repository.ts';
 import { requireMutable } from '../retention/immutable-tags-repository.ts';
+
+const selectNames = statement<
+  RegistryDatabase,
+  { repository: number; last: string; limit: number },
+  { names: string }
+>((db, parameter) =>
+  db
+    .selectFrom(
+      db
+        .selectFrom('tags')
+        .select('name')
+        .where('repository_id', '=', parameter('repository'))
+        .where('name', '>', parameter('last'))
+        .orderBy('name')
+        .limit(parameter('limit'))
+        .as('page'),
+    )
+    .select(jsonList(db, 'name').as('names')),
+);
 
 export class TagsRepository {
   readonly #db: RegistryDatabase;
@@ -17,15 +38,8 @@ export class TagsRepository {
   async list(repository: RepositoryName, limit: number, last = ''): Promise<string[] | undefined> {
     const id = await findRepository(this.#db, repository);
     if (id === undefined) return undefined;
-    const rows = await this.#db
-      .selectFrom('tags')
-      .select('name')
-      .where('repository_id', '=', id)
-      .where('name', '>', last)
-      .orderBy('name')
-      .limit(limit)
-      .execute();
-    return rows.map((row) => row.name);
+    const { rows } = await selectNames(this.#db, { repository: id, last, limit });
+    return JSON.parse(rows[0]!.names);
   }
 
   /**
