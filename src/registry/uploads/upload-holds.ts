@@ -15,7 +15,10 @@ const LONGEST_PAUSE = 500;
 /** An upload while a request works on it. */
 export interface UploadHold {
   readonly upload: HeldUpload;
-  /** Throws `conflict` when the upload passed on to another process, as this one was silent for too long. */
+  /**
+   * Throws `conflict` when the upload is known to have passed on to another process, as this one was silent for too
+   * long. Until that is known, what is written goes nowhere and is not acknowledged.
+   */
   throwIfLost(): void;
   /** The upload is where nobody else writes to from now on. */
   movedTo(location: string): void;
@@ -79,9 +82,8 @@ export class UploadHolds {
   async #acquire(repository: RepositoryName, id: string): Promise<Hold> {
     const deadline = performance.now() + PATIENCE * this.#uploads.hold;
     for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
-      const asked = performance.now();
       const taken = await this.#uploads.take(repository, id, this.#holder);
-      if (taken) return new Hold(taken, asked + this.#uploads.hold);
+      if (taken) return new Hold(taken);
       if (!(await this.#uploads.exists(repository, id))) throw unknown(id);
       if (performance.now() > deadline) {
         throw new SlipwayError('conflict', 'another request for this upload is under way', {
@@ -104,17 +106,16 @@ export class UploadHolds {
   }
 
   async #renew(): Promise<void> {
-    const asked = performance.now();
     const held = [...this.#held.values()];
     const ids = held.map(({ upload }) => upload.id);
-    // A database that does not answer may do so the next time; holds run out meanwhile.
+    // A database that does not answer may do so the next time. If the hold ran out meanwhile, and nobody wanted it, it
+    // goes on.
     const renewed = await this.#uploads.renew(this.#holder, ids).catch(() => undefined);
     if (!renewed) return;
     const kept = new Set(renewed);
     for (const hold of held) {
-      if (kept.has(hold.upload.id)) hold.until = asked + this.#uploads.hold;
       // One that was released and taken again meanwhile is another hold.
-      else if (this.#held.get(hold.upload.id) === hold) hold.until = 0;
+      if (this.#held.get(hold.upload.id) === hold && !kept.has(hold.upload.id)) hold.lost = true;
     }
   }
 
@@ -126,17 +127,15 @@ export class UploadHolds {
 
 class Hold implements UploadHold {
   upload: HeldUpload;
-  /** Until when it is good if nothing is heard from the database, by this process's clock. */
-  until: number;
+  lost = false;
   ended = false;
 
-  constructor(upload: HeldUpload, until: number) {
+  constructor(upload: HeldUpload) {
     this.upload = upload;
-    this.until = until;
   }
 
   throwIfLost(): void {
-    if (performance.now() > this.until) throw continuedElsewhere();
+    if (this.lost) throw continuedElsewhere();
   }
 
   movedTo(location: string): void {

@@ -133,9 +133,9 @@ export class UploadsRepository {
     if (result.numUpdatedRows === 0n) throw continuedElsewhere();
   }
 
-  /** Ends an upload, unless another request has it. */
-  async removeHeld({ id, token }: HeldUpload): Promise<void> {
-    await this.#db.deleteFrom('uploads').where('id', '=', id).where('token', '=', token).execute();
+  /** Ends an upload. Throws `conflict` when another request has it. */
+  async removeHeld(upload: HeldUpload): Promise<void> {
+    await endUpload(this.#db, upload);
   }
 
   /** Ends an upload that no request works on; false when one does. */

@@ -258,11 +258,11 @@ export class Uploads {
   }
 
   async #remove(hold: UploadHold, writer: ContentWriter): Promise<void> {
-    hold.throwIfLost();
-    await writer.abort();
-    await this.#content.delete(hold.upload.location);
+    // The row goes first: bytes without one are found again.
     await this.#uploads.removeHeld(hold.upload);
     this.#ended(hold);
+    await writer.abort();
+    await this.#content.delete(hold.upload.location);
   }
 
   #ended(hold: UploadHold | undefined): void {
