@@ -58,10 +58,9 @@ export const tooMany = (message: string, options?: Options) => new SlipwayError(
 export const unsupported = (message: string, options?: Options) =>
   new SlipwayError('unsupported', message, options);
 export const notModified = (message: string) => new SlipwayError('not-modified', message);
+export const timedOut = (message: string, options?: Options) => new SlipwayError('timeout', message, options);
 export const canceled = (message = 'canceled') => new SlipwayError('canceled', message);
 
-export const timedOut = (message: string, options?: Options) =>
-  new SlipwayError('timeout', message, options);
 export function isKind(error: unknown, kind: ErrorKind): error is SlipwayError {
   return error instanceof SlipwayError && error.kind === kind;
 }
