@@ -17,7 +17,6 @@ const PACKAGES = {
 } as const;
 
 export type ClientName = keyof typeof PACKAGES;
-export const clientNames = Object.keys(PACKAGES) as ClientName[];
 
 /** Builds a client from the Go module proxy unless that was done before: seconds to minutes. */
 export async function install(name: ClientName): Promise<void> {

@@ -84,3 +84,24 @@ it('serves a crowd of readers that do not read', async () => {
   expect(peak()).toBeLessThan(LIMIT);
   for (const reader of readers) reader.destroy();
 });
+
+it('bears a crowd of half-open pushes', async () => {
+  const [host, port] = slipway.registry.split(':');
+  const half = Buffer.alloc(900_000, '{"a":');
+  const senders = await Promise.all(
+    Array.from({ length: 150 }, async (_, index) => {
+      // Every other one is a manifest, which is gathered until it is whole.
+      const manifest = index % 2 === 0;
+      const path = manifest ? `/v2/memory/half/manifests/t${index}` : await begin(client, 'memory/half');
+      const method = manifest ? 'PUT' : 'PATCH';
+      const headers = { 'Content-Length': 4_000_000 };
+      const sent = request({ host, port, path, method, headers, agent: false });
+      sent.on('error', () => {});
+      await new Promise((resolve) => sent.write(half, resolve));
+      return sent;
+    }),
+  );
+  expect((await client.send('GET', '/v2/')).status).toBe(200);
+  expect(peak()).toBeLessThan(LIMIT + 128 * 2 ** 20);
+  for (const sender of senders) sender.destroy();
+});

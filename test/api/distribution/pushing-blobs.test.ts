@@ -33,6 +33,7 @@ it('begins an upload with a place to send it to', async () => {
   expect(answer.headers['docker-upload-uuid']).toBe(answer.headers.location!.split('/').at(-1));
   expect(answer.headers.range).toBe('0-0');
   expect(answer.headers['content-length']).toBe('0');
+  expect(answer.headers['oci-chunk-min-length']).toBe(registry.content.minimumChunk?.toString());
 });
 
 it('takes a blob in POST and PUT', async () => {
