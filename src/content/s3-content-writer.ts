@@ -116,8 +116,9 @@ export class S3ContentWriter implements ContentWriter {
 
   /** Begins to send the next `size` bytes as a part. */
   async #send(size: number): Promise<void> {
-    await this.#takeTails();
+    // In this order: what was closed as whole, and is small, is a tail again once it is open.
     await this.#ready();
+    await this.#takeTails();
     const number = this.#nextPart;
     if (number > MAX_PARTS) throw tooLarge('the upload has more bytes than an object may have');
     while (this.#sending.size >= PARTS_AHEAD) await Promise.race(this.#sending);
@@ -157,7 +158,10 @@ export class S3ContentWriter implements ContentWriter {
 
   /** Sends all there is, of any size, and waits for it. */
   async #sendAll(): Promise<void> {
-    if (this.#unsent > 0) await this.#send(this.#unsent);
+    if (this.#unsent > 0) {
+      await this.#ready();
+      await this.#send(this.#unsent);
+    }
     await this.#settle();
     await this.#ingest.removeOvertaken();
   }

@@ -83,6 +83,19 @@ export function contentStoreContract(driver: string, create: () => Promise<Store
       expect(await locations(store.ingests())).toEqual([]);
     });
 
+    it('goes on with small writes of which each was to be the whole, also elsewhere', async () => {
+      await using made = await create();
+      await append(made.store, 'a', bytes('hello '), { whole: true });
+      await append(made.reopen(), 'a', bytes('wide '), { whole: true });
+      await append(made.reopen(), 'a', bytes('world'), { whole: true });
+      const writer = await made.reopen().writer('a');
+      expect(writer.offset).toBe(16);
+      expect(await collect(writer.read())).toBe('hello wide world');
+      await writer.commit();
+      expect(await collect(await made.store.open('a'))).toBe('hello wide world');
+      expect(await locations(made.store.ingests())).toEqual([]);
+    });
+
     it('goes on with a write that was closed, also elsewhere', async () => {
       await using made = await create();
       const first = await made.store.writer('a/b');
