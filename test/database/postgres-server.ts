@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { chmod, chown, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -139,7 +139,6 @@ async function emptyCluster(binaries: string): Promise<string> {
   return cached;
 }
 
-/** With its owner: the server takes no other. */
 async function copyCluster(from: string, to: string): Promise<void> {
   await run('cp', ['-a', `${from}/.`, to]);
   await chmod(to, 0o700);
@@ -156,9 +155,10 @@ function as(account: { uid: string; gid: string } | undefined): string[] {
   return account ? ['--reuid', account.uid, '--regid', account.gid, '--clear-groups', '--'] : ['--'];
 }
 
+/** With all that is in it: a cache that was restored from an archive may belong to somebody else. */
 async function give(folder: string): Promise<void> {
   const account = await accountOfServer();
-  if (account) await chown(folder, Number(account.uid), Number(account.gid));
+  if (account) await run('chown', ['-R', `${account.uid}:${account.gid}`, folder]);
 }
 
 /** `/usr/lib/postgresql/<version>/bin`, the newest. */

@@ -14,7 +14,7 @@ onEachDatabase('referrers', (create) => {
   async function put(manifests: ManifestsRepository, text: string, about: object): Promise<Digest> {
     const payload = Buffer.from(text);
     const digest = digestOf(payload);
-    const document = { mediaType: 'a/b', blobs: [], manifests: [], ...about } as never;
+    const document = { mediaType: 'a/b', blobs: [], foreignBlobs: [], manifests: [], ...about } as never;
     await manifests.put({ repository, digest, payload, document, tags: [] as Tag[] }, SYSTEM);
     return digest;
   }
