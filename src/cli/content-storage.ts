@@ -14,6 +14,16 @@ export type ContentStorageConfig = Pick<Config, 'dataDir'> & {
 
 type S3Config = Config['registry']['storage']['s3'];
 
+/** Loads the code of the store that the configuration names, while this process may still read all files. */
+export async function loadContentStorage(config: ContentStorageConfig): Promise<void> {
+  if (config.registry.storage.driver === 's3') await loadS3();
+}
+
+/** AWS's library is tens of megabytes of memory, for those who have a use for it. */
+async function loadS3() {
+  return await import('#content/s3-content-store.ts');
+}
+
 /** The store that the configuration names; disposing lets go of its connections. Throws `unavailable` where it is not. */
 export async function openContentStorage(
   config: ContentStorageConfig,
@@ -27,8 +37,7 @@ export async function openContentStorage(
 }
 
 async function openS3(config: S3Config): Promise<{ content: ContentStore } & AsyncDisposable> {
-  // AWS's library is tens of megabytes of memory, for those who have a use for it.
-  const { S3ContentStore } = await import('#content/s3-content-store.ts');
+  const { S3ContentStore } = await loadS3();
   const content = new S3ContentStore(await s3Settings(config));
   try {
     await content.check();

@@ -14,6 +14,8 @@ interface BackgroundParts {
   readonly leases: Leases;
   readonly audit: AuditRepository;
   readonly logger: Logger;
+  /** No other process has this database: what is being written, and began before now, nobody writes any more. */
+  readonly alone: boolean;
 }
 
 interface Task {
@@ -25,14 +27,16 @@ interface Task {
 
 /**
  * Begins what the registry does beside its requests: garbage collection, retention, and bringing content and metadata
- * together after whatever crashed. Nothing of it needs to be done before the first request. Disposing ends it.
+ * together after whatever crashed. What it resolves after is what has to be done before the first request. Disposing
+ * ends it.
  */
 export async function startBackground(
-  { housekeeping, reconciler, leases, audit, logger }: BackgroundParts,
+  { housekeeping, reconciler, leases, audit, logger, alone }: BackgroundParts,
   config: Pick<Config['registry'], 'gc' | 'retention' | 'limits' | 'audit'>,
 ): Promise<AsyncDisposable> {
   const { gc, retention, limits } = config;
   await housekeeping.gcStatus.setDelays({ delay: gc.delay, jitter: Math.round(gc.delay / 10) });
+  if (alone) await expireUploads(reconciler, limits.uploadExpiry, logger, new Date());
   const tasks: Task[] = [
     {
       name: 'retention',
@@ -82,9 +86,14 @@ export async function startBackground(
   return repeat(tasks, logger);
 }
 
-async function expireUploads(reconciler: Reconciler, expiry: number, logger: Logger): Promise<void> {
-  const before = new Date(Date.now() - expiry);
-  const removed = await reconciler.expireUploads({ idleSince: before, strayBefore: before });
+async function expireUploads(
+  reconciler: Reconciler,
+  expiry: number,
+  logger: Logger,
+  strayBefore?: Date,
+): Promise<void> {
+  const idleSince = new Date(Date.now() - expiry);
+  const removed = await reconciler.expireUploads({ idleSince, strayBefore: strayBefore ?? idleSince });
   if (removed > 0) logger.info({ removed }, 'removed abandoned uploads');
 }
 

@@ -45,12 +45,13 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   if (auth) await startAuth(auth, authConfig, logger);
   const registry = createRegistry({ db: storage.db, content }, config.registry.api);
   // This process alone has a file: what the one before it was at, nobody is at any more.
-  if (storage.database.driver === 'sqlite') await registry.uploads.releaseAll();
+  const alone = storage.database.driver === 'sqlite';
+  if (alone) await registry.uploads.releaseAll();
   const { metrics } = observability;
   const housekeeping = createHousekeeping({ db: storage.db, content, logger, metrics });
   const leases = new Leases({ db: storage.db });
   const { reconciler, audit } = registry;
-  const background = { housekeeping, reconciler, leases, audit, logger };
+  const background = { housekeeping, reconciler, leases, audit, logger, alone };
   started.use(await startBackground(background, config.registry));
 
   const federation = started.use(startFederation(config, { db: storage.db, registry, logger }));

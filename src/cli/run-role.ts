@@ -60,7 +60,11 @@ export async function runRole(name: RoleName, config: Config): Promise<number> {
 /** All of a role's code: nothing may be left to load once it gave up root. */
 async function load(name: RoleName, config: Config): Promise<StartRole> {
   if (config.tracing.endpoint !== null) await import('#observability/otel-tracer.ts');
-  if (name === 'registry') return (await import('./registry.ts')).startRegistry;
+  if (name === 'registry') {
+    const { startRegistry } = await import('./registry.ts');
+    await (await import('./content-storage.ts')).loadContentStorage(config);
+    return startRegistry;
+  }
   return (await import('./worker.ts')).startWorker;
 }
 

@@ -1,6 +1,7 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { loadConfig } from '#config/load.ts';
 import { messageOf, SlipwayError } from '#errors/errors.ts';
+import { loadContentStorage } from '../content-storage.ts';
 import { Refusal } from '../refusal.ts';
 import { enterRegistryDirectory } from '../registry-directory.ts';
 import { type Command, type CommandGroup, type Invocation, isGroup } from './command.ts';
@@ -31,6 +32,7 @@ export async function runAdminCommand(
   if (values.help) return say(commandHelp(found.name, found.command, GLOBAL));
   const { config: file, set, json, help, ...options } = values;
   const config = loadConfig({ file: file as string | undefined, set: set as string[] | undefined });
+  await loadContentStorage(config);
   enterRegistryDirectory(config);
   const output = new Output({ json: json === true, write: (text) => process.stdout.write(text) });
   try {

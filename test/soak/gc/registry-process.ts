@@ -33,6 +33,7 @@ await startBackground(
     leases: new Leases({ db }),
     audit: registry.audit,
     logger,
+    alone: false,
   },
   {
     gc: { enabled: true, interval: 200, delay: 0, contentDelay: 0 },
