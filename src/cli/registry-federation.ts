@@ -6,6 +6,7 @@ import type { Config } from '#config/schema.ts';
 import { Leases } from '#database/registry/leases.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import { HttpTransport } from '#distribution/http-transport.ts';
+import type { Metrics } from '#observability/metrics.ts';
 import { createFederation, type Federation, type FederationOptions } from '#registry/federation.ts';
 import type { Registry } from '#registry/registry.ts';
 import { DistributionTarget } from './registry-replication-target.ts';
@@ -22,7 +23,7 @@ const LOOK_INTERVAL = 1_000;
  */
 export function startFederation(
   { registry: config }: Pick<Config, 'registry'>,
-  ports: { db: RegistryDatabase; registry: Registry; logger: Logger },
+  ports: { db: RegistryDatabase; registry: Registry; logger: Logger; metrics: Metrics },
 ): AsyncDisposable & { readonly services: Federation } {
   const upstreams = new HttpTransport({ idleTimeoutMs: config.mirroring.timeout });
   const targets = new HttpTransport();

@@ -54,7 +54,7 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   const background = { housekeeping, reconciler, leases, audit, logger, alone };
   started.use(await startBackground(background, config.registry));
 
-  const federation = started.use(startFederation(config, { db: storage.db, registry, logger }));
+  const federation = started.use(startFederation(config, { db: storage.db, registry, logger, metrics }));
   const denials = started.use(openDenialLog(storage.db, { logger, metrics: observability.metrics }));
   const trustedProxies = new TrustedProxies(config.registry.trustedProxies);
   const app = createRegistryApp(registry, {

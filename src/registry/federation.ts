@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { RegistryDatabase } from '#database/registry/open.ts';
+import { type Metrics, NO_METRICS } from '#observability/metrics.ts';
 import { EventFeedRepository } from './events/event-feed-repository.ts';
 import { createMirror, type MirrorOptions } from './mirror/create-mirror.ts';
 import type { Mirror } from './mirror/mirror.ts';
@@ -58,10 +59,10 @@ export interface Federation {
 }
 
 export function createFederation(
-  ports: { db: RegistryDatabase; registry: Registry; logger: Logger },
+  ports: { db: RegistryDatabase; registry: Registry; logger: Logger; metrics?: Metrics },
   options: FederationOptions,
 ): Federation {
-  const { db, registry, logger } = ports;
+  const { db, registry, logger, metrics = NO_METRICS } = ports;
   const outbox = new OutboxRepository(db);
   const feed = new EventFeedRepository(db);
   const { allowedNetworks, retry, timeout, keep } = options.webhooks;
@@ -81,7 +82,7 @@ export function createFederation(
   const indexer = new SearchIndexer({ manifests: registry.manifests, blobs: registry.blobs, search, logger });
   const reader = new FeedReader({ outbox, feed, logger }, 'search');
   return {
-    mirror: options.mirrors && createMirror(ports, options.mirrors),
+    mirror: options.mirrors && createMirror({ ...ports, metrics }, options.mirrors),
     search,
     indexing: { run: (signal) => reader.run((events) => indexer.read(events), signal) },
     webhooks,

@@ -7,7 +7,7 @@ import { OpenAuthenticator } from '#auth/open-authenticator.ts';
 import type { ContentStore } from '#content/content-store.ts';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openRegistryDatabase, type RegistryDatabase } from '#database/registry/open.ts';
-import { NO_METRICS } from '#observability/metrics.ts';
+import { type Metrics, NO_METRICS } from '#observability/metrics.ts';
 import type { DenialLog } from '#registry/events/denial-log.ts';
 import { createFederation, type Federation } from '#registry/federation.ts';
 import { createHousekeeping, type Housekeeping } from '#registry/housekeeping.ts';
@@ -51,6 +51,8 @@ export async function startTestRegistry(
     sparseImages?: boolean;
     timeouts?: { headers: number; idle: number };
     federation?: TestFederationOptions;
+    /** Where its figures go. */
+    metrics?: Metrics;
     /** Who may do what; without it everyone everything. */
     auth?: (
       db: RegistryDatabase,
@@ -68,7 +70,10 @@ export async function startTestRegistry(
   const content = options.content ?? s3 ?? new FilesystemContentStore(blobs);
   const registry = createRegistry({ db, content }, options);
   const logger = pino({ level: 'silent' });
-  const federation = createFederation({ db, registry, logger }, testFederation(options.federation));
+  const federation = createFederation(
+    { db, registry, logger, metrics: options.metrics ?? NO_METRICS },
+    testFederation(options.federation),
+  );
   started.defer(async () => federation.mirror?.stop());
   const housekeeping = createHousekeeping({ db, content, logger, metrics: NO_METRICS });
   const denials = options.denials?.(db);

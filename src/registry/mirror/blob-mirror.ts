@@ -12,6 +12,7 @@ import type { Uploads } from '../uploads/uploads.ts';
 import { Absences } from './absences.ts';
 import { BlobDownload, cutShort } from './blob-download.ts';
 import type { MirrorRepository } from './mirror-repository.ts';
+import type { CountResult } from './mirror-requests.ts';
 import type { Mirrored, MirrorRules } from './mirror-rules.ts';
 import type { UpstreamBlob } from './upstream.ts';
 
@@ -41,6 +42,7 @@ export class BlobMirror {
   readonly #mirrored: MirrorRepository;
   readonly #rules: MirrorRules;
   readonly #logger: Logger;
+  readonly #count: CountResult;
   readonly #absences: Absences;
   readonly #slots: Semaphore;
   readonly #starting = new SingleFlight<Flight>();
@@ -54,6 +56,7 @@ export class BlobMirror {
       mirrored: MirrorRepository;
       rules: MirrorRules;
       logger: Logger;
+      count: CountResult;
     },
     options: { absence: number; downloads: number },
   ) {
@@ -63,6 +66,7 @@ export class BlobMirror {
     this.#mirrored = ports.mirrored;
     this.#rules = ports.rules;
     this.#logger = ports.logger;
+    this.#count = ports.count;
     this.#absences = new Absences({ life: options.absence, limit: REMEMBERED });
     this.#slots = new Semaphore(options.downloads);
   }
@@ -74,9 +78,16 @@ export class BlobMirror {
   async get(wanted: Wanted, digest: Digest, { head }: { head: boolean }): Promise<Blob> {
     const { repository } = wanted;
     const here = await this.#here(repository, digest);
-    if (here) return here;
+    if (here) {
+      this.#count('hit');
+      return here;
+    }
     const key = `${repository} ${digest}`;
-    if (this.#absences.has(key)) throw unknown(digest);
+    if (this.#absences.has(key)) {
+      this.#count('absent');
+      throw unknown(digest);
+    }
+    this.#count('miss');
     try {
       if (head && !this.#downloads.has(key)) {
         const size = await this.#size(wanted, digest);

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { RegistryDatabase } from '#database/registry/open.ts';
+import type { Metrics } from '#observability/metrics.ts';
 import { BlobsRepository } from '../blobs/blobs-repository.ts';
 import type { Registry } from '../registry.ts';
 import { BlobMirror } from './blob-mirror.ts';
@@ -7,6 +8,7 @@ import { ManifestMirror } from './manifest-mirror.ts';
 import { Mirror } from './mirror.ts';
 import { MirrorExpiry } from './mirror-expiry.ts';
 import { MirrorRepository } from './mirror-repository.ts';
+import { mirrorRequests } from './mirror-requests.ts';
 import { MirrorRules } from './mirror-rules.ts';
 import type { Upstream } from './upstream.ts';
 import { Upstreams } from './upstreams.ts';
@@ -33,10 +35,12 @@ export function createMirror(
     db: RegistryDatabase;
     registry: Pick<Registry, 'manifests' | 'blobs' | 'uploads'>;
     logger: Logger;
+    metrics: Metrics;
   },
   options: MirrorOptions,
 ): Mirror {
   const { db, registry, logger } = ports;
+  const count = mirrorRequests(ports.metrics);
   const mirrored = new MirrorRepository(db);
   const rules = new MirrorRules(
     options.rules.map(({ prefix, namespace, upstreams }) => ({
@@ -47,8 +51,11 @@ export function createMirror(
   );
   return new Mirror({
     rules,
-    manifests: new ManifestMirror({ ...registry, mirrored, logger }, options),
-    blobs: new BlobMirror({ ...registry, stored: new BlobsRepository(db), mirrored, rules, logger }, options),
+    manifests: new ManifestMirror({ ...registry, mirrored, logger, count: count.manifests }, options),
+    blobs: new BlobMirror(
+      { ...registry, stored: new BlobsRepository(db), mirrored, rules, logger, count: count.blobs },
+      options,
+    ),
     expiry: new MirrorExpiry({ ...registry, mirrored }, { after: options.expiry }),
   });
 }

@@ -8,6 +8,7 @@ import { SYSTEM } from '../events/event.ts';
 import type { ManifestReference, Manifests } from '../manifests/manifests.ts';
 import { Absences } from './absences.ts';
 import type { MirroredTag, MirrorRepository } from './mirror-repository.ts';
+import type { CountResult } from './mirror-requests.ts';
 import type { Mirrored } from './mirror-rules.ts';
 import type { UpstreamManifest } from './upstream.ts';
 
@@ -36,18 +37,20 @@ export class ManifestMirror {
   readonly #manifests: Manifests;
   readonly #mirrored: MirrorRepository;
   readonly #logger: Logger;
+  readonly #count: CountResult;
   readonly #options: ManifestMirrorOptions;
   readonly #absences: Absences;
   readonly #paused = new Absences({ life: STALE_PAUSE, limit: REMEMBERED });
   readonly #flights = new SingleFlight<void>();
 
   constructor(
-    ports: { manifests: Manifests; mirrored: MirrorRepository; logger: Logger },
+    ports: { manifests: Manifests; mirrored: MirrorRepository; logger: Logger; count: CountResult },
     options: ManifestMirrorOptions,
   ) {
     this.#manifests = ports.manifests;
     this.#mirrored = ports.mirrored;
     this.#logger = ports.logger;
+    this.#count = ports.count;
     this.#options = options;
     this.#absences = new Absences({ life: options.absence, limit: REMEMBERED });
   }
@@ -57,13 +60,13 @@ export class ManifestMirror {
     const { repository } = wanted;
     const text = 'tag' in reference ? reference.tag : reference.digest;
     const key = `${repository} ${text}`;
-    if (this.#absences.has(key)) return;
+    if (this.#absences.has(key)) return this.#count('absent');
     if ('tag' in reference) {
       const known = await this.#mirrored.tag(repository, reference.tag);
-      if (known && this.#isFresh(known, wanted, key)) return;
+      if (known && this.#isFresh(known, wanted, key)) return this.#count('hit');
       await this.#flights.run(key, () => this.#freshenTag(wanted, reference.tag, key, known));
     } else {
-      if (await this.#has(repository, reference.digest)) return;
+      if (await this.#has(repository, reference.digest)) return this.#count('hit');
       await this.#flights.run(key, () => this.#fetchDigest(wanted, reference.digest, key));
     }
   }
@@ -81,6 +84,7 @@ export class ManifestMirror {
         known && (await upstreams.ask((it, options) => it.resolve(upstreamName, tag, options), { signal }));
       if (known && current === known.manifest) {
         await this.#mirrored.confirmTag(repository, tag, current);
+        this.#count('revalidated');
         return;
       }
       const manifest = await upstreams.ask(
@@ -88,11 +92,13 @@ export class ManifestMirror {
         { signal },
       );
       await this.#store(repository, manifest, tag);
+      this.#count('miss');
     } catch (error) {
       if (isKind(error, 'not-found')) await this.#vanished(repository, tag, key, known);
       else if (!known) throw error;
       else {
         this.#paused.add(key);
+        this.#count('stale');
         this.#logger.warn(
           { repository, tag, reason: messageOf(error) },
           'serving a tag that could not be checked',
@@ -109,6 +115,7 @@ export class ManifestMirror {
         { signal },
       );
       await this.#store(repository, manifest);
+      this.#count('miss');
     } catch (error) {
       if (!isKind(error, 'not-found')) throw error;
       this.#absences.add(key);

@@ -4,6 +4,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { OPEN_ACCESS } from '#auth/access.ts';
 import { DistributionUpstream } from '#cli/registry-upstreams.ts';
 import { HttpTransport } from '#distribution/http-transport.ts';
+import type { Metrics } from '#observability/metrics.ts';
+import { PrometheusMetrics } from '#observability/prometheus-metrics.ts';
 import { type Digest, digestOf } from '#oci/digest.ts';
 import { MEDIA_TYPE } from '#oci/media-type.ts';
 import {
@@ -46,12 +48,20 @@ const upstream = (url: string) =>
 type Options = Parameters<typeof startTestRegistry>[0];
 
 async function startMirror(
-  options: { freshness?: number; prefix?: string; expiry?: number; auth?: NonNullable<Options>['auth'] } = {},
+  options: {
+    freshness?: number;
+    absence?: number;
+    prefix?: string;
+    expiry?: number;
+    auth?: NonNullable<Options>['auth'];
+    metrics?: Metrics;
+  } = {},
 ) {
-  const { prefix = 'hub', auth, ...more } = options;
+  const { prefix = 'hub', auth, metrics, ...more } = options;
   const upstreams = [upstream(one!.url), upstream(two!.url)];
   return await startTestRegistry({
     ...(auth && { auth }),
+    ...(metrics && { metrics }),
     federation: { mirrors: { rules: [{ prefix, namespace: 'docker.io', upstreams }], ...more } },
   });
 }
@@ -82,6 +92,35 @@ it('pulls an image through, once', async () => {
   expect(one!.asked).toEqual(['GET /v2/lib/app/manifests/v1', `GET /v2/lib/app/blobs/${layer}`]);
   expect(two!.asked).toEqual([]);
   expect(json(await get('hub/lib/app/tags/list'))).toEqual({ name: 'hub/lib/app', tags: ['v1'] });
+});
+
+it('counts how it answered', async () => {
+  await pushes('lib/counted');
+  await mirror[Symbol.asyncDispose]();
+  const metrics = new PrometheusMetrics({ process: false });
+  mirror = await startMirror({ metrics, absence: 60_000 });
+  const tag = 'hub/lib/counted/manifests/v1';
+  const layer = `hub/lib/counted/blobs/${digestOf('a layer')}`;
+  for (const path of [tag, tag, layer, layer]) expect((await get(path)).status).toBe(200);
+  for (let i = 0; i < 2; i++) expect((await get('hub/lib/counted/manifests/none')).status).toBe(404);
+  expect((await withoutFreshness(() => get(tag))).status).toBe(200);
+  for (const it of [one!, two!]) {
+    it.fault = (_, response) => {
+      response.writeHead(503).end();
+      return 'handled';
+    };
+  }
+  expect((await withoutFreshness(() => get(tag))).status).toBe(200);
+  const lines = (await metrics.text()).split('\n').filter((line) => line.startsWith('slipway_mirror'));
+  expect(lines.sort()).toEqual([
+    'slipway_mirror_requests_total{kind="blob",result="hit"} 1',
+    'slipway_mirror_requests_total{kind="blob",result="miss"} 1',
+    'slipway_mirror_requests_total{kind="manifest",result="absent"} 1',
+    'slipway_mirror_requests_total{kind="manifest",result="hit"} 1',
+    'slipway_mirror_requests_total{kind="manifest",result="miss"} 1',
+    'slipway_mirror_requests_total{kind="manifest",result="revalidated"} 1',
+    'slipway_mirror_requests_total{kind="manifest",result="stale"} 1',
+  ]);
 });
 
 it('serves what clients ask for by the name of the registry that it mirrors', async () => {
