@@ -161,13 +161,15 @@ async function settle(db: RegistryDatabase): Promise<void> {
 
 /** What a day later would do: takes up what killed processes left behind. */
 async function reconcile(db: RegistryDatabase, content: FilesystemContentStore): Promise<void> {
-  const { reconciler } = createRegistry({ db, content });
+  const { reconciler, uploads } = createRegistry({ db, content });
   const { collector } = createHousekeeping({
     db,
     content,
     logger: pino({ level: 'silent' }),
     metrics: NO_METRICS,
   });
+  // The processes that held them are no more, and their holds run out.
+  await uploads.releaseAll();
   const now = new Date(Date.now() + 60_000);
   await reconciler.expireUploads({ idleSince: now, strayBefore: now });
   await reconciler.deleteStrayContent({ before: now });
