@@ -36,7 +36,7 @@ describe('a container has', () => {
     ['variables', '-e A=1 -e EMPTY=', 'echo $A-$EMPTY-$HOME', '1--/root'],
     ['a host name', '--hostname foo.bar', 'hostname; cat /etc/hostname', 'foo.bar\nfoo.bar'],
     ['a domain', '--hostname foo --domainname example', 'hostname -f', 'foo.example'],
-    ['more hosts', '--add-host db:192.0.2.1', 'grep db /etc/hosts', '192.0.2.1\tdb'],
+    ['more hosts', '--add-host db:192.0.2.1', 'grep -w db /etc/hosts', '192.0.2.1\tdb'],
     ['servers for names', '--dns 192.0.2.53', 'cat /etc/resolv.conf', 'nameserver 192.0.2.53'],
     ['a sign that it is one', '', 'ls /.dockerenv', '/.dockerenv'],
     ['devices', '--device /dev/null:/dev/foo', 'test -c /dev/foo && echo yes', 'yes'],
