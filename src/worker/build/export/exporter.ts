@@ -1,0 +1,29 @@
+import type { BuildSession } from '../session/build-session.ts';
+import type { ProgressSink } from '../solve/progress.ts';
+import type { Ref } from '../solve/ref.ts';
+
+/** Hands over what a build came to. */
+export interface Exporter {
+  /**
+   * Answers attributes for the client (BuildKit's `ExporterResponse`: `containerimage.digest` …). Throws `invalid` for
+   * attributes that make no sense. Whatever happens, no half of an image is visible.
+   */
+  export(result: SolvedResult, context: ExportContext): Promise<Readonly<Record<string, string>>>;
+}
+
+export interface SolvedResult {
+  /** As in `FrontendResult`. */
+  readonly refs: ReadonlyMap<string, Ref | undefined>;
+  readonly metadata: ReadonlyMap<string, Uint8Array>;
+}
+
+export interface ExportContext {
+  /** `--output` without `type`. */
+  readonly attrs: Readonly<Record<string, string>>;
+  /** Position among the build's exporters, by which the client knows it. */
+  readonly exporterId: number;
+  readonly session: BuildSession;
+  /** Export is shown as a vertex: `exporting to image`. */
+  readonly progress: ProgressSink;
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,81 @@
+import type { Descriptor } from '#oci/descriptor.ts';
+import type { Digest } from '#oci/digest.ts';
+import type { Platform } from '#oci/platform.ts';
+import type { Edge } from '../llb/vertex.ts';
+import type { BuildSession } from '../session/build-session.ts';
+import type { WarningEvent } from '../solve/progress.ts';
+import type { Ref } from '../solve/ref.ts';
+
+/** Makes a graph of what a user wrote. It runs nothing itself; what it has to know first it asks the bridge. */
+export interface Frontend {
+  /** Throws `DockerfileError` and the like for what the user has wrong, and what the bridge throws. */
+  solve(request: FrontendRequest, bridge: Bridge): Promise<FrontendResult>;
+}
+
+export interface FrontendRequest {
+  /** As of BuildKit's `FrontendAttrs`: `filename`, `target`, `build-arg:X`, `label:X`, `platform`, `context:name` … */
+  readonly options: Readonly<Record<string, string>>;
+  /** Graphs that named contexts may mean. */
+  readonly inputs: Readonly<Record<string, Edge>>;
+}
+
+/** What a frontend, ours or a client's, may ask of the build that it runs in. */
+export interface Bridge {
+  readonly session: BuildSession;
+  readonly signal: AbortSignal;
+
+  /** What a reference stands for now, and its configuration. Throws `not-found`, `unauthorized`, `unavailable`. */
+  resolveImage(reference: string, options: ResolveImageOptions): Promise<ResolvedImage>;
+
+  /** Solves an edge. */
+  solve(edge: Edge): Promise<Ref>;
+
+  /** A file of a ref. Throws `not-found`, `invalid` (no regular file), `too-large` beyond 16 MiB. */
+  readFile(ref: Ref, path: string, range?: { offset: number; length: number }): Promise<Uint8Array>;
+  readDirectory(ref: Ref, path: string, include?: string): Promise<readonly FileStat[]>;
+  /** Does not follow a symbolic link at the end of the path. */
+  statFile(ref: Ref, path: string): Promise<FileStat>;
+
+  /** `vertex`: the one that it is about; undefined: the build as a whole. */
+  warn(warning: Omit<WarningEvent, 'vertex'> & { readonly vertex?: string }): void;
+}
+
+export interface ResolveImageOptions {
+  readonly platform: Platform;
+  /** `local` prefers what is here, `pull` asks the registry, `default` is the builder's choice. */
+  readonly mode: 'default' | 'pull' | 'local';
+  /** Shown while it takes time: `[internal] load metadata for docker.io/library/x:latest`. */
+  readonly name: string;
+}
+
+export interface ResolvedImage {
+  /** Full, with its digest. */
+  readonly reference: string;
+  /** Of the manifest or index that the reference stands for. */
+  readonly digest: Digest;
+  /** The image configuration, exactly. */
+  readonly config: Uint8Array;
+  /** Of the platform's manifest, when it is known. */
+  readonly manifest?: Descriptor;
+}
+
+/** As in fsutil's `Stat`; `mode` is Go's os.FileMode. */
+export interface FileStat {
+  readonly path: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: bigint;
+  /** Nanoseconds. */
+  readonly modTime: bigint;
+  readonly linkname: string;
+  readonly devmajor: number;
+  readonly devminor: number;
+}
+
+export interface FrontendResult {
+  /** By platform ID (`linux/amd64`); one alone under ''. undefined: an empty file system. */
+  readonly refs: ReadonlyMap<string, Edge | undefined>;
+  /** As of BuildKit: `containerimage.config[/platform]`, `refs.platforms`, `result.json` of a subrequest … */
+  readonly metadata: ReadonlyMap<string, Uint8Array>;
+}

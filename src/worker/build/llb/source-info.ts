@@ -1,0 +1,17 @@
+/** A file that a build was described in, as errors and warnings quote it. */
+export interface SourceInfo {
+  readonly filename: string;
+  readonly data: Uint8Array;
+  readonly language: 'Dockerfile' | (string & {});
+}
+
+/** Lines and columns count from 1 and 0, as in `pb.Range`; `end` is included. */
+export interface Range {
+  readonly start: { readonly line: number; readonly character: number };
+  readonly end: { readonly line: number; readonly character: number };
+}
+
+export interface SourceRange {
+  readonly info: SourceInfo;
+  readonly ranges: readonly Range[];
+}

@@ -1,0 +1,91 @@
+import type { ProgressSink } from '../solve/progress.ts';
+
+/**
+ * What a client gives to its build while it is connected: files, credentials, secrets, agents, and a place for
+ * results. Every call throws `unavailable` when the client is gone, `unsupported` when it does not offer the service.
+ */
+export interface BuildSession {
+  readonly id: string;
+  /** Aborted when the client is gone. */
+  readonly closed: AbortSignal;
+  offers(service: SessionService): boolean;
+
+  /** Brings a directory of the client's here. What was brought before is not sent again. */
+  directory(request: DirectoryRequest, options: { signal: AbortSignal }): Promise<SyncedDirectory>;
+
+  /** For a registry's host; undefined: the client has none. */
+  credentials(host: string, options: { signal: AbortSignal }): Promise<Credentials | undefined>;
+
+  /** At most 500 KiB. Throws `not-found`. */
+  secret(id: string, options: { signal: AbortSignal }): Promise<Uint8Array>;
+
+  /** A unix socket that leads to the client's agent; it is there until it is disposed of. Throws `not-found`. */
+  agent(id: string, options: AgentOptions): Promise<{ readonly path: string } & AsyncDisposable>;
+
+  /** Where an exporter's file goes (`--output type=tar,dest=…`). `metadata` are the exporter's response attributes. */
+  sendFile(
+    exporterId: number,
+    metadata: Readonly<Record<string, string>>,
+    options: { signal: AbortSignal },
+  ): Promise<FileTarget>;
+
+  /** Copies a directory of this machine to the client's (`--output type=local`). */
+  sendDirectory(
+    exporterId: number,
+    root: string,
+    options: { signal: AbortSignal; progress?: (bytes: number) => void },
+  ): Promise<void>;
+
+  /** Content of the client's stores (`oci-layout://`, exports of caches). Throws `not-found`. */
+  readContent(store: string, digest: string, options: { signal: AbortSignal }): AsyncIterable<Uint8Array>;
+}
+
+export type SessionService =
+  | 'directory'
+  | 'credentials'
+  | 'secret'
+  | 'agent'
+  | 'send-file'
+  | 'send-directory'
+  | 'content';
+
+export interface Credentials {
+  readonly username: string;
+  /** A password; a refresh token when `username` is empty. */
+  readonly secret: string;
+}
+
+export interface DirectoryRequest {
+  /** `context`, `dockerfile`, or what `--local` named. */
+  readonly name: string;
+  /** As of moby/patternmatcher and fsutil. */
+  readonly includePatterns: readonly string[];
+  readonly excludePatterns: readonly string[];
+  readonly followPaths: readonly string[];
+  /** Directories with the same hint and name may build on each other's files. */
+  readonly sharedKeyHint?: string;
+  /** Told of the transfer, as of `vertex`. */
+  readonly progress?: { readonly vertex: string; readonly sink: Pick<ProgressSink, 'status'> };
+}
+
+/** It stays as it is until it is disposed of; afterwards its files may serve the next build. */
+export interface SyncedDirectory extends AsyncDisposable {
+  readonly root: string;
+  /** Changes with its contents. */
+  readonly id: string;
+}
+
+export interface AgentOptions {
+  /** Where to put the socket; the directory exists. */
+  readonly directory: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+  readonly signal: AbortSignal;
+}
+
+export interface FileTarget extends AsyncDisposable {
+  write(bytes: Uint8Array): Promise<void>;
+  /** Resolves when the client has it all. Disposed of without: the client is told that it is not whole. */
+  finish(): Promise<void>;
+}

@@ -1,0 +1,39 @@
+import type { Fetcher } from '#distribution/fetcher.ts';
+import type { Descriptor } from '#oci/descriptor.ts';
+import type { Digest } from '#oci/digest.ts';
+
+/** What an edge came to: an immutable file tree. It can be used until its build ends. */
+export type Ref = LayersRef | DirectoryRef;
+
+/**
+ * Layers, bottom first; none: an empty file system. They may be lazy: those with a `remote` need not be on this
+ * machine until somebody mounts them (`Layers.require`).
+ */
+export interface LayersRef {
+  readonly kind: 'layers';
+  readonly layers: readonly RefLayer[];
+}
+
+export interface RefLayer {
+  readonly diffId: Digest;
+  /** When the step that made it ended, first of all times; undefined for layers of base images. */
+  readonly createdAt?: Date;
+  /** Where its blob is, when that is known. */
+  readonly remote?: RemoteLayer;
+}
+
+export interface RemoteLayer {
+  readonly descriptor: Descriptor;
+  readonly fetcher: Fetcher;
+}
+
+/** A directory of this machine: a client's, as it was synced; a checkout; a download. */
+export interface DirectoryRef {
+  readonly kind: 'directory';
+  /** Absolute. Never written to. */
+  readonly root: string;
+  /** Identifies its contents among directories, so that what was computed of them can be kept. */
+  readonly id: string;
+}
+
+export const EMPTY: LayersRef = { kind: 'layers', layers: [] };
