@@ -63,6 +63,9 @@ export interface Images {
   readonly puller: Puller;
   readonly pusher: ImagePusher;
   readonly layers: LayerStore;
+  readonly blobs: LayerBlobs;
+  /** The tables behind it, for what writes images itself. */
+  readonly rows: { readonly images: ImageRepository; readonly layers: LayerRepository };
   /** Throw `not-found`. */
   details(reference: string): Promise<ImageDetails>;
   history(reference: string): Promise<HistoryStep[]>;
@@ -98,6 +101,8 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
   return {
     store,
     layers,
+    blobs,
+    rows: { images, layers: layerRows },
     lister,
     remover,
     registries,

@@ -2,11 +2,10 @@ import { SingleFlight } from '#async/single-flight.ts';
 import type { ContentStore } from '#content/content-store.ts';
 import { invalid } from '#errors/errors.ts';
 import { type Digest, Digester, hexOf } from '#oci/digest.ts';
-import { MEDIA_TYPE } from '#oci/media-type.ts';
 import { decompress } from '../snapshots/tree/decompress.ts';
 import { SPOOL } from './archive/archive-spool.ts';
+import { type Compression, compress, compressionOf, GZIP, layerMediaType } from './compression.ts';
 import type { LayerBlob, LayerRepository } from './layer-repository.ts';
-import { parallelGzip } from './parallel-gzip.ts';
 
 /** Where a blob with a known digest lives. */
 export function blobLocation(digest: Digest): string {
@@ -33,10 +32,23 @@ export class LayerBlobs {
     return undefined;
   }
 
-  /** What to push a layer as: a blob that is stored compressed, else `tar` compressed now. */
-  async compressed(diffId: Digest, tar: () => AsyncIterable<Uint8Array>): Promise<LayerBlob> {
-    const stored = (await this.#stored(diffId)).find((blob) => blob.digest !== diffId);
-    return stored ?? this.#compressing.run(diffId, () => this.#compress(diffId, tar()));
+  /**
+   * What to push a layer as: a blob that is stored compressed, in whichever way unless `compression` says which, else
+   * `tar` compressed now. A level asks for a way, not for that level of what is stored already.
+   */
+  async compressed(
+    diffId: Digest,
+    tar: () => AsyncIterable<Uint8Array>,
+    compression?: Compression,
+  ): Promise<LayerBlob> {
+    const fits = ({ digest, mediaType }: LayerBlob) =>
+      compression ? compressionOf(mediaType) === compression.type : digest !== diffId;
+    const stored = (await this.#stored(diffId)).find(fits);
+    if (stored) return stored;
+    const { type, level } = compression ?? GZIP;
+    return this.#compressing.run(`${diffId} ${type}`, () =>
+      this.#compress(diffId, tar(), { type, ...(level !== undefined && { level }) }),
+    );
   }
 
   /** The stored blobs of a layer. */
@@ -91,19 +103,24 @@ export class LayerBlobs {
     return present;
   }
 
-  async #compress(diffId: Digest, tar: AsyncIterable<Uint8Array>): Promise<LayerBlob> {
-    const location = `compressed/${hexOf(diffId)}.tar.gz`;
+  async #compress(
+    diffId: Digest,
+    tar: AsyncIterable<Uint8Array>,
+    compression: Compression,
+  ): Promise<LayerBlob> {
+    const location = `compressed/${hexOf(diffId)}.tar.${compression.type}`;
     await this.#content.delete(location);
     await using writer = await this.#content.writer(location);
     const digester = new Digester();
     let size = 0;
-    for await (const chunk of parallelGzip(verified(tar, diffId))) {
+    for await (const chunk of compress(verified(tar, diffId), compression)) {
       digester.update(chunk);
       size += chunk.length;
       await writer.write(chunk);
     }
     await writer.commit();
-    const blob = { digest: digester.digest(), diffId, mediaType: MEDIA_TYPE.dockerLayerGzip, size, location };
+    const mediaType = layerMediaType(compression.type, false);
+    const blob = { digest: digester.digest(), diffId, mediaType, size, location };
     await this.#layers.recordBlob(blob);
     return blob;
   }

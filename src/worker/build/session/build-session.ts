@@ -33,7 +33,7 @@ export interface BuildSession {
   sendDirectory(
     exporterId: number,
     root: string,
-    options: { signal: AbortSignal; progress?: (bytes: number) => void },
+    options: { signal: AbortSignal; progress?: (bytes: number) => void; mtime?: Date },
   ): Promise<void>;
 
   /** Content of the client's stores (`oci-layout://`, exports of caches). Throws `not-found`. */

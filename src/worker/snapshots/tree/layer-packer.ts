@@ -17,8 +17,12 @@ const SLICE_BYTES = 4 * 1024 * 1024;
  * entries in order, times in whole seconds, no names of users. Yields now and then so that the caller can let
  * others run; returns the bytes of file content.
  */
-export function* packLayer(root: string, output: ChunkBuffer): Generator<undefined, number> {
-  const packer = new LayerPacker(output);
+export function* packLayer(
+  root: string,
+  output: ChunkBuffer,
+  options: { mtime?: number | undefined } = {},
+): Generator<undefined, number> {
+  const packer = new LayerPacker(output, options.mtime);
   for (const file of walk(root, '')) {
     yield* packer.add(file);
   }
@@ -44,11 +48,13 @@ class LayerPacker {
   readonly #output: ChunkBuffer;
   /** First path of every file that has several. */
   readonly #linked = new Map<number, string>();
+  readonly #mtime: number | undefined;
   #sinceYield = 0;
   bytes = 0;
 
-  constructor(output: ChunkBuffer) {
+  constructor(output: ChunkBuffer, mtime: number | undefined) {
     this.#output = output;
+    this.#mtime = mtime;
   }
 
   *add(file: WalkedFile): Generator<undefined, void> {
@@ -100,7 +106,7 @@ class LayerPacker {
   }
 
   #append(entry: TarEntry): void {
-    const bytes = encodeEntry(entry);
+    const bytes = encodeEntry(this.#mtime === undefined ? entry : { ...entry, mtime: this.#mtime });
     this.#sinceYield += bytes.length;
     this.#output.append(bytes);
   }

@@ -4,7 +4,8 @@ import type { Change } from '../diff.ts';
 /** What the tree threads do: everything that takes many synchronous file system calls. All paths absolute. */
 export type TreeTask =
   | { readonly op: 'unpack'; readonly root: string; readonly limits: UnpackLimits }
-  | { readonly op: 'pack'; readonly root: string }
+  /** `mtime`: of every entry, in seconds; undefined: each file's own. */
+  | { readonly op: 'pack'; readonly root: string; readonly mtime?: number }
   | { readonly op: 'digest'; readonly root: string }
   | { readonly op: 'changes'; readonly root: string; readonly lowers: readonly string[] }
   | { readonly op: 'usage'; readonly root: string }

@@ -48,7 +48,7 @@ async function run(task: TreeTask, job: Job): Promise<unknown> {
     case 'unpack':
       return unpack(task.root, task.limits, job);
     case 'pack':
-      return pack(task.root, job);
+      return pack(task, job);
     case 'digest':
       return digest(task.root, job);
     case 'changes':
@@ -87,8 +87,11 @@ async function unpack(root: string, limits: UnpackLimits, job: Job): Promise<Tre
   };
 }
 
-async function pack(root: string, job: Job): Promise<TreeResults['pack']> {
-  const slices = packLayer(root, new ChunkBuffer(CHUNK_BYTES, (chunk) => job.output(chunk)));
+async function pack(
+  { root, mtime }: Extract<TreeTask, { op: 'pack' }>,
+  job: Job,
+): Promise<TreeResults['pack']> {
+  const slices = packLayer(root, new ChunkBuffer(CHUNK_BYTES, (chunk) => job.output(chunk)), { mtime });
   for (;;) {
     const slice = slices.next();
     if (slice.done) return { bytes: slice.value };

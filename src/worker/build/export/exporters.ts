@@ -1,0 +1,49 @@
+import { invalid } from '#errors/errors.ts';
+import type { Images } from '#worker/images/images.ts';
+import type { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
+import { ArchiveExporter } from './archive-exporter.ts';
+import type { Exporter } from './exporter.ts';
+import { ImageExporter, type LocalLayers } from './image-exporter.ts';
+import { ImagePush } from './image-push.ts';
+import { ImageWriter } from './image-writer.ts';
+import { LayerExport } from './layer-export.ts';
+import { LocalExporter } from './local-exporter.ts';
+import type { RefMounts } from './ref-mounts.ts';
+import { TarExporter } from './tar-exporter.ts';
+
+export interface ExportersPorts {
+  readonly images: Images;
+  readonly layers: LocalLayers;
+  readonly mounts: RefMounts;
+  readonly trees: TreePool;
+}
+
+/** Every exporter by the type that clients ask for. */
+export class Exporters {
+  readonly #byType: ReadonlyMap<string, Exporter>;
+
+  constructor({ images, layers, mounts, trees }: ExportersPorts) {
+    const { store, registries, rows } = images;
+    const writer = new ImageWriter({
+      layers: new LayerExport({ layers: images.layers, blobs: images.blobs }),
+    });
+    const push = new ImagePush({ registries, layerRows: rows.layers });
+    const image = new ImageExporter({ writer, push, layers, store, images: rows.images });
+    this.#byType = new Map<string, Exporter>([
+      ['image', image],
+      // The docker driver's name for it.
+      ['moby', image],
+      ['oci', new ArchiveExporter({ writer }, 'oci')],
+      ['docker', new ArchiveExporter({ writer }, 'docker')],
+      ['local', new LocalExporter({ mounts })],
+      ['tar', new TarExporter({ mounts, trees })],
+    ]);
+  }
+
+  /** Throws `invalid`. */
+  of(type: string): Exporter {
+    const exporter = this.#byType.get(type);
+    if (!exporter) throw invalid(`exporter ${JSON.stringify(type)} could not be found`);
+    return exporter;
+  }
+}

@@ -1,0 +1,123 @@
+import { invalid } from '#errors/errors.ts';
+import { hostPlatform, platformMatches } from '#oci/platform.ts';
+import { familiarReference, parseImageReference, withDefaultTag } from '#oci/reference.ts';
+import { fullRepository } from '#worker/images/image-name.ts';
+import type { ImageRepository } from '#worker/images/image-repository.ts';
+import type { ImageStore } from '#worker/images/image-store.ts';
+import type { LayersRef } from '../solve/ref.ts';
+import { booleanAttr } from './export-attrs.ts';
+import { ExportStep } from './export-step.ts';
+import type { ExportContext, Exporter, SolvedResult } from './exporter.ts';
+import { parseImageOptions } from './image-options.ts';
+import type { ImagePush } from './image-push.ts';
+import type { ExportedImage, ExportedResult, ImageWriter } from './image-writer.ts';
+
+/** Brings layers that are lazy to this machine. */
+export interface LocalLayers {
+  require(ref: LayersRef, options: { signal: AbortSignal }): Promise<void>;
+}
+
+export interface ImageExporterPorts {
+  readonly writer: ImageWriter;
+  readonly push: ImagePush;
+  readonly layers: LocalLayers;
+  readonly store: ImageStore;
+  readonly images: ImageRepository;
+}
+
+/**
+ * `type=image`, and the docker driver's `moby`: puts the image that this machine can run into the engine's store,
+ * tags it, and pushes it when asked to.
+ */
+export class ImageExporter implements Exporter {
+  readonly #ports: ImageExporterPorts;
+
+  constructor(ports: ImageExporterPorts) {
+    this.#ports = ports;
+  }
+
+  export(result: SolvedResult, context: ExportContext): Promise<Record<string, string>> {
+    const options = parseImageOptions(context.attrs);
+    const { rest } = options;
+    const flag = (name: string, fallback: boolean) =>
+      rest[name] === undefined ? fallback : booleanAttr(name, rest[name]);
+    const push = flag('push', false);
+    const byDigest = flag('push-by-digest', false);
+    const store = flag('store', true) && !byDigest;
+    const names = namesOf(options.names, result).map((name) => withDefaultTag(parseImageReference(name)));
+    if (push && names.length === 0) throw invalid('tag is needed when pushing to registry');
+    const { progress, signal, session, exporterId: id } = context;
+    return ExportStep.run(progress, { name: 'exporting to image', id }, async (step) => {
+      const writing = { ...options, ociTypes: options.ociTypes ?? true };
+      const exported = await this.#ports.writer.write(result, writing, { step, signal });
+      const full = names.map((name) => `${fullRepository(name)}${name.tag ? `:${name.tag}` : ''}`);
+      if (store) await this.#store(exported, full, { step, signal });
+      if (push) {
+        for (const name of full) {
+          await this.#ports.push.push(name, exported, { byDigest }, { session, step, signal });
+        }
+        for (const name of names) await this.#remember(exported, fullRepository(name));
+      }
+      return responseOf(exported, full);
+    });
+  }
+
+  /** Of several platforms the one of this machine, or the only one. */
+  async #store(
+    exported: ExportedResult,
+    names: readonly string[],
+    { step, signal }: { step: ExportStep; signal: AbortSignal },
+  ): Promise<void> {
+    const own = runnable(exported);
+    if (!own) return;
+    const { config, manifest, platform } = own;
+    if (platform.ref?.kind === 'layers') await this.#ports.layers.require(platform.ref, { signal });
+    const { id } = await this.#ports.store.create(config.payload);
+    await this.#ports.images.saveManifest(id, {
+      digest: manifest.descriptor.digest,
+      mediaType: manifest.descriptor.mediaType,
+      payload: manifest.payload,
+    });
+    for (const name of names) {
+      await step.phase(`naming to ${name}`, () =>
+        this.#ports.store.tag(id, familiarReference(parseImageReference(name))),
+      );
+    }
+  }
+
+  /** So that `docker images --digests` shows what was pushed. */
+  async #remember(exported: ExportedResult, repository: string): Promise<void> {
+    const own = runnable(exported);
+    if (!own) return;
+    const id = own.config.descriptor.digest;
+    if (await this.#ports.images.find(id)) {
+      await this.#ports.images.setDigest(repository, exported.root.digest, id);
+    }
+  }
+}
+
+/** The frontend may have named the image (`name=*`). */
+function namesOf(names: readonly string[], { metadata }: SolvedResult): readonly string[] {
+  if (names.length !== 1 || names[0] !== '*') return names;
+  const named = metadata.get('image.name');
+  return named ? Buffer.from(named).toString('utf8').split(',') : [];
+}
+
+function runnable({ images }: ExportedResult): ExportedImage | undefined {
+  if (images.length === 1) return images[0];
+  return images.find(({ platform }) => platformMatches(hostPlatform(), platform.platform));
+}
+
+/** BuildKit's `ExporterResponse` (exporter/containerimage/exptypes/types.go). */
+export function responseOf(
+  { images, index, root }: ExportedResult,
+  names: readonly string[],
+): Record<string, string> {
+  const [image] = images;
+  return {
+    'containerimage.digest': root.digest,
+    ...(!index && image && { 'containerimage.config.digest': image.config.descriptor.digest }),
+    'containerimage.descriptor': Buffer.from(JSON.stringify(root)).toString('base64'),
+    ...(names.length > 0 && { 'image.name': names.join(',') }),
+  };
+}

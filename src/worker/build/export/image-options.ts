@@ -1,0 +1,56 @@
+import { invalid } from '#errors/errors.ts';
+import { type Compression, parseCompression } from '#worker/images/compression.ts';
+import { AnnotationSet } from './annotations.ts';
+import { booleanAttr, epochAttr } from './export-attrs.ts';
+
+/** The attributes that exporters of images share (BuildKit, exporter/containerimage/exptypes/keys.go). */
+export interface ImageOptions {
+  /** As written: `a/b:tag`; `*` stands for the frontend's. */
+  readonly names: readonly string[];
+  /** undefined: as the exporter sees fit. */
+  readonly ociTypes: boolean | undefined;
+  /** undefined: whatever a layer is compressed as already, else gzip. */
+  readonly compression: Compression | undefined;
+  /** Also of layers that exist already. */
+  readonly forceCompression: boolean;
+  readonly epoch: Date | undefined;
+  readonly rewriteTimestamp: boolean;
+  readonly annotations: AnnotationSet;
+  /** What else was said, which some exporters know. */
+  readonly rest: Readonly<Record<string, string>>;
+}
+
+/** Throws `invalid`. */
+export function parseImageOptions(attrs: Readonly<Record<string, string>>): ImageOptions {
+  const { annotations, rest } = AnnotationSet.parse(attrs);
+  const take = (name: string): string | undefined => {
+    const value = rest[name];
+    delete rest[name];
+    return value;
+  };
+  const flag = (name: string): boolean | undefined => {
+    const value = take(name);
+    return value === undefined ? undefined : booleanAttr(name, value);
+  };
+  const ociTypes = flag('oci-mediatypes');
+  const type = take('compression');
+  const level = take('compression-level');
+  const compression = type === undefined && level === undefined ? undefined : parseCompression(type, level);
+  if (ociTypes === false && compression?.type === 'zstd') {
+    throw invalid('exporter option "compression=zstd" conflicts with "oci-mediatypes=false"');
+  }
+  const epoch = take('source-date-epoch');
+  // They say where attestations go; there is one place here.
+  flag('attestation-inline');
+  flag('prefer-nondist-layers');
+  return {
+    names: (take('name') ?? '').split(',').filter(Boolean),
+    ociTypes,
+    compression,
+    forceCompression: flag('force-compression') ?? false,
+    epoch: epoch === undefined ? undefined : epochAttr('source-date-epoch', epoch),
+    rewriteTimestamp: flag('rewrite-timestamp') ?? false,
+    annotations,
+    rest,
+  };
+}

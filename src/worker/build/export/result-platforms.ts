@@ -1,0 +1,77 @@
+import { z } from 'zod';
+import { invalid } from '#errors/errors.ts';
+import { formatPlatform, hostPlatform, type Platform } from '#oci/platform.ts';
+import type { Ref } from '../solve/ref.ts';
+import type { SolvedResult } from './exporter.ts';
+
+/** One of the images that a result holds. */
+export interface ResultPlatform {
+  /** As in `SolvedResult.refs`: `linux/amd64`. */
+  readonly id: string;
+  readonly platform: Platform;
+  readonly ref: Ref | undefined;
+}
+
+const platformSchema = z.object({
+  os: z.string().min(1),
+  architecture: z.string().min(1),
+  variant: z.string().optional(),
+  'os.version': z.string().optional(),
+  'os.features': z.array(z.string()).optional(),
+});
+const platformsSchema = z.object({
+  Platforms: z.array(z.object({ ID: z.string().min(1), Platform: platformSchema })).min(1),
+});
+
+/**
+ * The platforms of a result, in its order: those of `refs.platforms`, else the one of the image's configuration, else
+ * this machine's. Throws `invalid`.
+ */
+export function resultPlatforms(result: SolvedResult): ResultPlatform[] {
+  const listed = result.metadata.get('refs.platforms');
+  if (listed) {
+    const parsed = parse(platformsSchema, listed, 'refs.platforms');
+    return parsed.Platforms.map(({ ID: id, Platform }) => {
+      const platform = definedMembers(Platform) as Platform;
+      return { id, platform, ref: refOf(result, id, parsed.Platforms.length) };
+    });
+  }
+  if (result.refs.size > 1) throw invalid('unable to export multiple refs, missing platforms mapping');
+  const [ref] = result.refs.values();
+  const config = result.metadata.get('containerimage.config');
+  const platform = config
+    ? (definedMembers(parse(platformSchema, config, 'image config')) as Platform)
+    : hostPlatform();
+  return [{ id: formatPlatform(platform), platform, ref }];
+}
+
+/** `name/ID` of a result's metadata, or `name` where it is said once for all. */
+export function metadataOf(
+  { metadata }: SolvedResult,
+  name: string,
+  { id }: Pick<ResultPlatform, 'id'>,
+): Uint8Array | undefined {
+  return metadata.get(`${name}/${id}`) ?? metadata.get(name);
+}
+
+function refOf({ refs }: SolvedResult, id: string, count: number): Ref | undefined {
+  if (refs.has(id)) return refs.get(id);
+  if (count === 1 && refs.size <= 1) return [...refs.values()][0];
+  throw invalid(`failed to find ref for ID ${id}`);
+}
+
+function parse<T>(schema: z.ZodType<T>, bytes: Uint8Array, what: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch (cause) {
+    throw invalid(`${what} of the result is no JSON`, { cause });
+  }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw invalid(`${what} of the result: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+function definedMembers(value: object): object {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined));
+}
