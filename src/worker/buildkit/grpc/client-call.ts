@@ -1,0 +1,82 @@
+import { type ClientHttp2Stream, constants } from 'node:http2';
+import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { readFrames, writeFrame } from './frames.ts';
+import { Code, errorOf, GrpcError } from './grpc-error.ts';
+
+interface Options<I extends DescMessage, O extends DescMessage> {
+  readonly encode: (message: MessageInitShape<I>) => Uint8Array;
+  readonly decode: (bytes: Uint8Array) => MessageShape<O>;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A call under way, from the caller's side. Iterated once, it gives the replies, and throws a `GrpcError` when the call
+ * ends with one; abort of its signal, or `cancel`, ends it at once.
+ */
+export class ClientCall<I extends DescMessage, O extends DescMessage>
+  implements AsyncIterable<MessageShape<O>>
+{
+  readonly #stream: ClientHttp2Stream;
+  readonly #options: Options<I, O>;
+  readonly #outcome: Promise<GrpcError | undefined>;
+
+  constructor(stream: ClientHttp2Stream, options: Options<I, O>) {
+    this.#stream = stream;
+    this.#options = options;
+    this.#outcome = outcomeOf(stream, options.signal);
+    const abort = () => this.cancel();
+    options.signal?.addEventListener('abort', abort, { once: true });
+    stream.once('close', () => options.signal?.removeEventListener('abort', abort));
+    // The outcome tells.
+    stream.on('error', () => {});
+  }
+
+  /** Resolves when more may follow. Throws why the call is over, if it is. */
+  async send(message: MessageInitShape<I>): Promise<void> {
+    try {
+      await writeFrame(this.#stream, this.#options.encode(message));
+    } catch (error) {
+      throw (await this.#outcome) ?? error;
+    }
+  }
+
+  /** There is nothing more to send. */
+  end(): void {
+    if (!this.#stream.writableEnded) this.#stream.end();
+  }
+
+  cancel(): void {
+    this.#stream.close(constants.NGHTTP2_CANCEL);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<MessageShape<O>> {
+    try {
+      for await (const frame of readFrames(this.#stream)) yield this.#options.decode(frame);
+    } catch (error) {
+      this.cancel();
+      throw (await this.#outcome) ?? error;
+    }
+    const error = await this.#outcome;
+    if (error) throw error;
+  }
+}
+
+function outcomeOf(stream: ClientHttp2Stream, signal?: AbortSignal): Promise<GrpcError | undefined> {
+  return new Promise((resolve) => {
+    stream.once('response', (headers) => {
+      if (headers[':status'] !== 200) {
+        resolve(new GrpcError(Code.unknown, `HTTP status ${headers[':status']}`));
+      } else if (headers['grpc-status'] !== undefined) {
+        resolve(errorOf(headers));
+      }
+    });
+    stream.once('trailers', (trailers) => resolve(errorOf(trailers)));
+    stream.once('close', () => {
+      resolve(
+        signal?.aborted
+          ? new GrpcError(Code.cancelled, 'context canceled', { cause: signal.reason })
+          : new GrpcError(Code.unavailable, 'the connection was lost'),
+      );
+    });
+  });
+}
