@@ -84,6 +84,11 @@ async function* files(
       if (isNew(descriptor)) yield file(blobPath(descriptor), payload.length, [payload]);
     }
   }
+  for (const { blobs, manifest } of exported.attestations) {
+    for (const { descriptor, payload } of [...blobs, manifest]) {
+      if (isNew(descriptor)) yield file(blobPath(descriptor), payload.length, [payload]);
+    }
+  }
   const { index } = exported;
   if (index) yield file(blobPath(index.descriptor), index.payload.length, [index.payload]);
   yield json('index.json', layoutIndex(exported.root, names));

@@ -1,3 +1,4 @@
+import type { Attestation } from '../attest/attestation.ts';
 import type { BuildSession } from '../session/build-session.ts';
 import type { ProgressSink } from '../solve/progress.ts';
 import type { Ref } from '../solve/ref.ts';
@@ -15,6 +16,8 @@ export interface SolvedResult {
   /** As in `FrontendResult`. */
   readonly refs: ReadonlyMap<string, Ref | undefined>;
   readonly metadata: ReadonlyMap<string, Uint8Array>;
+  /** What is stated of each platform's image, by the platform's ID. */
+  readonly attestations?: ReadonlyMap<string, readonly Attestation[]>;
 }
 
 export interface ExportContext {

@@ -49,7 +49,9 @@ export class ImageExporter implements Exporter {
     const { progress, signal, session, exporterId: id } = context;
     return ExportStep.run(progress, { name: 'exporting to image', id }, async (step) => {
       const writing = { ...options, ociTypes: options.ociTypes ?? true };
-      const exported = await this.#ports.writer.write(result, writing, { step, signal });
+      // The engine's store has no place for what is stated of an image: only a registry has.
+      const written = push ? result : { refs: result.refs, metadata: result.metadata };
+      const exported = await this.#ports.writer.write(written, writing, { step, signal });
       const full = names.map((name) => `${fullRepository(name)}${name.tag ? `:${name.tag}` : ''}`);
       if (store) await this.#store(exported, full, { step, signal });
       if (push) {
@@ -110,13 +112,13 @@ function runnable({ images }: ExportedResult): ExportedImage | undefined {
 
 /** BuildKit's `ExporterResponse` (exporter/containerimage/exptypes/types.go). */
 export function responseOf(
-  { images, index, root }: ExportedResult,
+  { images, root }: ExportedResult,
   names: readonly string[],
 ): Record<string, string> {
   const [image] = images;
   return {
     'containerimage.digest': root.digest,
-    ...(!index && image && { 'containerimage.config.digest': image.config.descriptor.digest }),
+    ...(image && images.length === 1 && { 'containerimage.config.digest': image.config.descriptor.digest }),
     'containerimage.descriptor': Buffer.from(JSON.stringify(root)).toString('base64'),
     ...(names.length > 0 && { 'image.name': names.join(',') }),
   };

@@ -6,7 +6,8 @@ import { fullRepository } from '#worker/images/image-name.ts';
 import type { LayerRepository } from '#worker/images/layer-repository.ts';
 import type { BuildSession } from '../session/build-session.ts';
 import type { ExportStep } from './export-step.ts';
-import type { ExportedDocument, ExportedResult } from './image-writer.ts';
+import type { ExportedDocument } from './exported-document.ts';
+import type { ExportedResult } from './image-writer.ts';
 import type { ExportedLayer } from './layer-export.ts';
 import { registryCredentials } from './registry-credentials.ts';
 
@@ -49,13 +50,14 @@ export class ImagePush {
       const blobs = [...layers.values()].map((layer) =>
         slots.run(() => this.#layer(layer, { reference, pusher, signal, count })),
       );
-      const configs = exported.images.map(({ config }) =>
-        slots.run(() => putDocument(pusher, config, signal)),
-      );
+      const configs = [
+        ...exported.images.map(({ config }) => config),
+        ...exported.attestations.flatMap(({ blobs }) => blobs),
+      ].map((document) => slots.run(() => putDocument(pusher, document, signal)));
       await allOrFirstFailure([...blobs, ...configs]);
     });
     const documents = [
-      ...exported.images.map(({ manifest }) => manifest),
+      ...[...exported.images, ...exported.attestations].map(({ manifest }) => manifest),
       ...(exported.index ? [exported.index] : []),
     ];
     const tag = options.byDigest ? undefined : reference.tag;

@@ -1,23 +1,18 @@
 import { invalid, unsupported } from '#errors/errors.ts';
 import type { Descriptor } from '#oci/descriptor.ts';
-import { type Digest, digestOf } from '#oci/digest.ts';
 import type { Index, Manifest } from '#oci/manifest.ts';
 import { MEDIA_TYPE } from '#oci/media-type.ts';
 import type { Ref } from '../solve/ref.ts';
-import { AnnotationSet } from './annotations.ts';
+import { AnnotationSet, type Annotations } from './annotations.ts';
+import { attestationManifest, type ExportedAttestations } from './attestation-manifest.ts';
 import { epochAttr } from './export-attrs.ts';
 import type { ExportStep } from './export-step.ts';
 import { exportedConfig } from './exported-config.ts';
+import { documentOf, type ExportedDocument, jsonOf } from './exported-document.ts';
 import type { SolvedResult } from './exporter.ts';
 import type { ImageOptions } from './image-options.ts';
 import type { ExportedLayer, LayerExport } from './layer-export.ts';
 import { metadataOf, type ResultPlatform, resultPlatforms } from './result-platforms.ts';
-
-/** A manifest, an index or a configuration, byte for byte. */
-export interface ExportedDocument {
-  readonly descriptor: Descriptor;
-  readonly payload: Uint8Array;
-}
 
 /** The image of one platform. */
 export interface ExportedImage {
@@ -30,6 +25,7 @@ export interface ExportedImage {
 /** What a result comes to as an image: one manifest, or an index of several. */
 export interface ExportedResult {
   readonly images: readonly ExportedImage[];
+  readonly attestations: readonly ExportedAttestations[];
   readonly index: ExportedDocument | undefined;
   /** Of the index, else of the manifest. */
   readonly root: Descriptor;
@@ -55,7 +51,11 @@ export class ImageWriter {
   ): Promise<ExportedResult> {
     if (options.rewriteTimestamp) throw unsupported('rewrite-timestamp is not supported yet');
     const platforms = resultPlatforms(result);
-    const several = platforms.length > 1 || result.metadata.has('refs.platforms');
+    const attested = platforms.some(({ id }) => (result.attestations?.get(id)?.length ?? 0) > 0);
+    const several = platforms.length > 1 || result.metadata.has('refs.platforms') || attested;
+    if (attested && !options.ociTypes) {
+      throw invalid('cannot export attestations with "oci-mediatypes=false"');
+    }
     const said = Object.fromEntries(
       [...result.metadata].flatMap(([name, value]) =>
         name.startsWith('annotation') ? [[name, Buffer.from(value).toString('utf8')]] : [],
@@ -88,8 +88,19 @@ export class ImageWriter {
         await this.#image(result, { platform, layers, annotations, several }, options, context.step),
       );
     }
-    const index = several ? await this.#index(written, annotations, options, context.step) : undefined;
-    return { images: written, index, root: (index ?? written[0]!.manifest).descriptor };
+    const attestations: ExportedAttestations[] = [];
+    for (const image of written) {
+      const stated = result.attestations?.get(image.platform.id) ?? [];
+      if (stated.length === 0) continue;
+      const attestation = attestationManifest(stated, image, options.names);
+      attestations.push(attestation);
+      await context.step.done(`exporting attestation manifest ${attestation.manifest.descriptor.digest}`);
+    }
+    const parts = [...written, ...attestations].map(({ manifest }) => manifest.descriptor);
+    const index = several
+      ? await this.#index(parts, annotations.for(written[0]!.platform.platform), options, context.step)
+      : undefined;
+    return { images: written, attestations, index, root: (index ?? written[0]!.manifest).descriptor };
   }
 
   async #image(
@@ -112,7 +123,7 @@ export class ImageWriter {
       epoch: options.epoch ?? epochOf(result, platform),
       base: metadataOf(result, 'containerimage.base.config', platform),
     });
-    const config = document(configBytes, oci ? MEDIA_TYPE.ociConfig : MEDIA_TYPE.dockerConfig);
+    const config = documentOf(configBytes, oci ? MEDIA_TYPE.ociConfig : MEDIA_TYPE.dockerConfig);
     const manifest: Manifest = {
       schemaVersion: 2,
       mediaType: oci ? MEDIA_TYPE.ociManifest : MEDIA_TYPE.dockerManifest,
@@ -120,7 +131,7 @@ export class ImageWriter {
       layers: layers.map(({ descriptor }) => descriptor),
       ...unlessEmpty('annotations', annotations.manifest),
     };
-    const written = document(json(manifest), manifest.mediaType!, {
+    const written = documentOf(jsonOf(manifest), manifest.mediaType!, {
       platform: platform.platform,
       ...unlessEmpty('annotations', annotations['manifest-descriptor']),
     });
@@ -130,20 +141,23 @@ export class ImageWriter {
   }
 
   async #index(
-    images: readonly ExportedImage[],
-    annotations: AnnotationSet,
+    manifests: readonly Descriptor[],
+    annotations: Annotations,
     options: WriterOptions,
     step: ExportStep,
   ): Promise<ExportedDocument> {
-    const ofIndex = annotations.for(images[0]!.platform.platform);
     const mediaType = options.ociTypes ? MEDIA_TYPE.ociIndex : MEDIA_TYPE.dockerManifestList;
     const index: Index = {
       schemaVersion: 2,
       mediaType,
-      manifests: images.map(({ manifest }) => manifest.descriptor),
-      ...unlessEmpty('annotations', ofIndex.index),
+      manifests,
+      ...unlessEmpty('annotations', annotations.index),
     };
-    const written = document(json(index), mediaType, unlessEmpty('annotations', ofIndex['index-descriptor']));
+    const written = documentOf(
+      jsonOf(index),
+      mediaType,
+      unlessEmpty('annotations', annotations['index-descriptor']),
+    );
     await step.done(`exporting manifest list ${written.descriptor.digest}`);
     return written;
   }
@@ -156,15 +170,6 @@ function layersOf(ref: Ref | undefined) {
 function epochOf(result: SolvedResult, platform: ResultPlatform): Date | undefined {
   const value = metadataOf(result, 'source.date.epoch', platform);
   return value && epochAttr('SOURCE_DATE_EPOCH', Buffer.from(value).toString('utf8'));
-}
-
-function document(payload: Uint8Array, mediaType: string, more: Partial<Descriptor> = {}): ExportedDocument {
-  const digest: Digest = digestOf(payload);
-  return { descriptor: { mediaType, digest, size: payload.length, ...more }, payload };
-}
-
-function json(value: object): Uint8Array {
-  return Buffer.from(JSON.stringify(value, null, 2));
 }
 
 function unlessEmpty<N extends string, T extends object>(name: N, value: T): { [K in N]?: T } {
