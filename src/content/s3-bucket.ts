@@ -21,14 +21,6 @@ export interface S3Object {
   readonly modifiedAt: Date;
 }
 
-/** An object's bytes on their way; the caller reads or destroys `body`. */
-export interface S3Download {
-  readonly body: Readable;
-  /** Of the whole object. */
-  readonly size: number;
-  readonly etag: string | undefined;
-}
-
 /** The objects of one bucket. Everything throws `unavailable`, and `not-found` for an object that is not there. */
 export class S3Bucket {
   readonly #client: S3Client;
@@ -48,11 +40,14 @@ export class S3Bucket {
       .catch(fail(`HEAD bucket ${this.#name}`));
   }
 
-  /** `end` is inclusive. With `etag`, fails if the object is another one by now. */
+  /**
+   * The caller reads or destroys `body`; `size` is that of the whole object. `end` is inclusive. With `etag`, fails if the
+   * object is another one by now. What is only passed on is got with `S3Downloads`.
+   */
   async get(
     key: string,
     options: { range?: { start: number; end: number } | undefined; etag?: string | undefined } = {},
-  ): Promise<S3Download> {
+  ): Promise<{ body: Readable; size: number; etag: string | undefined }> {
     const { range, etag } = options;
     const answer = await this.#client
       .send(

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isKind, unavailable } from '#errors/errors.ts';
 import type { ContentReader } from './content-store.ts';
-import type { S3Bucket, S3Download } from './s3-bucket.ts';
+import type { S3Download, S3Downloads } from './s3-downloads.ts';
 
 /** How often in a row a download may break off without a byte having come. */
 const MAX_BREAKS = 4;
@@ -10,7 +10,7 @@ const FIRST_PAUSE = 100;
 /** Bytes of an object. A download that breaks off is taken up again where it ended: its consumer does not notice. */
 export class S3ContentReader implements ContentReader {
   readonly size: number;
-  readonly #bucket: S3Bucket;
+  readonly #downloads: S3Downloads;
   readonly #key: string;
   readonly #etag: string | undefined;
   readonly #end: number;
@@ -20,34 +20,35 @@ export class S3ContentReader implements ContentReader {
 
   /** Throws `not-found`. `range.end` may lie beyond the content. */
   static async open(
-    bucket: S3Bucket,
+    downloads: S3Downloads,
     key: string,
     range?: { start: number; end: number },
   ): Promise<S3ContentReader> {
-    return new S3ContentReader(bucket, key, await bucket.get(key, { range }), range);
+    return new S3ContentReader(downloads, key, await downloads.open(key, { range }), range);
   }
 
   private constructor(
-    bucket: S3Bucket,
+    downloads: S3Downloads,
     key: string,
     download: S3Download,
     range?: { start: number; end: number },
   ) {
-    this.#bucket = bucket;
+    this.#downloads = downloads;
     this.#key = key;
     this.#download = download.body;
     this.#etag = download.etag;
     this.size = download.size;
     this.#position = range?.start ?? 0;
     this.#end = Math.min(range === undefined ? Infinity : range.end + 1, download.size);
-    // Whoever reads hears of it; nobody may.
-    this.#download.on('error', () => {});
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
     const chunks = this.#chunks();
     return {
-      next: () => chunks.next(),
+      next: async () => {
+        const { done, value } = await chunks.next();
+        return done ? { done, value } : { done: false, value: Buffer.from(value) };
+      },
       return: async () => {
         // A generator that did not begin would not get to its end either.
         this.#close();
@@ -57,7 +58,7 @@ export class S3ContentReader implements ContentReader {
   }
 
   async each(take: (chunk: Uint8Array) => Promise<void>): Promise<void> {
-    for await (const chunk of this) await take(chunk);
+    for await (const chunk of this.#chunks()) await take(chunk);
   }
 
   async *#chunks(): AsyncGenerator<Uint8Array, undefined> {
@@ -81,8 +82,8 @@ export class S3ContentReader implements ContentReader {
   async *#untilBreak(): AsyncGenerator<Uint8Array, unknown> {
     try {
       for await (const chunk of this.#download) {
-        this.#position += (chunk as Uint8Array).length;
-        yield chunk as Uint8Array;
+        this.#position += chunk.length;
+        yield chunk;
       }
       return undefined;
     } catch (error) {
@@ -92,20 +93,19 @@ export class S3ContentReader implements ContentReader {
 
   async #resume(): Promise<void> {
     const range = { start: this.#position, end: this.#end - 1 };
-    const { body } = await this.#bucket
-      .get(this.#key, { range, etag: this.#etag })
+    const { body } = await this.#downloads
+      .open(this.#key, { range, etag: this.#etag })
       .catch((error: unknown) => {
         // Deleted meanwhile, which is `not-found`, or replaced, which does not happen to content.
         throw isKind(error, 'not-found') ? error : broken(this.#key, error);
       });
-    body.on('error', () => {});
     this.#download = body;
   }
 
   /** Ends the connection if there are bytes on it; otherwise it can be used again. */
   #close(): void {
     this.#closed = true;
-    if (!this.#download.readableEnded) this.#download.destroy();
+    this.#download.destroy();
   }
 }
 

@@ -6,6 +6,7 @@ import { S3Bucket } from './s3-bucket.ts';
 import { createLinkClient, createS3Client } from './s3-client.ts';
 import { S3ContentReader } from './s3-content-reader.ts';
 import { S3ContentWriter } from './s3-content-writer.ts';
+import { S3Downloads } from './s3-downloads.ts';
 import { S3Ingest } from './s3-ingest.ts';
 import { S3Keys } from './s3-keys.ts';
 import { MIN_PART, S3Multipart } from './s3-multipart.ts';
@@ -23,6 +24,7 @@ export class S3ContentStore implements ContentStore, AsyncDisposable {
   readonly #client: S3Client;
   readonly #links: S3Client;
   readonly #bucket: S3Bucket;
+  readonly #downloads: S3Downloads;
   readonly #multipart: S3Multipart;
   readonly #keys: S3Keys;
   readonly #buffers: S3PartBuffers;
@@ -33,6 +35,7 @@ export class S3ContentStore implements ContentStore, AsyncDisposable {
     this.#links = createLinkClient(settings);
     const { bucket, encryption } = settings;
     this.#bucket = new S3Bucket({ client: this.#client, bucket, encryption });
+    this.#downloads = new S3Downloads({ client: this.#client, bucket: this.#bucket, settings });
     this.#multipart = new S3Multipart({ client: this.#client, bucket, encryption });
     this.#keys = new S3Keys(settings.prefix);
     this.#buffers = new S3PartBuffers(settings);
@@ -50,7 +53,7 @@ export class S3ContentStore implements ContentStore, AsyncDisposable {
   async open(location: string, range?: { start: number; end: number }): Promise<ContentReader> {
     const key = this.#keys.content(location);
     try {
-      return await S3ContentReader.open(this.#bucket, key, range);
+      return await S3ContentReader.open(this.#downloads, key, range);
     } catch (error) {
       throw isKind(error, 'not-found') ? notFound(`no content at ${location}`, { cause: error }) : error;
     }
@@ -101,6 +104,7 @@ export class S3ContentStore implements ContentStore, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#downloads[Symbol.dispose]();
     this.#client.destroy();
     this.#links.destroy();
   }

@@ -72,6 +72,16 @@ it.each([status(503), { kind: 'lost-answer' }, { kind: 'cut-request', after: 500
   },
 );
 
+it.each([status(503), status(403), { kind: 'lost-answer' }, { kind: 'slow', milliseconds: 4000 }] as const)(
+  'gets in spite of one bad GetObject: %j',
+  async (fault) => {
+    const bytes = blob(2_000_000);
+    await pushBlob(registry.client, 's3/faults', bytes);
+    proxy.breakNext('GetObject', fault);
+    await expectStored(bytes);
+  },
+);
+
 it('goes on with a download that breaks off, without the client noticing', async () => {
   const bytes = Buffer.from(Buffer.alloc(9 * MIB).map((_, index) => (index * 7 + (index >> 10)) & 255));
   await pushBlob(registry.client, 's3/faults', bytes);
