@@ -5,12 +5,25 @@ import type { Compilable, CompiledQuery, QueryResult } from 'kysely';
 export type PreparedQuery<Parameters, Row> = (parameters: Parameters, on?: Executor) => Promise<Row[]>;
 
 interface Executor {
+  readonly isTransaction: boolean;
   executeQuery<R>(query: CompiledQuery<R>): Promise<QueryResult<R>>;
+  getExecutor(): { readonly adapter: object };
+}
+
+/** Answers queries that only read, at once and with what is committed. */
+export interface DirectReads {
+  rows<R>(query: CompiledQuery<R>): R[];
+}
+
+/** A dialect's adapter that says where prepared reads go that belong to no transaction. */
+export interface AdapterWithReads {
+  readonly reads?: DirectReads | undefined;
 }
 
 interface NamedQuery<Row> extends CompiledQuery<Row> {
   readonly statementName: string;
   readonly relaxed: boolean;
+  readonly reads: boolean;
 }
 
 /** Stands for a parameter until its value is known. */
@@ -34,7 +47,10 @@ export function prepare<Parameters extends object, Row>(
   { relaxed = false }: { relaxed?: boolean } = {},
 ): PreparedQuery<Parameters, Row> {
   const template = templateOf(build, relaxed);
-  return async (parameters, on = db) => (await on.executeQuery<Row>(filled(template, parameters))).rows;
+  return async (parameters, on = db) => {
+    const query = filled(template, parameters);
+    return directReads(on, query)?.rows(query) ?? (await on.executeQuery<Row>(query)).rows;
+  };
 }
 
 /** A parameter of a statement, by its name. */
@@ -44,19 +60,26 @@ export type Parameter<Parameters> = <K extends keyof Parameters & string>(name: 
  * The same for functions that get their database or transaction with each call: what `build` makes of the first one
  * that comes of each dialect serves all of that dialect.
  */
-export function statement<Db extends Executor & HasAdapter, Parameters extends object, Row = never>(
+export function statement<Db extends Executor, Parameters extends object, Row = never>(
   build: (db: Db, parameter: Parameter<Parameters>) => Compilable<Row>,
 ): (db: Db, parameters: Parameters) => Promise<QueryResult<Row>> {
   const templates = new Map<unknown, NamedQuery<Row>>();
-  return (db, parameters) => {
+  return async (db, parameters) => {
     const dialect = db.getExecutor().adapter.constructor;
     let template = templates.get(dialect);
     if (!template) {
       template = templateOf<Parameters, Row>((parameter) => build(db, parameter), false);
       templates.set(dialect, template);
     }
-    return db.executeQuery<Row>(filled(template, parameters));
+    const query = filled(template, parameters);
+    const reads = directReads(db, query);
+    return reads ? { rows: reads.rows(query) } : await db.executeQuery<Row>(query);
   };
+}
+
+function directReads(db: Executor, { reads }: NamedQuery<unknown>): DirectReads | undefined {
+  if (!reads || db.isTransaction) return undefined;
+  return (db.getExecutor().adapter as AdapterWithReads).reads;
 }
 
 /** A statement for each number of things that it can be about: `build` gets how many. Up to 16 or so. */
@@ -68,16 +91,13 @@ export function bySize<S>(build: (count: number) => S): (count: number) => S {
   };
 }
 
-interface HasAdapter {
-  getExecutor(): { readonly adapter: object };
-}
-
 function templateOf<Parameters extends object, Row>(
   build: (parameter: Parameter<Parameters>) => Compilable<Row>,
   relaxed: boolean,
 ): NamedQuery<Row> {
   const compiled = build(<K extends string>(name: K) => new Placeholder(name) as never).compile();
-  return { ...compiled, statementName: nameOf(compiled.sql), relaxed };
+  const reads = /^select\b/i.test(compiled.sql);
+  return { ...compiled, statementName: nameOf(compiled.sql), relaxed, reads };
 }
 
 function filled<Row>(template: NamedQuery<Row>, parameters: object): NamedQuery<Row> {

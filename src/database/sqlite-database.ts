@@ -15,9 +15,13 @@ export class SqliteDatabase {
   readonly #database: DatabaseSync;
   readonly #prepared = new Map<string, Prepared>();
 
-  /** `file` is a path, or `:memory:`. */
-  constructor(file: string) {
-    this.#database = new DatabaseSync(file, { enableForeignKeyConstraints: true });
+  /** `file` is a path, or `:memory:`. To be only read, it has to be a database already. */
+  constructor(file: string, { readOnly = false } = {}) {
+    this.#database = new DatabaseSync(file, { enableForeignKeyConstraints: true, readOnly });
+    if (readOnly) {
+      this.#database.exec('PRAGMA busy_timeout = 10000; PRAGMA cache_size = -16000;');
+      return;
+    }
     this.#database.exec(`
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = normal;

@@ -4,6 +4,7 @@ import {
   type DialectAdapter,
   type Driver,
   type Kysely,
+  type LogEvent,
   type QueryCompiler,
   type SelectModifierNode,
   SqliteAdapter,
@@ -12,8 +13,10 @@ import {
 } from 'kysely';
 import { Semaphore } from '#async/semaphore.ts';
 import { CommitGroups } from './commit-group.ts';
+import type { AdapterWithReads } from './prepared.ts';
 import { SqliteConnection } from './sqlite-connection.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
+import { SqliteReads } from './sqlite-reads.ts';
 import { WalSync } from './wal-sync.ts';
 
 export interface SqliteOptions {
@@ -24,22 +27,27 @@ export interface SqliteOptions {
    * checkpoints: it survives the process, not the machine.
    */
   readonly synchronous: 'full' | 'normal';
+  /** Hears of the reads that do not go through Kysely. */
+  readonly log?: ((event: LogEvent) => void) | undefined;
 }
 
 /**
  * Kysely on Node's own SQLite. One connection: SQLite has one writer anyway, and its reads take microseconds.
  * Transactions queue for it; statements outside a transaction wait while one is open. Those that come while the disk
- * syncs are committed together (see `CommitGroups`): a read may show what is about to be committed.
+ * syncs are committed together (see `CommitGroups`): a read may show what is about to be committed. Prepared reads
+ * outside transactions have a connection of their own (see `SqliteReads`).
  */
 export class SqliteDialect implements Dialect {
   readonly #options: SqliteOptions;
+  readonly #reads: SqliteReads | undefined;
 
   constructor(options: SqliteOptions) {
     this.#options = options;
+    if (options.file !== ':memory:') this.#reads = new SqliteReads(options.file, options.log);
   }
 
   createDriver(): Driver {
-    return new SqliteDriver(this.#options);
+    return new SqliteDriver(this.#options, this.#reads);
   }
 
   createQueryCompiler(): QueryCompiler {
@@ -47,7 +55,7 @@ export class SqliteDialect implements Dialect {
   }
 
   createAdapter(): DialectAdapter {
-    return new TransactionalAdapter();
+    return new TransactionalAdapter(this.#reads);
   }
 
   createIntrospector(db: Kysely<unknown>): DatabaseIntrospector {
@@ -63,7 +71,14 @@ class OneWriterQueryCompiler extends SqliteQueryCompiler {
 }
 
 /** SQLite rolls tables back as it does rows: a migration that was cut off did not happen. */
-class TransactionalAdapter extends SqliteAdapter {
+class TransactionalAdapter extends SqliteAdapter implements AdapterWithReads {
+  readonly reads: SqliteReads | undefined;
+
+  constructor(reads: SqliteReads | undefined) {
+    super();
+    this.reads = reads;
+  }
+
   override get supportsTransactionalDdl(): boolean {
     return true;
   }
@@ -71,13 +86,15 @@ class TransactionalAdapter extends SqliteAdapter {
 
 class SqliteDriver implements Driver {
   readonly #options: SqliteOptions;
+  readonly #reads: SqliteReads | undefined;
   readonly #turn = new Semaphore(1);
   #database: SqliteDatabase | undefined;
   #groups: CommitGroups | undefined;
   #walSync: WalSync | undefined;
 
-  constructor(options: SqliteOptions) {
+  constructor(options: SqliteOptions, reads: SqliteReads | undefined) {
     this.#options = options;
+    this.#reads = reads;
   }
 
   async init(): Promise<void> {
@@ -111,6 +128,7 @@ class SqliteDriver implements Driver {
   async destroy(): Promise<void> {
     await this.#groups?.idle();
     await this.#walSync?.close();
+    this.#reads?.close();
     this.#database?.close();
   }
 

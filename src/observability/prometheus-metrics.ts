@@ -1,5 +1,7 @@
 import * as prometheus from 'prom-client';
 import type { Counter, GaugeValue, Histogram, MetricOptions, Metrics, ReadGauge } from './metrics.ts';
+import { PrometheusCounter } from './prometheus-counter.ts';
+import { PrometheusHistogram } from './prometheus-histogram.ts';
 
 /** How long a gauge may take to be read. */
 const PATIENCE = 2_000;
@@ -14,23 +16,22 @@ export class PrometheusMetrics implements Metrics {
   }
 
   counter<L extends string = never>(options: MetricOptions<L>): Counter<L> {
-    const counter = new prometheus.Counter(this.#configuration(options));
-    return { add: (labels, amount = 1) => counter.inc(labels, amount) };
+    return this.#registered(new PrometheusCounter(options));
   }
 
   histogram<L extends string = never>(
     options: MetricOptions<L> & { buckets: readonly number[] },
   ): Histogram<L> {
-    const histogram = new prometheus.Histogram({
-      ...this.#configuration(options),
-      buckets: [...options.buckets],
-    });
-    return { observe: (labels, value) => histogram.observe(labels, value) };
+    return this.#registered(new PrometheusHistogram(options));
   }
 
   gauge<L extends string = never>(options: MetricOptions<L> & { read: ReadGauge<L> }): void {
+    const { name, help, labels = [] } = options;
     const gauge = new prometheus.Gauge({
-      ...this.#configuration(options),
+      name,
+      help,
+      labelNames: [...labels],
+      registers: [this.#registry],
       async collect() {
         gauge.reset();
         const found = await inTime(options.read);
@@ -45,8 +46,9 @@ export class PrometheusMetrics implements Metrics {
     return await this.#registry.metrics();
   }
 
-  #configuration<L extends string>({ name, help, labels = [] }: MetricOptions<L>) {
-    return { name, help, labelNames: [...labels], registers: [this.#registry] };
+  #registered<M extends { readonly name: string; get(): Promise<unknown> }>(metric: M): M {
+    this.#registry.registerMetric(metric as never);
+    return metric;
   }
 }
 

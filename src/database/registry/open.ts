@@ -63,7 +63,7 @@ function connect(options: RegistryDatabaseOptions, log?: (event: LogEvent) => vo
   const dialect =
     options.driver === 'postgres'
       ? new PostgresDialect(options)
-      : new SqliteDialect({ file: options.file, synchronous: 'full' });
+      : new SqliteDialect({ file: options.file, synchronous: 'full', log });
   return new Kysely<RegistrySchema>({ dialect, ...(log && { log }) });
 }
 

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { Router } from '@koa/router';
 import type { Context } from 'koa';
 import { SlipwayError } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
@@ -9,6 +8,7 @@ import type { BlobRedirects } from './blob-redirects.ts';
 import { type ByteRange, parseByteRanges } from './byte-ranges.ts';
 import { digestIn, endpoint } from './parameters.ts';
 import { actorOf, repositoryFor } from './request-state.ts';
+import type { Routes } from './routes.ts';
 import { sendContent } from './send-content.ts';
 import { sendEmpty } from './send-empty.ts';
 
@@ -17,11 +17,11 @@ const BLOB = endpoint('/blobs/([^/]+)');
 
 /** OCI distribution-spec, "Pulling blobs" and "Deleting Blobs". */
 export function blobRoutes(
-  router: Router,
+  routes: Routes,
   ports: { blobs: Blobs; mirror?: Mirror | undefined; redirects?: BlobRedirects | undefined },
 ): void {
   const { blobs, mirror, redirects } = ports;
-  router.get(BLOB, async (ctx) => {
+  routes.get(BLOB, async (ctx) => {
     const [repository, digest] = [repositoryFor(ctx, 'pull'), digestIn(ctx)];
     const mirrored = mirror && (await mirror.blob(repository, digest, { head: ctx.method === 'HEAD' }));
     const blob = mirrored ?? (await blobs.get(repository, digest));
@@ -36,7 +36,7 @@ export function blobRoutes(
     ctx.res.end();
   });
 
-  router.delete(BLOB, async (ctx) => {
+  routes.delete(BLOB, async (ctx) => {
     await blobs.delete(repositoryFor(ctx, 'delete'), digestIn(ctx), actorOf(ctx));
     sendEmpty(ctx, 202);
   });

@@ -1,6 +1,6 @@
-import type { Router } from '@koa/router';
 import { endpoint } from './parameters.ts';
 import { repositoryFor } from './request-state.ts';
+import type { Routes } from './routes.ts';
 
 const EXTENSIONS_DOCUMENT = 'https://github.com/opencontainers/distribution-spec/blob/main/extensions';
 
@@ -24,12 +24,12 @@ const REGISTRY_EXTENSIONS = [
   },
 ];
 
-export function extensionRoutes(router: Router): void {
-  router.get('/v2/_oci/ext/discover', (ctx) => {
+export function extensionRoutes(routes: Routes): void {
+  routes.get(/^\/v2\/_oci\/ext\/discover\/?$/, (ctx) => {
     ctx.body = { extensions: REGISTRY_EXTENSIONS };
   });
 
-  router.get(endpoint('/_oci/ext/discover'), (ctx) => {
+  routes.get(endpoint('/_oci/ext/discover'), (ctx) => {
     repositoryFor(ctx, 'pull');
     ctx.body = { extensions: EXTENSIONS };
   });

@@ -1,8 +1,8 @@
-import type { Router } from '@koa/router';
 import { isDigest } from '#oci/digest.ts';
 import type { ReviewQueuesRepository } from '../gc/review-queues-repository.ts';
 import { endpoint, segment } from './parameters.ts';
 import { accessOf, repositoryFor } from './request-state.ts';
+import type { Routes } from './routes.ts';
 
 const QUEUES = [
   ['/blobs/([^/]+)', 'gc_link_queue'],
@@ -13,9 +13,9 @@ const QUEUES = [
  * A client that pushes asks first what is there, and does not send that: so it must not be collected before the push
  * is over. To be set up before the routes that answer.
  */
-export function keepFound(router: Router, reviews: ReviewQueuesRepository): void {
+export function keepFound(routes: Routes, reviews: ReviewQueuesRepository): void {
   for (const [path, queue] of QUEUES) {
-    router.head(endpoint(path), async (ctx, next) => {
+    routes.head(endpoint(path), async (ctx, next) => {
       const [repository, digest] = [repositoryFor(ctx, 'pull'), segment(ctx, 1)];
       if (isDigest(digest) && accessOf(ctx).allows(repository, 'push')) {
         await reviews.touch(queue, repository, digest);

@@ -1,12 +1,12 @@
-import type { Router } from '@koa/router';
 import { notFound } from '#errors/errors.ts';
 import { MEDIA_TYPE } from '#oci/media-type.ts';
 import type { Referrers } from '../referrers/referrers.ts';
 import type { RepositoriesRepository } from '../repositories/repositories-repository.ts';
 import type { TagsRepository } from '../tags/tags-repository.ts';
-import { linkNext, page } from './paging.ts';
+import { linkNext, page, pageSize } from './paging.ts';
 import { digestIn, endpoint, queryValue } from './parameters.ts';
 import { accessOf, expectListing, repositoryFor } from './request-state.ts';
+import type { Routes } from './routes.ts';
 
 interface Services {
   readonly tags: TagsRepository;
@@ -15,8 +15,8 @@ interface Services {
 }
 
 /** OCI distribution-spec, "Content Discovery", and Docker's catalog. */
-export function listingRoutes(router: Router, { tags, repositories, referrers }: Services): void {
-  router.get('/v2/_catalog', async (ctx) => {
+export function listingRoutes(routes: Routes, { tags, repositories, referrers }: Services): void {
+  routes.get(/^\/v2\/_catalog\/?$/, async (ctx) => {
     expectListing(ctx);
     ctx.body = {
       repositories: await page(ctx, (limit, last) =>
@@ -25,18 +25,19 @@ export function listingRoutes(router: Router, { tags, repositories, referrers }:
     };
   });
 
-  router.get(endpoint('/tags/list'), async (ctx) => {
+  routes.get(endpoint('/tags/list'), async (ctx) => {
     const name = repositoryFor(ctx, 'pull');
-    const found = await page(ctx, async (limit, last) => {
-      const names = await tags.list(name, limit, last);
-      if (!names)
-        throw notFound('repository name not known to registry', { code: 'NAME_UNKNOWN', detail: { name } });
-      return names;
-    });
-    ctx.body = { name, tags: found };
+    const wanted = pageSize(ctx);
+    const found = await tags.page(name, wanted, queryValue(ctx, 'last'));
+    if (!found) {
+      throw notFound('repository name not known to registry', { code: 'NAME_UNKNOWN', detail: { name } });
+    }
+    if (found.last !== undefined) linkNext(ctx, { n: String(wanted), last: found.last });
+    ctx.body = `{"name":${JSON.stringify(name)},"tags":${found.names}}`;
+    ctx.type = 'application/json';
   });
 
-  router.get(endpoint('/referrers/([^/]+)'), async (ctx) => {
+  routes.get(endpoint('/referrers/([^/]+)'), async (ctx) => {
     const [repository, subject] = [repositoryFor(ctx, 'pull'), digestIn(ctx)];
     const artifactType = queryValue(ctx, 'artifactType') || undefined;
     const last = queryValue(ctx, 'last');

@@ -1,4 +1,3 @@
-import type { Router } from '@koa/router';
 import { bareMediaType } from '#oci/media-type.ts';
 import { parseTag } from '#oci/reference.ts';
 import type { Manifests } from '../manifests/manifests.ts';
@@ -11,6 +10,8 @@ import { sendError } from './errors.ts';
 import { endpoint, existingReference, newReference, queryValues } from './parameters.ts';
 import { readBody } from './request-body.ts';
 import { accessOf, actorOf, repositoryFor } from './request-state.ts';
+import type { Routes } from './routes.ts';
+import { sendBytes } from './send-bytes.ts';
 import { sendEmpty } from './send-empty.ts';
 import { tagCondition } from './tag-condition.ts';
 import { setWarnings } from './warnings.ts';
@@ -22,7 +23,7 @@ const BODIES = 128 * 1024 * 1024;
 
 /** OCI distribution-spec, "Pulling manifests", "Pushing Manifests" and "Deleting Manifests". */
 export function manifestRoutes(
-  router: Router,
+  routes: Routes,
   ports: {
     manifests: Manifests;
     maxSize: number;
@@ -33,7 +34,7 @@ export function manifestRoutes(
   const { manifests, maxSize, mirror, pulls } = ports;
   const memory = new BodyMemory(Math.max(BODIES, 4 * maxSize));
 
-  router.get(MANIFEST, async (ctx) => {
+  routes.get(MANIFEST, async (ctx) => {
     const [repository, reference] = [repositoryFor(ctx, 'pull'), existingReference(ctx)];
     if (mirror) await mirror.freshen(repository, reference);
     const { digest, mediaType, payload } = await manifests.get(repository, reference);
@@ -58,10 +59,11 @@ export function manifestRoutes(
     res.setHeader('X-Content-Type-Options', 'nosniff');
     res.statusCode = 200;
     ctx.respond = false;
-    res.end(ctx.method === 'HEAD' ? undefined : payload);
+    if (ctx.method === 'HEAD') res.end();
+    else sendBytes(res, payload);
   });
 
-  router.put(MANIFEST, async (ctx) => {
+  routes.put(MANIFEST, async (ctx) => {
     const [repository, reference] = [repositoryFor(ctx, 'push'), newReference(ctx)];
     const tags = queryValues(ctx, 'tag').map(parseTag);
     if (tags.length > MAX_TAGS) {
@@ -85,7 +87,7 @@ export function manifestRoutes(
     sendEmpty(ctx, 201);
   });
 
-  router.delete(MANIFEST, async (ctx) => {
+  routes.delete(MANIFEST, async (ctx) => {
     const repository = repositoryFor(ctx, 'delete');
     const evenImmutable = accessOf(ctx).administers(namespaceOf(repository));
     await manifests.delete(repository, existingReference(ctx), actorOf(ctx), { evenImmutable });

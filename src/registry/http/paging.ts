@@ -26,7 +26,8 @@ export function linkNext(ctx: Context, query: Record<string, string>): void {
   ctx.set('Link', `<${ctx.path}?${new URLSearchParams(query)}>; rel="next"`);
 }
 
-function pageSize(ctx: Context): number {
+/** How many a client wants at once, or may have. Throws `invalid`. */
+export function pageSize(ctx: Context): number {
   const text = queryValue(ctx, 'n');
   if (text === undefined || text === '') return MAX_PAGE;
   if (!/^\d+$/.test(text)) {

@@ -33,7 +33,7 @@ export function newReference(ctx: Context): ManifestReference {
 
 /** The `index`th variable part of the path, decoded. */
 export function segment(ctx: Context, index: number): string {
-  const raw: string = ctx.captures?.[index] ?? '';
+  const raw: string = ctx.captures?.[index + 1] ?? '';
   if (!raw.includes('%')) return raw;
   try {
     return decodeURIComponent(raw);
@@ -49,6 +49,7 @@ export function queryValue(ctx: Context, name: string): string | undefined {
 
 /** All values of a repeatable parameter. */
 export function queryValues(ctx: Context, name: string): string[] {
+  if (!ctx.req.url!.includes('?')) return [];
   const value = ctx.query[name];
   const values = value === undefined ? [] : Array.isArray(value) ? value : [value];
   if (values.some((text) => /\p{Cc}/u.test(text))) throw invalid(`${name} has a control character in it`);

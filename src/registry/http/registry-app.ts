@@ -1,5 +1,4 @@
-import { Router } from '@koa/router';
-import Koa, { type Context, type Next } from 'koa';
+import Koa, { type Context, type Middleware, type Next } from 'koa';
 import type { Logger } from 'pino';
 import type { Authenticator } from '#auth/authenticator.ts';
 import { NO_METRICS } from '#observability/metrics.ts';
@@ -26,6 +25,7 @@ import { ownNamespace } from './namespace.ts';
 import { type ObservedRequestsOptions, observedRequests } from './observed-requests.ts';
 import { addressLimit, principalLimits, type RateLimitsOptions } from './rate-limits.ts';
 import { authentication, expectCredentials } from './request-state.ts';
+import { Routes } from './routes.ts';
 import { dockerSearchRoutes } from './search-routes.ts';
 import { type TokenRoutesOptions, tokenRoutes } from './token-routes.ts';
 import { clientAddress, TrustedProxies } from './trusted-proxies.ts';
@@ -61,22 +61,22 @@ export interface RegistryAppOptions extends Partial<Omit<ObservedRequestsOptions
 /** The Distribution API and the admin API as a Koa application. */
 export function createRegistryApp(registry: Registry, options: RegistryAppOptions): Koa {
   const app = new Koa();
-  const router = new Router({ methods: ['HEAD', 'GET', 'PUT', 'PATCH', 'POST', 'DELETE'] });
+  const routes = new Routes();
   const mirror = options.federation?.mirror;
-  keepFound(router, registry.reviews);
+  keepFound(routes, registry.reviews);
   // Pulls first: the routes are tried in this order.
-  manifestRoutes(router, {
+  manifestRoutes(routes, {
     manifests: registry.manifests,
     maxSize: options.maxManifestSize,
     mirror,
     pulls: options.federation?.statistics,
   });
-  blobRoutes(router, { blobs: registry.blobs, mirror, redirects: options.redirects });
-  uploadRoutes(router, registry);
-  listingRoutes(router, registry);
-  if (options.federation) dockerSearchRoutes(router, options.federation);
-  extensionRoutes(router);
-  router.get(/^\/v2\/?$/, (ctx) => {
+  blobRoutes(routes, { blobs: registry.blobs, mirror, redirects: options.redirects });
+  uploadRoutes(routes, registry);
+  listingRoutes(routes, registry);
+  if (options.federation) dockerSearchRoutes(routes, options.federation);
+  extensionRoutes(routes);
+  routes.get(/^\/v2\/?$/, (ctx) => {
     expectCredentials(ctx);
     ctx.body = {};
   });
@@ -89,23 +89,28 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
   app.use(observedRequests({ logger, metrics, tracer, accessLog }));
   app.use(errorBodies(logger));
   app.use(version);
-  app.use(api.errors);
+  app.use(beside(api.errors));
   if (options.denials) app.use(deniedRequests(options.denials));
   app.use(clientAddress(options.trustedProxies ?? new TrustedProxies([])));
   const { rateLimits } = options;
   if (rateLimits) app.use(addressLimit(rateLimits));
-  if (options.tokens) app.use(tokenRoutes(options.tokens));
-  if (options.logins) app.use(loginRoutes(options.logins));
+  if (options.tokens) app.use(beside(tokenRoutes(options.tokens)));
+  if (options.logins) app.use(beside(loginRoutes(options.logins)));
   app.use(authentication(options.authenticator));
   if (rateLimits) app.use(principalLimits(rateLimits));
-  app.use(api.routes);
+  app.use(beside(api.routes));
   app.use(ownNamespace);
   if (mirror) app.use(mirroredNames(mirror)).use(refuseToMirrors(mirror));
   if (options.deletes === false) app.use(refuseDeletes);
-  app.use(router.routes());
-  app.use((ctx) => unmatched(ctx, router));
+  app.use(routes.answer);
+  app.use((ctx) => unmatched(ctx, routes));
   app.on('error', (error) => options.logger.error({ err: error }, 'request failed'));
   return app;
+}
+
+/** For what has paths of its own beside the Distribution API, whose requests are the most by far. */
+function beside(middleware: Middleware): Middleware {
+  return (ctx, next) => (ctx.path.startsWith('/v2/') ? next() : middleware(ctx, next));
 }
 
 /** Docker's clients tell a registry by this header. */
@@ -114,12 +119,12 @@ function version(ctx: Context, next: Next): Promise<void> {
   return next();
 }
 
-function unmatched(ctx: Context, router: Router): void {
-  const allowed = new Set(router.match(ctx.path, ctx.method).path.flatMap((layer) => layer.methods));
-  if (allowed.size === 0) {
+function unmatched(ctx: Context, routes: Routes): void {
+  const allowed = routes.methodsOf(ctx.path);
+  if (allowed.length === 0) {
     sendError(ctx, 404, 'NAME_UNKNOWN', 'no such endpoint');
     return;
   }
-  ctx.set('Allow', [...allowed].join(', '));
+  ctx.set('Allow', allowed.join(', '));
   sendError(ctx, 405, 'UNSUPPORTED', 'the operation is unsupported');
 }

@@ -1,7 +1,7 @@
-import type { Router } from '@koa/router';
 import type { SearchRepository } from '../search/search-repository.ts';
 import { queryValue } from './parameters.ts';
 import { accessOf, expectListing } from './request-state.ts';
+import type { Routes } from './routes.ts';
 
 const DEFAULT_RESULTS = 25;
 const MAX_RESULTS = 100;
@@ -10,14 +10,14 @@ const MAX_RESULTS = 100;
  * What is left of Docker's first registry protocol: `docker search HOST/TERM` asks for this, after a look at whether
  * there is a registry (moby, registry/search.go).
  */
-export function dockerSearchRoutes(router: Router, { search }: { search: SearchRepository }): void {
-  router.get('/v1/_ping', (ctx) => {
+export function dockerSearchRoutes(routes: Routes, { search }: { search: SearchRepository }): void {
+  routes.get(/^\/v1\/_ping\/?$/, (ctx) => {
     ctx.set('X-Docker-Registry-Standalone', 'true');
     ctx.body = 'true';
     ctx.type = 'application/json';
   });
 
-  router.get('/v1/search', async (ctx) => {
+  routes.get(/^\/v1\/search\/?$/, async (ctx) => {
     expectListing(ctx);
     const query = (queryValue(ctx, 'q') ?? '').slice(0, 200);
     const wanted = Number(queryValue(ctx, 'n') ?? DEFAULT_RESULTS);

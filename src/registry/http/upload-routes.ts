@@ -1,4 +1,3 @@
-import type { Router } from '@koa/router';
 import type { Context } from 'koa';
 import { invalid, isKind, notFound } from '#errors/errors.ts';
 import { type Digest, type DigestAlgorithm, isDigest, parseDigest } from '#oci/digest.ts';
@@ -8,6 +7,7 @@ import type { ChunkRange, Uploads } from '../uploads/uploads.ts';
 import { endpoint, queryValue, segment } from './parameters.ts';
 import { requestBody } from './request-body.ts';
 import { accessOf, actorOf, repositoryFor } from './request-state.ts';
+import type { Routes } from './routes.ts';
 import { sendEmpty } from './send-empty.ts';
 
 const UPLOADS = endpoint('/blobs/uploads/?');
@@ -15,8 +15,8 @@ const UPLOAD = endpoint('/blobs/uploads/([^/]+)');
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** OCI distribution-spec, "Pushing blobs". */
-export function uploadRoutes(router: Router, { uploads, blobs }: { uploads: Uploads; blobs: Blobs }): void {
-  router.post(UPLOADS, async (ctx) => {
+export function uploadRoutes(routes: Routes, { uploads, blobs }: { uploads: Uploads; blobs: Blobs }): void {
+  routes.post(UPLOADS, async (ctx) => {
     const repository = repositoryFor(ctx, 'push');
     const mount = queryValue(ctx, 'mount');
     if (mount !== undefined && (await mounted(ctx, blobs, repository, mount))) {
@@ -35,12 +35,12 @@ export function uploadRoutes(router: Router, { uploads, blobs }: { uploads: Uplo
     accepted(ctx, 202, repository, id, 0);
   });
 
-  router.get(UPLOAD, async (ctx) => {
+  routes.get(UPLOAD, async (ctx) => {
     const [repository, id] = [repositoryFor(ctx, 'push'), uploadId(ctx)];
     accepted(ctx, 204, repository, id, await uploads.offset(repository, id));
   });
 
-  router.patch(UPLOAD, async (ctx) => {
+  routes.patch(UPLOAD, async (ctx) => {
     const [repository, id] = [repositoryFor(ctx, 'push'), uploadId(ctx)];
     const range = chunkRange(ctx);
     const offset = await telling(ctx, repository, id, () =>
@@ -49,7 +49,7 @@ export function uploadRoutes(router: Router, { uploads, blobs }: { uploads: Uplo
     accepted(ctx, 202, repository, id, offset);
   });
 
-  router.put(UPLOAD, async (ctx) => {
+  routes.put(UPLOAD, async (ctx) => {
     const [repository, id] = [repositoryFor(ctx, 'push'), uploadId(ctx)];
     const digest = parseDigest(queryValue(ctx, 'digest') ?? '');
     const range = chunkRange(ctx);
@@ -58,7 +58,7 @@ export function uploadRoutes(router: Router, { uploads, blobs }: { uploads: Uplo
     created(ctx, repository, digest);
   });
 
-  router.delete(UPLOAD, async (ctx) => {
+  routes.delete(UPLOAD, async (ctx) => {
     await uploads.cancel(repositoryFor(ctx, 'push'), uploadId(ctx));
     sendEmpty(ctx, 204);
   });

@@ -1,9 +1,13 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
 
+/** How many addresses are remembered, inside or not: the same few ask again and again. */
+const MAX_KNOWN = 4096;
+
 /** A set of networks, in CIDR notation. */
 export class Networks {
   readonly #blocks = new BlockList();
   readonly #some: boolean;
+  readonly #known = new Map<string, boolean>();
 
   constructor(networks: readonly string[]) {
     this.#some = networks.length > 0;
@@ -14,7 +18,14 @@ export class Networks {
   }
 
   include(address: string): boolean {
-    return this.#some && isIP(address) !== 0 && this.#blocks.check(address, family(address));
+    return this.#some && (this.#known.get(address) ?? this.#check(address));
+  }
+
+  #check(address: string): boolean {
+    const included = isIP(address) !== 0 && this.#blocks.check(address, family(address));
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    this.#known.set(address, included);
+    return included;
   }
 }
 

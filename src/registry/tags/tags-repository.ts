@@ -8,24 +8,35 @@ import { recordEvents } from '../events/events-repository.ts';
 import { findRepository } from '../repositories/repositories-repository.ts';
 import { requireMutable } from '../retention/immutable-tags-repository.ts';
 
-const selectNames = statement<
+/** A page of names, and those at its end and right after it; both as JSON. */
+const selectPage = statement<
   RegistryDatabase,
-  { repository: number; last: string; limit: number },
-  { names: string }
->((db, parameter) =>
-  db
-    .selectFrom(
-      db
-        .selectFrom('tags')
-        .select('name')
-        .where('repository_id', '=', parameter('repository'))
-        .where('name', '>', parameter('last'))
-        .orderBy('name')
-        .limit(parameter('limit'))
-        .as('page'),
-    )
-    .select(jsonList(db, 'name').as('names')),
-);
+  { repository: number; last: string; limit: number; end: number },
+  { names: string; edge: string }
+>((db, parameter) => {
+  const names = db
+    .selectFrom('tags')
+    .select('name')
+    .where('repository_id', '=', parameter('repository'))
+    .where('name', '>', parameter('last'))
+    .orderBy('name');
+  const edge = names.limit(2).offset(parameter('end')).as('edge');
+  return db
+    .selectFrom(names.limit(parameter('limit')).as('page'))
+    .select([
+      jsonList(db, 'page.name').as('names'),
+      db.selectFrom(edge).select(jsonList(db, 'edge.name').as('names')).as('edge'),
+    ])
+    .$castTo<{ names: string; edge: string }>();
+});
+
+/** A part of a repository's tags. */
+export interface TagPage {
+  /** In lexical order, as a JSON list: it goes to clients as it is. */
+  readonly names: string;
+  /** The last one of them, if there are more. */
+  readonly last: string | undefined;
+}
 
 export class TagsRepository {
   readonly #db: RegistryDatabase;
@@ -34,12 +45,21 @@ export class TagsRepository {
     this.#db = db;
   }
 
-  /** Up to `limit` tags in lexical order, after `last`; undefined when there is no such repository. */
-  async list(repository: RepositoryName, limit: number, last = ''): Promise<string[] | undefined> {
+  /** Up to `limit` tags after `last`; undefined when there is no such repository. */
+  async page(repository: RepositoryName, limit: number, last = ''): Promise<TagPage | undefined> {
     const id = await findRepository(this.#db, repository);
     if (id === undefined) return undefined;
-    const { rows } = await selectNames(this.#db, { repository: id, last, limit });
-    return JSON.parse(rows[0]!.names);
+    const end = Math.max(limit - 1, 0);
+    const { rows } = await selectPage(this.#db, { repository: id, last, limit, end });
+    const { names, edge } = rows[0]!;
+    const [lastOfPage, next] = JSON.parse(edge);
+    return { names, last: limit > 0 && next !== undefined ? lastOfPage : undefined };
+  }
+
+  /** The names of such a page. */
+  async list(repository: RepositoryName, limit: number, last = ''): Promise<string[] | undefined> {
+    const page = await this.page(repository, limit, last);
+    return page && JSON.parse(page.names);
   }
 
   /**

@@ -152,3 +152,21 @@ it('has committed what it says it has, also when others that failed came with it
   );
   expect(outcomes).not.toContain(false);
 });
+
+it('answers prepared reads while a transaction is open, with what was committed before', async () => {
+  const count = prepare<{ least: number }, { count: number }>(db, (parameter) =>
+    db.selectFrom('words').select(sql<number>`count(*)`.as('count')).where('id', '>=', parameter('least')),
+  );
+  const counted = async (on?: Kysely<Schema>) => (await count({ least: 0 }, on))[0]!.count;
+  await insert(db, 'a');
+  expect(await counted()).toBe(1);
+  await db.transaction().execute(async (trx) => {
+    await insert(trx, 'b');
+    expect(await counted()).toBe(1);
+    expect(await counted(trx)).toBe(2);
+  });
+  expect(await counted()).toBe(2);
+  await db.destroy();
+  await expect(counted()).rejects.toThrow('closed');
+  db = open();
+});
