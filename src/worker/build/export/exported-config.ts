@@ -7,7 +7,8 @@ import type { RefLayer } from '../solve/ref.ts';
 export interface ConfigInputs {
   /** The frontend's; undefined: a graph that nobody made an image of. */
   readonly config: Uint8Array | undefined;
-  readonly layers: readonly RefLayer[];
+  /** Bottom first. */
+  readonly layers: readonly Pick<RefLayer, 'diffId' | 'createdAt'>[];
   /** No time is later: SOURCE_DATE_EPOCH. */
   readonly epoch: Date | undefined;
   /** The configuration of the image that it stands on, whose history keeps its times. */
@@ -19,12 +20,12 @@ export interface ConfigInputs {
  * layers and the same configuration give the same bytes, so an unchanged build is the same image. Throws `invalid`.
  */
 export function exportedConfig({ config, layers, epoch, base }: ConfigInputs): Uint8Array {
-  const image = config ? parseObject(config) : defaultConfig();
+  const image = config ? parseConfig(config) : defaultConfig();
   if (!image.os) throw invalid('invalid image config for export: missing os');
   if (!image.architecture) throw invalid('invalid image config for export: missing architecture');
   const times = layers.map(({ createdAt }) => createdAt?.toISOString());
   let history = withTimes(withEntries(image.history ?? [], times), times);
-  if (epoch) history = clamped(history, epoch, base ? (parseObject(base).history ?? []) : []);
+  if (epoch) history = clamped(history, epoch, base ? (parseConfig(base).history ?? []) : []);
   let created = image.created ?? history.findLast((entry) => entry.created !== undefined)?.created;
   if (epoch && created !== undefined) created = earlier(created, epoch);
   const rootfs = { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) };
@@ -106,7 +107,8 @@ function defaultConfig(): ImageConfig {
   return { architecture, os, config, rootfs: { type: 'layers', diff_ids: [] } };
 }
 
-function parseObject(bytes: Uint8Array): ImageConfig {
+/** Throws `invalid`. */
+export function parseConfig(bytes: Uint8Array): ImageConfig {
   let value: unknown;
   try {
     value = JSON.parse(Buffer.from(bytes).toString('utf8'));

@@ -3,17 +3,17 @@ import type { Images } from '#worker/images/images.ts';
 import type { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
 import { ArchiveExporter } from './archive-exporter.ts';
 import type { Exporter } from './exporter.ts';
-import { ImageExporter, type LocalLayers } from './image-exporter.ts';
+import { ImageExporter } from './image-exporter.ts';
 import { ImagePush } from './image-push.ts';
 import { ImageWriter } from './image-writer.ts';
-import { LayerExport } from './layer-export.ts';
+import { LayerExport, type LocalLayers } from './layer-export.ts';
 import { LocalExporter } from './local-exporter.ts';
 import type { RefMounts } from './ref-mounts.ts';
 import { TarExporter } from './tar-exporter.ts';
 
 export interface ExportersPorts {
   readonly images: Images;
-  readonly layers: LocalLayers;
+  readonly local: LocalLayers;
   readonly mounts: RefMounts;
   readonly trees: TreePool;
 }
@@ -22,13 +22,13 @@ export interface ExportersPorts {
 export class Exporters {
   readonly #byType: ReadonlyMap<string, Exporter>;
 
-  constructor({ images, layers, mounts, trees }: ExportersPorts) {
+  constructor({ images, local, mounts, trees }: ExportersPorts) {
     const { store, registries, rows } = images;
     const writer = new ImageWriter({
       layers: new LayerExport({ layers: images.layers, blobs: images.blobs }),
     });
     const push = new ImagePush({ registries, layerRows: rows.layers });
-    const image = new ImageExporter({ writer, push, layers, store, images: rows.images });
+    const image = new ImageExporter({ writer, push, local, layers, store, images: rows.images });
     this.#byType = new Map<string, Exporter>([
       ['image', image],
       // The docker driver's name for it.

@@ -1,26 +1,24 @@
 import { invalid } from '#errors/errors.ts';
+import { chainIds } from '#oci/chain-id.ts';
 import { hostPlatform, platformMatches } from '#oci/platform.ts';
 import { familiarReference, parseImageReference, withDefaultTag } from '#oci/reference.ts';
 import { fullRepository } from '#worker/images/image-name.ts';
 import type { ImageRepository } from '#worker/images/image-repository.ts';
 import type { ImageStore } from '#worker/images/image-store.ts';
-import type { LayersRef } from '../solve/ref.ts';
+import type { LayerStore } from '#worker/images/layer-store.ts';
 import { booleanAttr } from './export-attrs.ts';
 import { ExportStep } from './export-step.ts';
 import type { ExportContext, Exporter, SolvedResult } from './exporter.ts';
 import { parseImageOptions } from './image-options.ts';
 import type { ImagePush } from './image-push.ts';
 import type { ExportedImage, ExportedResult, ImageWriter } from './image-writer.ts';
-
-/** Brings layers that are lazy to this machine. */
-export interface LocalLayers {
-  require(ref: LayersRef, options: { signal: AbortSignal }): Promise<void>;
-}
+import type { LocalLayers } from './layer-export.ts';
 
 export interface ImageExporterPorts {
   readonly writer: ImageWriter;
   readonly push: ImagePush;
-  readonly layers: LocalLayers;
+  readonly local: LocalLayers;
+  readonly layers: LayerStore;
   readonly store: ImageStore;
   readonly images: ImageRepository;
 }
@@ -72,8 +70,8 @@ export class ImageExporter implements Exporter {
   ): Promise<void> {
     const own = runnable(exported);
     if (!own) return;
-    const { config, manifest, platform } = own;
-    if (platform.ref?.kind === 'layers') await this.#ports.layers.require(platform.ref, { signal });
+    const { config, manifest } = own;
+    using _ = await this.#unpacked(own, signal);
     const { id } = await this.#ports.store.create(config.payload);
     await this.#ports.images.saveManifest(id, {
       digest: manifest.descriptor.digest,
@@ -84,6 +82,30 @@ export class ImageExporter implements Exporter {
       await step.phase(`naming to ${name}`, () =>
         this.#ports.store.tag(id, familiarReference(parseImageReference(name))),
       );
+    }
+  }
+
+  /** Its layers on this machine: those of the build, or, where they were rewritten, what they became. */
+  async #unpacked(
+    { platform: { ref }, layers: exported }: ExportedImage,
+    signal: AbortSignal,
+  ): Promise<Disposable> {
+    const { layers, local } = this.#ports;
+    const built = ref?.kind === 'layers' ? ref.layers : [];
+    const rewritten = exported.findIndex(({ diffId }, i) => diffId !== built[i]?.diffId);
+    if (ref?.kind === 'layers') await local.require(ref, { signal });
+    const chain = chainIds(exported.map(({ diffId }) => diffId));
+    const { pin, present } = await layers.pinStack(chain);
+    if (rewritten < 0) return pin;
+    try {
+      for (let i = present; i < chain.length; i++) {
+        const unpacked = await layers.unpack(exported[i]!.open({ signal }), { signal });
+        await layers.stack(unpacked, chain[i - 1]);
+      }
+      return pin;
+    } catch (error) {
+      pin[Symbol.dispose]();
+      throw error;
     }
   }
 

@@ -1,13 +1,12 @@
-import { invalid, unsupported } from '#errors/errors.ts';
+import { invalid } from '#errors/errors.ts';
 import type { Descriptor } from '#oci/descriptor.ts';
 import type { Index, Manifest } from '#oci/manifest.ts';
 import { MEDIA_TYPE } from '#oci/media-type.ts';
-import type { Ref } from '../solve/ref.ts';
 import { AnnotationSet, type Annotations } from './annotations.ts';
 import { attestationManifest, type ExportedAttestations } from './attestation-manifest.ts';
 import { epochAttr } from './export-attrs.ts';
 import type { ExportStep } from './export-step.ts';
-import { exportedConfig } from './exported-config.ts';
+import { exportedConfig, parseConfig } from './exported-config.ts';
 import { documentOf, type ExportedDocument, jsonOf } from './exported-document.ts';
 import type { SolvedResult } from './exporter.ts';
 import type { ImageOptions } from './image-options.ts';
@@ -49,7 +48,6 @@ export class ImageWriter {
     options: WriterOptions,
     context: { step: ExportStep; signal: AbortSignal },
   ): Promise<ExportedResult> {
-    if (options.rewriteTimestamp) throw unsupported('rewrite-timestamp is not supported yet');
     const platforms = resultPlatforms(result);
     const attested = platforms.some(({ id }) => (result.attestations?.get(id)?.length ?? 0) > 0);
     const several = platforms.length > 1 || result.metadata.has('refs.platforms') || attested;
@@ -76,6 +74,7 @@ export class ImageWriter {
             compression: options.compression,
             force: options.forceCompression,
             oci: options.ociTypes,
+            rewrite: rewriteOf(result, platform, options),
             signal: context.signal,
           });
           return { platform, layers };
@@ -119,7 +118,7 @@ export class ImageWriter {
     const oci = options.ociTypes;
     const configBytes = exportedConfig({
       config: metadataOf(result, 'containerimage.config', platform),
-      layers: layersOf(platform.ref),
+      layers,
       epoch: options.epoch ?? epochOf(result, platform),
       base: metadataOf(result, 'containerimage.base.config', platform),
     });
@@ -163,8 +162,12 @@ export class ImageWriter {
   }
 }
 
-function layersOf(ref: Ref | undefined) {
-  return ref?.kind === 'layers' ? ref.layers : [];
+/** Without a time to rewrite to there is nothing to rewrite, as in BuildKit. */
+function rewriteOf(result: SolvedResult, platform: ResultPlatform, options: WriterOptions) {
+  const epoch = options.epoch ?? epochOf(result, platform);
+  if (!options.rewriteTimestamp || !epoch) return undefined;
+  const base = metadataOf(result, 'containerimage.base.config', platform);
+  return { epoch, base: base ? (parseConfig(base).rootfs?.diff_ids ?? []) : [] };
 }
 
 function epochOf(result: SolvedResult, platform: ResultPlatform): Date | undefined {

@@ -2,72 +2,110 @@ import { Semaphore } from '#async/semaphore.ts';
 import { invalid } from '#errors/errors.ts';
 import { chainIds } from '#oci/chain-id.ts';
 import type { Descriptor } from '#oci/descriptor.ts';
-import type { Digest } from '#oci/digest.ts';
+import { type Digest, Digester } from '#oci/digest.ts';
 import { type Compression, compressionOf, layerMediaType } from '#worker/images/compression.ts';
 import { type LayerBlobs, verified } from '#worker/images/layer-blobs.ts';
 import type { LayerBlob } from '#worker/images/layer-repository.ts';
 import type { LayerStore } from '#worker/images/layer-store.ts';
-import type { Ref, RefLayer } from '../solve/ref.ts';
+import type { LayersRef, Ref, RefLayer } from '../solve/ref.ts';
+import { rewriteTimes } from './rewrite-times.ts';
 
 /** A layer as a blob, of which the bytes may still be elsewhere. */
 export interface ExportedLayer {
   readonly descriptor: Descriptor;
   readonly diffId: Digest;
+  readonly createdAt?: Date;
+  /** The blob's bytes. */
   open(options: { signal: AbortSignal }): AsyncIterable<Uint8Array>;
 }
 
 export interface LayerExportOptions {
+  /** undefined: as it is compressed already, else gzip. */
   readonly compression: Compression | undefined;
+  /** Also of layers that exist as blobs already. */
   readonly force: boolean;
   readonly oci: boolean;
+  /** No file may be younger; the layers of the base image stay as they are. */
+  readonly rewrite: { readonly epoch: Date; readonly base: readonly Digest[] } | undefined;
   readonly signal: AbortSignal;
 }
 
-/** Layers that are compressed at once: compressing uses several threads by itself. */
+/** Brings layers that are lazy to this machine. */
+export interface LocalLayers {
+  /** They stay as long as the build that they are of. */
+  require(ref: LayersRef, options: { signal: AbortSignal }): Promise<unknown>;
+}
+
+/** Layers that are worked on at once: compressing uses several threads by itself. */
 const AT_ONCE = 2;
 
 /** Turns layers into blobs: those that exist already are taken as they are, the others are compressed once. */
 export class LayerExport {
-  readonly #ports: { readonly layers: LayerStore; readonly blobs: LayerBlobs };
+  readonly #ports: {
+    readonly layers: LayerStore;
+    readonly blobs: LayerBlobs;
+    readonly local: LocalLayers;
+  };
   readonly #slots = new Semaphore(AT_ONCE);
 
-  constructor(ports: { layers: LayerStore; blobs: LayerBlobs }) {
+  constructor(ports: { layers: LayerStore; blobs: LayerBlobs; local: LocalLayers }) {
     this.#ports = ports;
   }
 
   /** Bottom first. Throws `invalid` for a ref that is no file system of layers. */
   async layers(ref: Ref | undefined, options: LayerExportOptions): Promise<ExportedLayer[]> {
     if (ref === undefined) return [];
-    if (ref.kind !== 'layers')
+    if (ref.kind !== 'layers') {
       throw invalid('a directory of the client is no image: nothing was built on it');
+    }
     const chain = chainIds(ref.layers.map(({ diffId }) => diffId));
-    return Promise.all(ref.layers.map((layer, i) => this.#layer(layer, chain[i]!, options)));
+    const ways = ref.layers.map((layer, i) => wayOf(layer, i, options));
+    if (ref.layers.some(({ remote }, i) => remote && ways[i] !== 'as-it-is')) {
+      await this.#ports.local.require(ref, options);
+    }
+    return Promise.all(
+      ref.layers.map((layer, i) => {
+        if (ways[i] === 'as-it-is')
+          return asItIs(layer, options, (signal) => this.#openRemote(layer, signal));
+        const tar = () => this.#ports.layers.tar({ chainId: chain[i]!, diffId: layer.diffId });
+        return this.#slots.run(async () => {
+          options.signal.throwIfAborted();
+          if (ways[i] === 'compressed') return this.#compressed(layer, tar, options);
+          return this.#rewritten(layer, tar, options.rewrite!.epoch, options);
+        });
+      }),
+    );
   }
 
-  async #layer(layer: RefLayer, chainId: Digest, options: LayerExportOptions): Promise<ExportedLayer> {
-    const { diffId, remote } = layer;
-    const { compression, force, oci } = options;
-    const asItIs =
-      remote && (!compression || !force || compressionOf(remote.descriptor.mediaType) === compression.type);
-    if (asItIs) {
-      const { mediaType, digest, size } = remote.descriptor;
-      const open = ({ signal }: { signal: AbortSignal }) => this.#openRemote(layer, signal);
-      return { descriptor: { mediaType: converted(mediaType, oci), digest, size }, diffId, open };
-    }
-    const blob = await this.#slots.run(async () => {
-      options.signal.throwIfAborted();
-      return this.#ports.blobs.compressed(
-        diffId,
-        () => this.#ports.layers.tar({ chainId, diffId }),
-        compression,
-      );
-    });
+  async #compressed(
+    { diffId, createdAt }: Pick<RefLayer, 'diffId' | 'createdAt'>,
+    tar: () => AsyncIterable<Uint8Array>,
+    { compression, oci }: LayerExportOptions,
+  ): Promise<ExportedLayer> {
+    const blob = await this.#ports.blobs.compressed(diffId, tar, compression);
     const { mediaType, digest, size } = blob;
     return {
       descriptor: { mediaType: converted(mediaType, oci), digest, size },
       diffId,
+      ...(createdAt && { createdAt }),
       open: () => this.#openBlob(blob),
     };
+  }
+
+  /** Read twice: a layer is compressed under its diff ID, which only its rewritten bytes tell. */
+  async #rewritten(
+    { createdAt }: RefLayer,
+    tar: () => AsyncIterable<Uint8Array>,
+    epoch: Date,
+    options: LayerExportOptions,
+  ): Promise<ExportedLayer> {
+    const digester = new Digester();
+    for await (const chunk of rewriteTimes(tar(), epoch)) {
+      options.signal.throwIfAborted();
+      digester.update(chunk);
+    }
+    const layer = { diffId: digester.digest(), ...(createdAt && { createdAt }) };
+    return this.#compressed(layer, () => rewriteTimes(tar(), epoch), options);
   }
 
   async *#openRemote({ diffId, remote }: RefLayer, signal: AbortSignal): AsyncGenerator<Uint8Array> {
@@ -80,6 +118,31 @@ export class LayerExport {
   async *#openBlob(blob: LayerBlob): AsyncGenerator<Uint8Array> {
     yield* await this.#ports.blobs.open(blob);
   }
+}
+
+function wayOf(
+  { diffId, remote }: RefLayer,
+  position: number,
+  { compression, force, rewrite }: LayerExportOptions,
+): 'as-it-is' | 'compressed' | 'rewritten' {
+  if (rewrite && rewrite.base[position] !== diffId) return 'rewritten';
+  const fits =
+    !compression || !force || (remote && compressionOf(remote.descriptor.mediaType) === compression.type);
+  return remote && fits ? 'as-it-is' : 'compressed';
+}
+
+function asItIs(
+  { diffId, createdAt, remote }: RefLayer,
+  { oci }: LayerExportOptions,
+  open: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
+): ExportedLayer {
+  const { mediaType, digest, size } = remote!.descriptor;
+  return {
+    descriptor: { mediaType: converted(mediaType, oci), digest, size },
+    diffId,
+    ...(createdAt && { createdAt }),
+    open: ({ signal }) => open(signal),
+  };
 }
 
 /** The same blob's type in the other family of words. */
