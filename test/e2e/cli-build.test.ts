@@ -43,10 +43,10 @@ describe('a build that fails', () => {
   });
 
   it.each([
-    [['FROM busybox', 'FOO x'], 'dockerfile parse error line 2: unknown instruction: FOO'],
-    [['RUN x'], 'dockerfile parse error line 1: no build stage in current context'],
-    [['FROM busybox', 'ENV A'], 'dockerfile parse error line 2: ENV must have two arguments'],
-    [['FROM'], 'dockerfile parse error line 1: FROM requires either one or three arguments'],
+    [['FROM busybox', 'FOO x'], 'dockerfile parse error on line 2: unknown instruction: FOO'],
+    [['RUN x'], 'no build stage in current context'],
+    [['FROM busybox', 'ENV A'], 'ENV must have two arguments'],
+    [['FROM'], 'dockerfile parse error on line 1: FROM requires either one or three arguments'],
   ])('because of the Dockerfile %j', async (dockerfile, message) => {
     const result = await build(dockerfile);
     expect(result).toMatchObject({ code: 1, stderr: expect.stringContaining(refusal(message)) });

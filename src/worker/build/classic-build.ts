@@ -13,6 +13,7 @@ import { DockerfileError } from './dockerfile/dockerfile-error.ts';
 import { expand } from './dockerfile/expansion.ts';
 import type { ArgInstruction, CopyInstruction, Instruction, Stage } from './dockerfile/instructions.ts';
 import { type Dockerfile, parseFragment } from './dockerfile/parser.ts';
+import { unwritten } from './dockerfile/written.ts';
 import { imageIdOf } from './export/image-config-of.ts';
 import { layersOf } from './graph/result.ts';
 import type { Solution, Solver } from './graph/solver.ts';
@@ -57,7 +58,8 @@ export class ClassicBuild {
 
   /** Answers the target's final state. */
   async run(openOutput: (total: number) => ClassicOutput): Promise<StageState> {
-    const { stages, globalArgs, warnings } = this.#file;
+    const { stages, globalArgs, emptyContinuations } = this.#file;
+    refuseRepeatedNames(stages);
     for (const instruction of globalArgs) this.#declareGlobals(instruction);
     const order = stagesFor(stages, this.#request.target, (stage) => this.#imageOf(stage));
     const target = order.at(-1)!;
@@ -65,7 +67,7 @@ export class ClassicBuild {
     const instructions = order.map((at) => stages[at]!.instructions.length + 1);
     const total = instructions.reduce((sum, count) => sum + count, globalArgs.length + labels.length);
     this.#output = openOutput(total);
-    await this.#output.warnings(warnings);
+    await this.#output.warnings(emptyContinuationWarnings(emptyContinuations));
     for (const instruction of globalArgs) await this.#output.step(instruction.text);
     for (const at of order) {
       const stage = stages[at]!;
@@ -91,7 +93,7 @@ export class ClassicBuild {
   async #begin(at: number, stage: Stage): Promise<StageState> {
     const name = this.#imageOf(stage);
     if (name.trim() === '') {
-      throw new DockerfileError(`base name (${stage.from.image}) should not be blank`, stage.from.line);
+      throw new DockerfileError(`base name (${stage.from.image}) should not be blank`, stage.from.range);
     }
     const earlier = /^\d+$/.test(name) ? undefined : findStage(this.#file.stages.slice(0, at), name);
     if (earlier !== undefined) return { ...this.#states.get(earlier)!, args: new Map(), cmdSet: false };
@@ -128,7 +130,6 @@ export class ClassicBuild {
     switch (instruction.name) {
       case 'RUN': {
         const { op, createdBy } = compileRun(instruction, state, {
-          escapeToken,
           network: this.#request.network,
         });
         return { vertex: vertex(op, [state.files]), createdBy, state };
@@ -175,7 +176,7 @@ export class ClassicBuild {
   /** Where a COPY's files come from: the context, an earlier stage, or an image. */
   async #copySource(
     at: number,
-    { from, line }: CopyInstruction,
+    { from, range }: CopyInstruction,
   ): Promise<{ source: Vertex; fromImage: boolean }> {
     if (from === undefined) return { source: this.#context, fromImage: false };
     const stage = findStage(this.#file.stages.slice(0, at), from);
@@ -183,7 +184,7 @@ export class ClassicBuild {
     if (/^\d+$/.test(from)) {
       throw new DockerfileError(
         `invalid from flag value ${from}: refers to a stage that does not exist before`,
-        line,
+        range,
       );
     }
     const image = await this.#ports.images.resolve(from, this.#request.platform);
@@ -251,8 +252,26 @@ function labelInstructions(labels: Readonly<Record<string, string>>): Instructio
     .map(([name, value]) => ({
       name: 'LABEL',
       pairs: [[name, value]],
+      legacy: false,
       literal: true,
-      line: 0,
-      text: `LABEL ${name}=${value}`,
+      ...unwritten('LABEL', `LABEL ${name}=${value}`),
     }));
+}
+
+/** BuildKit takes the last of a name; the classic builder has always refused them. */
+function refuseRepeatedNames(stages: readonly Stage[]): void {
+  const seen = new Set<string>();
+  for (const { from } of stages) {
+    if (from.stage === undefined) continue;
+    if (seen.has(from.stage)) throw new DockerfileError(`${from.stage} stage name already used`, from.range);
+    seen.add(from.stage);
+  }
+}
+
+function emptyContinuationWarnings(found: Dockerfile['emptyContinuations']): string[] {
+  if (found.length === 0) return [];
+  return [
+    ...found.map(({ text }) => `[WARNING]: Empty continuation line found in: ${text}`),
+    '[WARNING]: Empty continuation lines will become errors in a future release.',
+  ];
 }

@@ -49,8 +49,8 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 
 describe('a failing build', () => {
   it.each([
-    [['FROM busybox', '', 'FOO bar'], 'dockerfile parse error line 3: unknown instruction: FOO'],
-    [['RUN x'], 'dockerfile parse error line 1: no build stage in current context'],
+    [['FROM busybox', '', 'FOO bar'], 'dockerfile parse error on line 3: unknown instruction: FOO'],
+    [['RUN x'], 'no build stage in current context'],
     [[' '], 'the Dockerfile (Dockerfile) cannot be empty'],
   ])('answers %j with a status', async (dockerfile, message) => {
     expect(await build(...dockerfile)).toMatchObject({ status: 400, error: message, output: '' });

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { unsupported } from '#errors/errors.ts';
 import { DockerfileError } from '../dockerfile/dockerfile-error.ts';
-import { expand } from '../dockerfile/expansion.ts';
+import { expand, expandHeredoc } from '../dockerfile/expansion.ts';
 import type { CopyInstruction } from '../dockerfile/instructions.ts';
 import type { CopySource, FileOp } from '../graph/op.ts';
 import { type Vertex, vertex } from '../graph/vertex.ts';
@@ -39,7 +39,7 @@ export function compileCopy(
   }
   const files = instruction.heredocs.map(({ name, content, expand: expands }) => ({
     name,
-    content: expands ? expand(content, variables, { escapeToken: context.escapeToken, raw: true }) : content,
+    content: expands ? expandHeredoc(content, variables).result : content,
   }));
 
   const inputs: Vertex[] = [state.files];

@@ -1,11 +1,10 @@
 import { unsupported } from '#errors/errors.ts';
-import { chompTabs, parseHeredocWord } from '../dockerfile/heredoc.ts';
+import { asHeredocWord, chompTabs } from '../dockerfile/heredoc.ts';
 import type { RunInstruction } from '../dockerfile/instructions.ts';
 import type { ExecOp } from '../graph/op.ts';
 import { envValue, type StageState, shellOf, withEnv } from './stage-state.ts';
 
 export interface RunContext {
-  readonly escapeToken: string;
   /** `docker build --network`. */
   readonly network: string;
 }
@@ -22,7 +21,7 @@ export function compileRun(
     );
   }
   if (instruction.security === 'insecure') throw unsupported('the --security option requires BuildKit');
-  const { args, script } = commandOf(instruction, state, context.escapeToken);
+  const { args, script } = commandOf(instruction, state);
   // ENV wins over ARG.
   const declared = [...state.args].filter(([name]) => envValue(state.config.Env, name) === undefined).sort();
   const env = withEnv(state.config.Env ?? [], declared);
@@ -47,13 +46,12 @@ export function compileRun(
 function commandOf(
   { command, heredocs }: RunInstruction,
   state: StageState,
-  escapeToken: string,
 ): Pick<ExecOp, 'args' | 'script'> {
   if (command.form === 'exec') return { args: command.words };
   const [line = ''] = command.words;
   const [heredoc] = heredocs;
   if (!heredoc) return { args: [...shellOf(state), line] };
-  if (!parseHeredocWord(line, escapeToken)) {
+  if (!asHeredocWord(line)) {
     // The heredocs are the shell's business: it gets them as they were written.
     const texts = heredocs.map(({ content, name }) => `\n${content}${name}`);
     return { args: [...shellOf(state), line + texts.join('')] };

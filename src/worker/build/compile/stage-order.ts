@@ -42,5 +42,5 @@ export function stagesFor(
 function sourcesOf(instruction: Instruction): string[] {
   if (instruction.name === 'COPY' && instruction.from !== undefined) return [instruction.from];
   if (instruction.name !== 'RUN') return [];
-  return instruction.mounts.flatMap((mount) => mount.options.get('from') ?? []);
+  return instruction.mounts.flatMap((mount) => mount.from ?? []);
 }

@@ -1,8 +1,7 @@
 import type { CommandLine } from './instructions.ts';
-import { jsonStrings } from './words.ts';
+import type { Statement } from './statement.ts';
 
 /** RUN's, CMD's and ENTRYPOINT's arguments: a JSON array is the exec form, all else the shell form. */
-export function commandLine(text: string): CommandLine {
-  const exec = jsonStrings(text);
-  return exec ? { form: 'exec', words: exec } : { form: 'shell', words: text === '' ? [] : [text] };
+export function commandLine({ args, json }: Statement): CommandLine {
+  return { form: json ? 'exec' : 'shell', words: args };
 }

@@ -1,24 +1,36 @@
 import { SlipwayError } from '#errors/errors.ts';
+import type { Range } from '../llb/source-info.ts';
 
-/** What is wrong with a Dockerfile, in the words of the docker CLI's users; `line` counts from 1. */
+/**
+ * What is wrong with a Dockerfile, in the words of the docker CLI's users, and where: the place of the fault first,
+ * then the places that led there.
+ */
 export class DockerfileError extends SlipwayError {
-  readonly line: number | undefined;
+  readonly ranges: readonly Range[];
 
-  constructor(message: string, line?: number) {
-    super('invalid', line === undefined ? message : `dockerfile parse error line ${line}: ${message}`);
+  constructor(message: string, ranges: Range | readonly Range[] = [], options: { cause?: unknown } = {}) {
+    super('invalid', message, options);
     this.name = 'DockerfileError';
-    this.line = line;
+    this.ranges = 'start' in ranges ? [ranges] : ranges;
+  }
+
+  /** The first line of it, from 1. */
+  get line(): number | undefined {
+    return this.ranges[0]?.start.line;
   }
 }
 
-/** Runs a part of the parser that does not know where it is, and names the line in what it throws. */
-export function atLine<T>(line: number, parse: () => T): T {
+/** Runs what does not know where in the Dockerfile it is, and adds the place to what it throws. */
+export function locate<T>(range: Range, task: () => T): T {
   try {
-    return parse();
+    return task();
   } catch (error) {
-    if (error instanceof DockerfileError && error.line === undefined) {
-      throw new DockerfileError(error.message, line);
-    }
-    throw error;
+    throw located(error, range);
   }
+}
+
+/** The error with a place added; anything but a `DockerfileError` as it is. */
+export function located(error: unknown, range: Range): unknown {
+  if (!(error instanceof DockerfileError)) return error;
+  return new DockerfileError(error.message, [...error.ranges, range], { cause: error.cause });
 }

@@ -2,9 +2,10 @@ import type { Healthcheck } from '#oci/image-config.ts';
 import { DockerfileError } from './dockerfile-error.ts';
 import { parseDuration } from './duration.ts';
 import { type FlagKind, type Flags, readFlags } from './flags.ts';
-import { jsonStrings } from './words.ts';
+import { goQuote } from './go-quote.ts';
+import type { Statement } from './statement.ts';
 
-export const HEALTHCHECK_FLAGS: Readonly<Record<string, FlagKind>> = {
+const FLAGS: Readonly<Record<string, FlagKind>> = {
   interval: 'value',
   timeout: 'value',
   'start-period': 'value',
@@ -13,23 +14,20 @@ export const HEALTHCHECK_FLAGS: Readonly<Record<string, FlagKind>> = {
 };
 
 const MINIMUM_NANOSECONDS = 1e6;
+const MAX_INT32 = 2 ** 31 - 1;
 
 /** HEALTHCHECK's arguments: `NONE`, or flags and `CMD` with a command in either form. */
-export function parseHealthcheck(flagWords: readonly string[], rest: string): Healthcheck {
-  if (rest === '') throw new DockerfileError('HEALTHCHECK requires at least one argument');
-  const [, type, args] = /^(\S+)\s*([\s\S]*)$/.exec(rest)!;
-  if (type!.toUpperCase() === 'NONE') {
-    if (args) throw new DockerfileError('HEALTHCHECK NONE takes no arguments');
+export function parseHealthcheck({ args, json, flags: flagWords }: Statement): Healthcheck {
+  const [written, ...command] = args;
+  if (written === undefined) throw new DockerfileError('HEALTHCHECK requires at least one argument');
+  const type = written.toUpperCase();
+  if (type === 'NONE') {
+    if (command.length > 0) throw new DockerfileError('HEALTHCHECK NONE takes no arguments');
     return { Test: ['NONE'] };
   }
-  const flags = readFlags(flagWords, HEALTHCHECK_FLAGS);
-  if (type!.toUpperCase() !== 'CMD') {
-    throw new DockerfileError(`Unknown type ${JSON.stringify(type)} in HEALTHCHECK (try CMD)`);
-  }
-  const exec = jsonStrings(args!);
-  if (exec ? exec.length === 0 : args === '') {
-    throw new DockerfileError('Missing command after HEALTHCHECK CMD');
-  }
+  const flags = readFlags(flagWords, FLAGS);
+  if (type !== 'CMD') throw new DockerfileError(`Unknown type ${goQuote(type)} in HEALTHCHECK (try CMD)`);
+  if (command.length === 0) throw new DockerfileError('Missing command after HEALTHCHECK CMD');
   const times = {
     Interval: interval(flags, 'interval'),
     Timeout: interval(flags, 'timeout'),
@@ -38,7 +36,7 @@ export function parseHealthcheck(flagWords: readonly string[], rest: string): He
     Retries: retries(flags),
   };
   const given = Object.fromEntries(Object.entries(times).filter(([, value]) => value));
-  return { Test: exec ? ['CMD', ...exec] : ['CMD-SHELL', args!], ...given };
+  return { Test: [json ? 'CMD' : 'CMD-SHELL', ...command], ...given };
 }
 
 function interval(flags: Flags, name: string): number | undefined {
@@ -54,9 +52,10 @@ function interval(flags: Flags, name: string): number | undefined {
 function retries(flags: Flags): number | undefined {
   const text = flags.value('retries');
   if (!text) return undefined;
-  if (!/^[+-]?\d{1,9}$/.test(text)) {
-    throw new DockerfileError(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
-  }
-  if (Number(text) < 0) throw new DockerfileError(`--retries cannot be negative (${Number(text)})`);
-  return Number(text);
+  const refuse = (why: string) => new DockerfileError(`strconv.ParseInt: parsing ${goQuote(text)}: ${why}`);
+  if (!/^[+-]?\d+$/.test(text)) throw refuse('invalid syntax');
+  const value = Number(text);
+  if (value > MAX_INT32 || value < -MAX_INT32 - 1) throw refuse('value out of range');
+  if (value < 0) throw new DockerfileError(`--retries cannot be negative (${value})`);
+  return value;
 }

@@ -1,38 +1,84 @@
-import { splitWords, unquote } from './words.ts';
+import type { Range } from '../llb/source-info.ts';
+import { DockerfileError } from './dockerfile-error.ts';
+import { expandWords } from './expansion.ts';
 
-/** A here-document of RUN, COPY or ADD. */
-export interface Heredoc {
-  /** The delimiter's name; COPY's file is called so. */
+/** A word that opens a heredoc. */
+export interface HeredocWord {
+  /** What the line that ends it reads; COPY's file is called so. */
   readonly name: string;
   /** `<<-`: leading tabs are dropped. */
   readonly chomp: boolean;
-  /** Whether variables in it are expanded: its delimiter has no quotes. */
+  /** Whether variables in it are expanded: its name has no quotes. */
   readonly expand: boolean;
+  /** For shells: `3<<EOF`; 0 when it was not said. */
+  readonly fileDescriptor: number;
+}
+
+/** A here-document of RUN, COPY or ADD. */
+export interface Heredoc extends HeredocWord {
+  /** With the line ends that the file has. */
   readonly content: string;
+  /** The lines of its content and the one that ends it. */
+  readonly range: Range;
 }
 
-const HEREDOC_WORD = /^\d*<<(-?)([^<]+)$/;
-const TAKES_HEREDOCS = /^(?:onbuild\s+)?(?:run|copy|add)\s/i;
+const HEREDOC_WORD = /^(\d*)<<(-?)[\t\n\f\r ]*([^<]*)$/;
+const unset = () => undefined;
 
-/** The heredocs that a logical line opens, in order, without their contents. */
-export function openedHeredocs(line: string, escapeToken: string): Omit<Heredoc, 'content'>[] {
-  if (!line.includes('<<') || !TAKES_HEREDOCS.test(line)) return [];
-  return splitWords(line, escapeToken).flatMap((word) => {
-    const heredoc = parseHeredocWord(word, escapeToken);
-    return heredoc ? [heredoc] : [];
-  });
+/**
+ * The heredocs that a line opens, in order. The words are found as a shell does; a line that is wrong for that, say
+ * by a quote without its other, opens none. The escape is always `\`.
+ */
+export function openedHeredocs(line: string): HeredocWord[] {
+  return wordsOf(line).flatMap((word) => parseHeredocWord(word) ?? []);
 }
 
-/** Reads `<<EOF`, `<<-"EOF"` …; undefined for any other word. */
-export function parseHeredocWord(word: string, escapeToken: string): Omit<Heredoc, 'content'> | undefined {
-  const match = HEREDOC_WORD.exec(word);
-  if (!match) return undefined;
-  const name = unquote(match[2]!, escapeToken);
-  if (name === undefined || name === '' || /[\s/]/.test(name)) return undefined;
-  return { name, chomp: match[1] === '-', expand: name === match[2] };
+function wordsOf(line: string): readonly string[] {
+  try {
+    return expandWords(line, unset, {
+      escapeToken: '\\',
+      rawQuotes: true,
+      rawEscapes: true,
+      skipUnsetEnv: true,
+    });
+  } catch (error) {
+    if (error instanceof DockerfileError) return [];
+    throw error;
+  }
+}
+
+/** Reads `<<EOF`, `<<-"EOF"` …; undefined for any other word. Throws `DockerfileError` for a name that cannot be. */
+export function parseHeredocWord(word: string): HeredocWord | undefined {
+  const [, fileDescriptor = '', dash, rest = ''] = HEREDOC_WORD.exec(word) ?? [];
+  if (rest === '') return undefined;
+  const options = { escapeToken: '\\', skipUnsetEnv: true };
+  const words = expandWords(rest, unset, options);
+  if (words.length !== 1) return undefined;
+  const raw = expandWords(rest, unset, { ...options, rawQuotes: true });
+  return {
+    name: words[0]!,
+    chomp: dash === '-',
+    // Quotes that go away were quotes.
+    expand: quotesIn(words[0]!) === quotesIn(raw.join('')),
+    fileDescriptor: Number(fileDescriptor),
+  };
+}
+
+/** As `parseHeredocWord`, for words that need not be heredocs. */
+export function asHeredocWord(word: string): HeredocWord | undefined {
+  try {
+    return parseHeredocWord(word);
+  } catch (error) {
+    if (error instanceof DockerfileError) return undefined;
+    throw error;
+  }
+}
+
+function quotesIn(text: string): number {
+  return text.split(/['"]/).length - 1;
 }
 
 /** Drops the leading tabs of each line, as `<<-` asks for. */
 export function chompTabs(content: string): string {
-  return content.replace(/^\t+/gm, '');
+  return content.replace(/(?<=^|\n)\t+/g, '');
 }

@@ -1,98 +1,140 @@
-import { type Directives, readDirectives } from './directives.ts';
-import { DockerfileError } from './dockerfile-error.ts';
-import { type Heredoc, openedHeredocs } from './heredoc.ts';
+import type { Range } from '../llb/source-info.ts';
+import { DirectiveReader, escapeTokenOf } from './directives.ts';
+import { DockerfileError, locate } from './dockerfile-error.ts';
+import { type Heredoc, type HeredocWord, openedHeredocs } from './heredoc.ts';
+import { LogicalText } from './logical-text.ts';
+import { isEmpty, PhysicalLines, withoutLineEnd } from './physical-lines.ts';
+import { linesOf } from './ranges.ts';
+import { trimEndOf, trimSpace, trimStart } from './spaces.ts';
+import { type PlacedStatement, parseStatement, takesHeredocs } from './statement.ts';
 
-/** One instruction's text: continuation lines joined, comments dropped. */
-export interface LogicalLine {
-  /** Of the first physical line, from 1. */
-  readonly line: number;
+/** An instruction with empty lines among those that continue it, which BuildKit means to refuse one day. */
+export interface EmptyContinuation {
   readonly text: string;
-  readonly heredocs: readonly Heredoc[];
+  /** Its last line. */
+  readonly range: Range;
 }
 
 export interface LexedDockerfile {
-  readonly directives: Directives;
-  readonly lines: readonly LogicalLine[];
-  readonly warnings: readonly string[];
+  readonly escape: '\\' | '`';
+  readonly statements: readonly PlacedStatement[];
+  readonly emptyContinuations: readonly EmptyContinuation[];
 }
 
-const MAX_BYTES = 4 * 1024 * 1024;
-const MAX_LINE = 65_535;
-const COMMENT = /^\s*#/;
+const MAX_LENGTH = 4 * 1024 * 1024;
 
-/** Cuts a Dockerfile into logical lines. Throws `DockerfileError`. */
+/** Cuts a Dockerfile into statements. Throws `DockerfileError`. */
 export function lex(text: string): LexedDockerfile {
-  if (text.length > MAX_BYTES) throw new DockerfileError(`the Dockerfile is larger than ${MAX_BYTES} bytes`);
-  const physical = text.replace(/^\uFEFF/, '').split(/\r?\n/);
-  const directives = readDirectives(physical);
-  const cursor = new Cursor(physical, directives.escape);
-  const lines: LogicalLine[] = [];
-  const warnings: string[] = [];
-  for (;;) {
-    const next = cursor.logicalLine();
-    if (!next) break;
-    if (next.text === '') continue;
-    if (next.emptyContinuation) {
-      warnings.push(`[WARNING]: Empty continuation line found in:\n    ${next.text}`);
-    }
-    const heredocs = openedHeredocs(next.text, directives.escape).map((opened) => ({
-      ...opened,
-      content: cursor.heredoc(opened.name, opened.chomp, next.line),
-    }));
-    lines.push({ line: next.line, text: next.text, heredocs });
+  if (text.length > MAX_LENGTH) {
+    throw new DockerfileError(`the Dockerfile is larger than ${MAX_LENGTH} bytes`);
   }
-  if (warnings.length > 0) {
-    warnings.push('[WARNING]: Empty continuation lines will become errors in a future release.');
-  }
-  return { directives, lines, warnings };
+  return new Lexer(text).all();
 }
 
-class Cursor {
-  readonly #lines: readonly string[];
-  readonly #continuation: RegExp;
-  #at = 0;
+class Lexer {
+  readonly #lines: PhysicalLines;
+  readonly #directives = new DirectiveReader();
+  readonly #statements: PlacedStatement[] = [];
+  readonly #emptyContinuations: EmptyContinuation[] = [];
+  #escape: '\\' | '`' = '\\';
+  #comments: string[] = [];
 
-  constructor(lines: readonly string[], escapeToken: '\\' | '`') {
-    this.#lines = lines;
-    // The escape character at the end continues the line, unless it is itself escaped.
-    this.#continuation = escapeToken === '`' ? /(?<!`)`[ \t]*$/ : /(?<!\\)\\[ \t]*$/;
+  constructor(text: string) {
+    this.#lines = new PhysicalLines(text);
   }
 
-  logicalLine(): { line: number; text: string; emptyContinuation: boolean } | undefined {
-    while (this.#at < this.#lines.length && COMMENT.test(this.#lines[this.#at]!)) this.#at++;
-    if (this.#at >= this.#lines.length) return undefined;
-    const line = this.#at + 1;
-    let text = '';
-    let emptyContinuation = false;
-    let joined = this.#take().trimStart();
-    while (this.#continuation.test(joined)) {
-      text += joined.replace(this.#continuation, '');
-      joined = '';
-      while (this.#at < this.#lines.length && joined === '') {
-        const candidate = this.#take();
-        if (COMMENT.test(candidate)) continue;
-        if (candidate.trim() === '') emptyContinuation = true;
-        else joined = candidate;
+  all(): LexedDockerfile {
+    for (let raw = this.#lines.next(); raw !== undefined; raw = this.#lines.next()) {
+      if (this.#isStatement(raw)) this.#statement(raw);
+    }
+    if (this.#statements.length === 0) {
+      throw new DockerfileError('file with no instructions', linesOf(Math.max(this.#lines.read, 1)));
+    }
+    return {
+      escape: this.#escape,
+      statements: this.#statements,
+      emptyContinuations: this.#emptyContinuations,
+    };
+  }
+
+  /** Takes note of comments and directives; what is neither begins a statement. */
+  #isStatement(raw: string): boolean {
+    const line = trimStart(withoutLineEnd(raw));
+    const directive = this.#directives.read(line);
+    if (directive) {
+      if (directive.name === 'escape') this.#escape = escapeTokenOf(directive);
+      return false;
+    }
+    if (line.startsWith('#')) {
+      const comment = trimSpace(raw.slice(1));
+      if (comment === '') this.#comments = [];
+      else this.#comments.push(comment);
+      return false;
+    }
+    return line !== '';
+  }
+
+  #statement(firstLine: string): void {
+    const firstNumber = this.#lines.read;
+    const logical = this.#logicalText(firstLine);
+    const text = logical.text;
+    const range = () => linesOf(firstNumber, this.#lines.read);
+    const statement = locate(range(), () => parseStatement(text, this.#escape));
+    const opened =
+      takesHeredocs(statement) && text.includes('<<') ? locate(range(), () => openedHeredocs(text)) : [];
+    const heredocs = opened.map((word) => this.#heredoc(word, firstNumber));
+    this.#statements.push({
+      ...statement,
+      text: trimSpace(text),
+      heredocs,
+      comments: this.#comments,
+      range: range(),
+      flagRanges: statement.flags.map(({ start, end }) => logical.rangeOf(start, end)),
+    });
+    this.#comments = [];
+  }
+
+  /** Joins the lines that an escape at the end continues; comments and empty lines among them are passed over. */
+  #logicalText(firstLine: string): LogicalText {
+    const logical = new LogicalText();
+    const line = withoutLineEnd(firstLine);
+    const stripped = trimStart(line);
+    let rest = this.#continued(stripped);
+    logical.add(rest ?? stripped, this.#lines.read, line.length - stripped.length);
+    let empty = false;
+    while (rest !== undefined) {
+      const raw = this.#lines.next();
+      if (raw === undefined) break;
+      const next = withoutLineEnd(raw);
+      if (trimStart(next).startsWith('#')) continue;
+      if (isEmpty(next)) {
+        empty = true;
+        continue;
       }
+      rest = this.#continued(next);
+      logical.add(rest ?? next, this.#lines.read, 0);
     }
-    return { line, text: (text + joined).trimEnd(), emptyContinuation };
+    if (empty) this.#emptyContinuations.push({ text: logical.text, range: linesOf(this.#lines.read) });
+    return logical;
   }
 
-  heredoc(name: string, chomp: boolean, openedAt: number): string {
-    let content = '';
-    while (this.#at < this.#lines.length) {
-      const line = this.#take();
-      if ((chomp ? line.replace(/^\t+/, '') : line) === name) return content;
-      content += `${line}\n`;
-    }
-    throw new DockerfileError('unterminated heredoc', openedAt);
+  /** The line without the escape that continues it; undefined when none does. An escaped escape is not one. */
+  #continued(line: string): string | undefined {
+    const end = trimEndOf(line, ' \t');
+    if (!end.endsWith(this.#escape) || end.at(-2) === this.#escape) return undefined;
+    return end.slice(0, -1);
   }
 
-  #take(): string {
-    const line = this.#lines[this.#at++]!;
-    if (line.length > MAX_LINE) {
-      throw new DockerfileError(`dockerfile line greater than max allowed size of ${MAX_LINE}`, this.#at);
+  #heredoc(word: HeredocWord, openedAt: number): Heredoc {
+    const first = this.#lines.read + 1;
+    const content: string[] = [];
+    for (let raw = this.#lines.next(); raw !== undefined; raw = this.#lines.next()) {
+      const line = withoutLineEnd(raw);
+      if ((word.chomp ? line.replace(/^\t+/, '') : line) === word.name) {
+        return { ...word, content: content.join(''), range: linesOf(first, this.#lines.read) };
+      }
+      content.push(raw);
     }
-    return line;
+    throw new DockerfileError('unterminated heredoc', linesOf(openedAt, this.#lines.read));
   }
 }

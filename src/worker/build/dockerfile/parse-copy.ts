@@ -1,9 +1,9 @@
 import { DockerfileError } from './dockerfile-error.ts';
 import { type FlagKind, readFlags } from './flags.ts';
-import { chompTabs, type Heredoc, parseHeredocWord } from './heredoc.ts';
-import type { CopyInstruction, Instruction } from './instructions.ts';
-import type { RawInstruction } from './parse-instruction.ts';
-import { jsonStrings, splitWords } from './words.ts';
+import { asHeredocWord, chompTabs, type Heredoc } from './heredoc.ts';
+import type { CopyInstruction } from './instructions.ts';
+import type { PlacedStatement } from './statement.ts';
+import { writtenOf } from './written.ts';
 
 const COMMON: Readonly<Record<string, FlagKind>> = {
   chown: 'value',
@@ -16,42 +16,45 @@ const FLAGS: Readonly<Record<'COPY' | 'ADD', Readonly<Record<string, FlagKind>>>
   ADD: { ...COMMON, checksum: 'value', 'keep-git-dir': 'boolean', unpack: 'boolean' },
 };
 
-export function parseCopy(raw: RawInstruction, name: 'COPY' | 'ADD'): Instruction {
-  const flags = readFlags(raw.flags, FLAGS[name]);
-  const json = jsonStrings(raw.rest);
-  const words = json ?? splitWords(raw.rest, raw.escapeToken);
+/** COPY and ADD. Throws `DockerfileError`. */
+export function parseCopy(statement: PlacedStatement, name: 'COPY' | 'ADD'): CopyInstruction {
+  const words = statement.args;
   if (words.length < 2) {
     throw new DockerfileError(
-      words.length === 0
-        ? `${name} requires at least two arguments`
-        : `${name} requires at least two arguments, but only one was provided. Destination could not be determined.`,
+      `${name} requires at least two arguments, but only one was provided. Destination could not be determined`,
     );
   }
-  const isHeredoc = (word: string) => !json && parseHeredocWord(word, raw.escapeToken) !== undefined;
+  const flags = readFlags(statement.flags, FLAGS[name]);
   const destination = words.at(-1)!;
-  if (isHeredoc(destination)) throw new DockerfileError(`${name} cannot write to a heredoc`);
+  if (asHeredocWord(destination)) {
+    throw new DockerfileError(`${name} cannot accept a heredoc as a destination`);
+  }
+  const documents = new Map(statement.heredocs.map((heredoc) => [heredoc.name, heredoc]));
+  const sources = words.slice(0, -1).map((word) => ({ word, heredoc: asHeredocWord(word) }));
   return {
     name,
-    sources: words.slice(0, -1).filter((word) => !isHeredoc(word)),
+    sources: sources.filter(({ heredoc }) => !heredoc).map(({ word }) => word),
     destination,
-    heredocs: json ? [] : raw.heredocs.map(chomped),
-    ...optional('from', flags.value('from')),
-    ...optional('chown', flags.value('chown')),
-    ...optional('chmod', flags.value('chmod')),
-    ...optional('checksum', flags.value('checksum')),
+    heredocs: sources.flatMap(({ heredoc }): Heredoc[] => {
+      if (!heredoc) return [];
+      // In a JSON array it has no content; BuildKit makes an empty file of it.
+      const { content = '', range = statement.range } = documents.get(heredoc.name) ?? {};
+      return [{ ...heredoc, content: heredoc.chomp ? chompTabs(content) : content, range }];
+    }),
+    ...given('from', flags.value('from')),
+    ...given('chown', flags.value('chown')),
+    ...given('chmod', flags.value('chmod')),
+    ...given('checksum', flags.value('checksum')),
     exclude: flags.values('exclude'),
-    link: flags.boolean('link'),
-    parents: flags.boolean('parents'),
-    keepGitDir: flags.boolean('keep-git-dir'),
-    ...(raw.flags.some((flag) => flag.startsWith('--unpack')) && { unpack: flags.boolean('unpack') }),
-    ...raw.written,
+    link: flags.boolean('link') ?? false,
+    parents: flags.boolean('parents') ?? false,
+    ...given('keepGitDir', flags.boolean('keep-git-dir')),
+    ...given('unpack', flags.boolean('unpack')),
+    ...writtenOf(statement),
   } satisfies CopyInstruction;
 }
 
-function chomped(heredoc: Heredoc): Heredoc {
-  return heredoc.chomp ? { ...heredoc, content: chompTabs(heredoc.content) } : heredoc;
-}
-
-function optional<K extends string>(name: K, value: string | undefined): { [key in K]?: string } {
-  return (value === undefined ? {} : { [name]: value }) as { [key in K]?: string };
+/** An empty value says as little as none. */
+function given<K extends string, V>(name: K, value: V | undefined): { [key in K]?: V } {
+  return (value === undefined || value === '' ? {} : { [name]: value }) as { [key in K]?: V };
 }

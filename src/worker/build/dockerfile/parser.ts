@@ -1,53 +1,71 @@
-import type { Directives } from './directives.ts';
-import { atLine, DockerfileError } from './dockerfile-error.ts';
-import type { ArgInstruction, Instruction, Stage } from './instructions.ts';
-import { lex } from './lexer.ts';
+import { type Directives, detectSyntax, findDirective } from './directives.ts';
+import { DockerfileError, locate, located } from './dockerfile-error.ts';
+import type { ArgInstruction, FromInstruction, Instruction, Stage } from './instructions.ts';
+import { type EmptyContinuation, lex } from './lexer.ts';
 import { parseInstruction } from './parse-instruction.ts';
+import { linesOf } from './ranges.ts';
+import type { PlacedStatement } from './statement.ts';
 
 export interface Dockerfile {
   readonly directives: Directives;
   /** ARG before the first FROM: global, for FROM lines and for stages that name them again. */
   readonly globalArgs: readonly ArgInstruction[];
-  /** At least one. */
+  /** At least one. Names may repeat; the last stage of a name is meant. */
   readonly stages: readonly Stage[];
-  readonly warnings: readonly string[];
+  readonly emptyContinuations: readonly EmptyContinuation[];
 }
 
-/** Reads a Dockerfile (Dockerfile reference, syntax 1). Throws `DockerfileError`, and nothing else. */
+/** Reads a Dockerfile (Dockerfile reference, syntax 1.26). Throws `DockerfileError`, and nothing else. */
 export function parseDockerfile(text: string): Dockerfile {
-  const { directives, lines, warnings } = lex(text);
+  const { escape: escapeToken, statements, emptyContinuations } = lex(text);
   const globalArgs: ArgInstruction[] = [];
   const stages: { from: Stage['from']; instructions: Instruction[] }[] = [];
-  for (const logical of lines) {
-    const instruction = atLine(logical.line, () => parseInstruction(logical, directives.escape));
+  for (const statement of statements) {
+    const instruction = parsePlaced(statement);
     if (instruction.name === 'FROM') stages.push({ from: instruction, instructions: [] });
     else if (stages.length > 0) stages.at(-1)!.instructions.push(instruction);
     else if (instruction.name === 'ARG') globalArgs.push(instruction);
-    else throw new DockerfileError('no build stage in current context', logical.line);
+    else throw new DockerfileError('no build stage in current context', statement.range);
   }
-  if (lines.length === 0) throw new DockerfileError('file with no instructions');
-  if (stages.length === 0) throw new DockerfileError('no build stage in current context');
-  refuseRepeatedNames(stages);
-  return { directives, globalArgs, stages, warnings };
+  if (stages.length === 0) {
+    throw new DockerfileError('dockerfile contains no stages to build', statements.at(-1)!.range);
+  }
+  return { directives: directivesOf(text, escapeToken), globalArgs, stages, emptyContinuations };
 }
 
-/** Reads lines that stand for themselves: ONBUILD triggers and `--change`. Throws `DockerfileError`. */
-export function parseFragment(text: string): Instruction[] {
-  const { lines, directives } = lex(text);
-  return lines.map((logical) => {
-    const instruction = parseInstruction(logical, directives.escape);
-    if (instruction.name === 'FROM') throw new DockerfileError("FROM isn't allowed here");
+/**
+ * Reads lines that stand for themselves: ONBUILD triggers and `--change`. `at`: what places are given for all of
+ * it, such as the FROM that brought the triggers. Throws `DockerfileError`.
+ */
+export function parseFragment(text: string, at?: { readonly line: number }): Instruction[] {
+  const place = at && linesOf(at.line);
+  return lex(text).statements.map((statement) => {
+    const placed = place
+      ? { ...statement, range: place, flagRanges: statement.flags.map(() => place) }
+      : statement;
+    const instruction = locate(placed.range, () => parseInstruction(placed));
+    if (instruction.name === 'FROM') throw new DockerfileError("FROM isn't allowed here", placed.range);
     return instruction;
   });
 }
 
-function refuseRepeatedNames(stages: readonly Stage[]): void {
-  const seen = new Set<string>();
-  for (const { from } of stages) {
-    if (from.stage === undefined) continue;
-    if (seen.has(from.stage)) {
-      throw new DockerfileError(`duplicate name ${from.stage}`, from.line);
-    }
-    seen.add(from.stage);
+function parsePlaced(statement: PlacedStatement): Instruction | FromInstruction {
+  try {
+    return parseInstruction(statement);
+  } catch (error) {
+    if (!(error instanceof DockerfileError)) throw error;
+    const line = statement.range.start.line;
+    const message = `dockerfile parse error on line ${line}: ${error.message}`;
+    throw located(new DockerfileError(message, error.ranges), statement.range);
   }
+}
+
+function directivesOf(text: string, escapeToken: '\\' | '`'): Directives {
+  const syntax = detectSyntax(text)?.commandLine;
+  const check = findDirective('check', text)?.value;
+  return {
+    escape: escapeToken,
+    ...(syntax !== undefined && { syntax }),
+    ...(check !== undefined && { check }),
+  };
 }

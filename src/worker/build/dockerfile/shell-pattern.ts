@@ -1,88 +1,120 @@
 import { DockerfileError } from './dockerfile-error.ts';
 
-/** A compiled glob of the shell's: `*`, `?`, and `\` before a literal character. */
-type Token =
-  | { readonly kind: 'star' }
-  | { readonly kind: 'any' }
-  | { readonly kind: 'char'; readonly char: string };
+/** A token of a shell pattern: any characters, any one character, or this one. None crosses a line's end. */
+type Token = { readonly star: true } | { readonly star: false; readonly char?: string };
 
-function compile(pattern: string): Token[] {
-  const tokens: Token[] = [];
-  for (let at = 0; at < pattern.length; at++) {
-    const char = pattern[at]!;
-    if (char === '*') {
-      if (tokens.at(-1)?.kind !== 'star') tokens.push({ kind: 'star' });
-    } else if (char === '?') tokens.push({ kind: 'any' });
-    else if (char === '\\' && at + 1 < pattern.length) tokens.push({ kind: 'char', char: pattern[++at]! });
-    else tokens.push({ kind: 'char', char });
-  }
-  return tokens;
-}
+/** Matching takes length × length steps where a pattern has stars: no value that anybody wrote comes near. */
+const MAX_STEPS = 1e8;
 
-/**
- * The ends of all matches that begin at `start`, as a set of positions: walking every token over all of them
- * at once keeps hostile patterns at length × length steps.
- */
-function matchEnds(tokens: readonly Token[], text: string, start: number): Set<number> {
-  let ends = new Set([start]);
-  for (const token of tokens) {
-    const next = new Set<number>();
-    if (token.kind === 'star') {
-      const from = Math.min(...ends);
-      for (let at = from; at <= text.length; at++) next.add(at);
-    } else {
-      for (const at of ends) {
-        if (at < text.length && (token.kind === 'any' || text[at] === token.char)) next.add(at + 1);
-      }
-    }
-    if (next.size === 0) return next;
-    ends = next;
-  }
-  return ends;
-}
-
-/** `${value#pattern}`, greedy `${value##pattern}`. */
+/** `${value#pattern}`, greedy `${value##pattern}`. Throws `DockerfileError` for a pattern with an odd escape. */
 export function trimPrefix(value: string, pattern: string, greedy: boolean): string {
-  const ends = [...matchEnds(compile(pattern), value, 0)];
+  const characters = [...value];
+  const ends = new Matcher(compile(pattern), characters).ends(0);
   if (ends.length === 0) return value;
-  return value.slice(greedy ? Math.max(...ends) : Math.min(...ends));
+  return characters.slice(greedy ? ends.at(-1)! : ends[0]!).join('');
 }
 
 /** `${value%pattern}`, greedy `${value%%pattern}`. */
 export function trimSuffix(value: string, pattern: string, greedy: boolean): string {
-  const mirrored = compile(pattern).reverse();
-  const reversed = [...value].reverse().join('');
-  const ends = [...matchEnds(mirrored, reversed, 0)];
+  const reversed = [...value].reverse();
+  const ends = new Matcher(compile(pattern).reverse(), reversed).ends(0);
   if (ends.length === 0) return value;
-  return [...reversed.slice(greedy ? Math.max(...ends) : Math.min(...ends))].reverse().join('');
+  return reversed
+    .slice(greedy ? ends.at(-1)! : ends[0]!)
+    .reverse()
+    .join('');
 }
 
 /** `${value/pattern/replacement}`, all of them `${value//pattern/replacement}`; a match is as long as can be. */
 export function replacePattern(value: string, pattern: string, replacement: string, all: boolean): string {
-  const tokens = compile(pattern);
-  refuseHugeWork(tokens, value);
+  const characters = [...value];
+  const matcher = new Matcher(compile(pattern), characters);
   let out = '';
+  let lastEnd = 0;
   let at = 0;
-  while (at <= value.length) {
-    const ends = tokens.length === 0 ? [] : [...matchEnds(tokens, value, at)];
-    const end = ends.length === 0 ? -1 : Math.max(...ends);
-    if (end <= at) {
-      out += value[at] ?? '';
+  while (at <= characters.length) {
+    const end = matcher.ends(at).at(-1);
+    if (end === undefined) {
       at++;
       continue;
     }
-    out += replacement;
-    at = end;
+    out += characters.slice(lastEnd, at).join('');
+    // Nothing, right after another match, is no match of its own.
+    if (end > lastEnd || at === 0) out += replacement;
+    lastEnd = end;
+    at = Math.max(at + 1, end);
     if (!all) break;
   }
-  return out + value.slice(at);
+  return out + characters.slice(lastEnd).join('');
 }
 
-const MAX_STEPS = 1e8;
+function compile(pattern: string): Token[] {
+  const characters = [...pattern];
+  const tokens: Token[] = [];
+  for (let at = 0; at < characters.length; at++) {
+    const char = characters[at]!;
+    if (char === '*') {
+      if (!tokens.at(-1)?.star) tokens.push({ star: true });
+    } else if (char === '?') tokens.push({ star: false });
+    else if (char !== '\\') tokens.push({ star: false, char });
+    else {
+      const escaped = characters[++at] ?? '\u{fffd}';
+      if (!'*?\\}/'.includes(escaped)) {
+        throw new DockerfileError(
+          `invalid pattern (${pattern}) in substitution: invalid escape '\\${escaped}'`,
+        );
+      }
+      tokens.push({ star: false, char: escaped });
+    }
+  }
+  return tokens;
+}
 
-/** Matching tries every start: with a star in the pattern that is quadratic in the value's length. */
-function refuseHugeWork(tokens: readonly Token[], value: string): void {
-  const stars = tokens.some((token) => token.kind === 'star');
-  const steps = value.length * tokens.length * (stars ? value.length : 1);
-  if (steps > MAX_STEPS) throw new DockerfileError('the pattern takes too long to match');
+/** Walks every token over all places that it can begin at, which keeps hostile patterns at length × tokens steps. */
+class Matcher {
+  readonly #tokens: readonly Token[];
+  readonly #text: readonly string[];
+  #steps = 0;
+
+  constructor(tokens: readonly Token[], text: readonly string[]) {
+    this.#tokens = tokens;
+    this.#text = text;
+  }
+
+  /** Where matches that begin at `start` end, in order. */
+  ends(start: number): number[] {
+    let places = [start];
+    for (const token of this.#tokens) {
+      places = token.star ? this.#afterStar(places) : this.#afterOne(places, token.char);
+      this.#steps += places.length + 1;
+      if (this.#steps > MAX_STEPS) throw new DockerfileError('the pattern takes too long to match');
+      if (places.length === 0) break;
+    }
+    return places;
+  }
+
+  #afterOne(places: readonly number[], char: string | undefined): number[] {
+    const text = this.#text;
+    const next: number[] = [];
+    for (const at of places) {
+      const fits = char === undefined ? at < text.length && text[at] !== '\n' : text[at] === char;
+      if (fits) next.push(at + 1);
+    }
+    return next;
+  }
+
+  #afterStar(places: readonly number[]): number[] {
+    const text = this.#text;
+    const next: number[] = [];
+    let reached = -1;
+    for (const place of places) {
+      if (place <= reached) continue;
+      for (let at = place; at <= text.length; at++) {
+        next.push(at);
+        reached = at;
+        if (text[at] === '\n') break;
+      }
+    }
+    return next;
+  }
 }

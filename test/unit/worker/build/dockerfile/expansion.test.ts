@@ -1,6 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: that is what a Dockerfile has
 import { expect, it } from 'vitest';
-import { expand, expandWords } from '#worker/build/dockerfile/expansion.ts';
+import { expand, expandHeredoc, expandWords } from '#worker/build/dockerfile/expansion.ts';
 
 const values: Record<string, string> = { A: 'one', EMPTY: '', FILE: 'dir/sub/name.tar.gz', PORTS: '80 443' };
 const run = (word: string, escapeToken = '\\') => expand(word, (name) => values[name], { escapeToken });
@@ -44,10 +44,10 @@ it.each([
 
 it.each([
   ['${UNSET:?is needed}', /UNSET: is needed/],
-  ['${EMPTY:?}', /EMPTY: is not allowed to be unset or empty/],
+  ['${EMPTY:?}', /EMPTY: is not allowed to be empty/],
   ['${UNSET?}', /UNSET: is not allowed to be unset/],
   ['${A', /failed to process "\$\{A": syntax error: missing '\}'/],
-  ['${A:-x', /looking for matching \}/],
+  ['${A:-x', /syntax error: missing '\}'/],
   ['${}', /bad substitution/],
   ['${A:x}', /unsupported modifier \(:x\)/],
   ['${A^}', /unsupported modifier \(\^\)/],
@@ -61,9 +61,9 @@ it('follows the escape directive', () => {
   expect(run('C:\\dir\\`$A', '`')).toBe('C:\\dir\\$A');
 });
 
-it('keeps quotes and escapes in heredocs', () => {
-  const raw = expand('"$A" \'$A\' \\n \\$A', (name) => values[name], { escapeToken: '\\', raw: true });
-  expect(raw).toBe('"one" \'one\' \\n $A');
+it('takes quotes in heredocs for text, but not escapes', () => {
+  const { result } = expandHeredoc('"$A" \'$A\' \\n \\$A', (name) => values[name]);
+  expect(result).toBe('"one" \'one\' n $A');
 });
 
 it('splits words that come from a variable', () => {

@@ -1,0 +1,25 @@
+/** White space as Go's `unicode.IsSpace` has it, which is not quite what `\s` is. */
+const SPACE = /[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
+
+export function isSpace(character: string): boolean {
+  return SPACE.test(character);
+}
+
+export function trimStart(text: string): string {
+  let at = 0;
+  while (at < text.length && isSpace(text[at]!)) at++;
+  return text.slice(at);
+}
+
+export function trimSpace(text: string): string {
+  let end = text.length;
+  while (end > 0 && isSpace(text[end - 1]!)) end--;
+  return trimStart(text.slice(0, end));
+}
+
+/** Without the given characters at its end. A regular expression (`[…]+$`) takes length × length steps for this. */
+export function trimEndOf(text: string, characters: string): string {
+  let end = text.length;
+  while (end > 0 && characters.includes(text[end - 1]!)) end--;
+  return text.slice(0, end);
+}
