@@ -66,14 +66,11 @@ export class Logins {
     const { username, address } = attempt;
     // A CI job's token is checked by its signature: there is nothing to guess, and nothing to slow down.
     const source = FEDERATED.test(username) ? undefined : sourceOf(attempt);
-    if (source) await this.#throttle.check(source);
+    const prove = () => this.#prove(attempt);
     try {
-      const login = await this.#prove(attempt);
-      if (source) await this.#throttle.succeeded(source);
-      return login;
+      return source ? await this.#throttle.guard(source, prove) : await prove();
     } catch (error) {
       if (isKind(error, 'unauthorized')) {
-        if (source) await this.#throttle.failed(source);
         const reason = error.message;
         await this.#denied({ principal: 'anonymous', address }, { account: username.slice(0, 100), reason });
       }

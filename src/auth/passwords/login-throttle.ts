@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net';
-import { tooMany } from '#errors/errors.ts';
+import { KeyedLock } from '#async/keyed-lock.ts';
+import { isKind, tooMany } from '#errors/errors.ts';
 import type { LoginThrottleRepository } from './login-throttle-repository.ts';
 
 /** Failures that cost nothing: of an account from an address, and of an address with whatever accounts. */
@@ -26,9 +27,31 @@ export interface LoginSource {
  */
 export class LoginThrottle {
   readonly #counts: LoginThrottleRepository;
+  readonly #turns = new KeyedLock();
 
   constructor(ports: { counts: LoginThrottleRepository }) {
     this.#counts = ports.counts;
+  }
+
+  /**
+   * Proves who someone is; an `unauthorized` counts as a failure. Throws `too-many` with how long to wait. Guesses from one
+   * address have their turns in this process: of many at once each finds counted what those before it did.
+   */
+  async guard<T>(source: LoginSource, prove: () => Promise<T>): Promise<T> {
+    const attempt = () => this.#attempt(source, prove);
+    return source.guessable ? await this.#turns.run(networkOf(source.address), attempt) : await attempt();
+  }
+
+  async #attempt<T>(source: LoginSource, prove: () => Promise<T>): Promise<T> {
+    await this.check(source);
+    try {
+      const proved = await prove();
+      await this.succeeded(source);
+      return proved;
+    } catch (error) {
+      if (isKind(error, 'unauthorized')) await this.failed(source);
+      throw error;
+    }
   }
 
   /** Throws `too-many` with how long to wait. */

@@ -38,6 +38,18 @@ it('lets an unknown user wait as it does a known one', async () => {
   expect((await attempt('nobody:wrong guess')).status).toBe(429);
 });
 
+it('counts guesses that come all at once', async () => {
+  const guesses = Array.from({ length: 60 }, (_, guess) => attempt(`ada:guess number ${guess}`));
+  const answers = (await Promise.all(guesses)).map(({ status }) => status);
+  expect(answers.filter((status) => status === 401)).toHaveLength(5);
+  expect(answers.filter((status) => status === 429)).toHaveLength(55);
+});
+
+it('lets all in who come at once with the right password', async () => {
+  const logins = Array.from({ length: 60 }, () => attempt(`ada:${PASSWORD}`));
+  for (const { status } of await Promise.all(logins)) expect(status).toBe(200);
+});
+
 it('does not slow down what cannot be guessed', async () => {
   await registry.auth.robots.create({ name: 'ci' }, STAGE);
   const { auth } = registry;
