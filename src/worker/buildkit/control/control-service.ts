@@ -1,0 +1,81 @@
+import { isKind } from '#errors/errors.ts';
+import type { BuildService } from '#worker/build/build-service.ts';
+import type { BridgeStates } from '../gateway/bridge-state.ts';
+import type { ServerCall, ServiceHandlers } from '../grpc/server-call.ts';
+import type {
+  Control,
+  SolveRequest,
+} from '../proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
+import { messageDuplex } from '../session/message-duplex.ts';
+import { MessageQueue } from '../session/message-queue.ts';
+import type { SessionManager } from '../session/session-manager.ts';
+import { buildStart } from './build-start.ts';
+import { StatusFeed } from './status-feed.ts';
+import { versionRecord, type WorkerFacts, workerRecord } from './worker-record.ts';
+
+export interface ControlParts {
+  readonly builds: BuildService;
+  readonly sessions: SessionManager;
+  readonly bridges: BridgeStates;
+  readonly worker: WorkerFacts;
+}
+
+/** `moby.buildkit.v1.Control`: builds, their progress, and the sessions of their clients. */
+export function controlService(parts: ControlParts): ServiceHandlers<typeof Control> {
+  const { builds, worker } = parts;
+  return {
+    listWorkers: async () => ({ record: [workerRecord(worker)] }),
+    info: async () => ({ buildkitVersion: versionRecord(worker) }),
+    solve: async (request, call) => ({ ExporterResponse: await solve(parts, request, call) }),
+    async *status({ Ref: ref }, call) {
+      sendTime(call);
+      const build = await builds.find(ref, { signal: call.signal });
+      const feed = new StatusFeed();
+      call.signal.addEventListener('abort', () => feed.end(), { once: true });
+      build.watch(feed, { signal: call.signal }).then(
+        () => feed.end(),
+        (error: unknown) => feed.end(isKind(error, 'canceled') ? undefined : error),
+      );
+      yield* feed.messages();
+    },
+    session: (messages, call) => tunnel(parts.sessions, messages, call),
+  };
+}
+
+async function solve({ builds, bridges }: ControlParts, request: SolveRequest, { signal }: ServerCall) {
+  const start = buildStart(request);
+  const build = builds.begin(start);
+  bridges.open(build, request.FrontendInputs);
+  const cancel = () => build.cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  if (signal.aborted) cancel();
+  try {
+    return { ...(await build.done) };
+  } finally {
+    signal.removeEventListener('abort', cancel);
+  }
+}
+
+/** A session within the call: the client serves HTTP/2 on the bytes of these messages. */
+async function* tunnel(
+  sessions: SessionManager,
+  messages: AsyncIterable<{ data: Uint8Array }>,
+  call: ServerCall,
+): AsyncGenerator<{ data: Uint8Array }> {
+  const outgoing = new MessageQueue<{ data: Uint8Array }>();
+  const connection = messageDuplex(messages, {
+    send: (data) => outgoing.push({ data }),
+    finish: () => outgoing.end(),
+  });
+  connection.on('error', () => {});
+  const over = sessions.serve(connection, call.metadata, call.signal).finally(() => outgoing.end());
+  over.catch(() => {});
+  call.sendHeaders();
+  yield* outgoing;
+  await over;
+}
+
+/** Clients reckon with the difference between their clock and ours. */
+function sendTime(call: ServerCall): void {
+  call.sendHeaders({ 'buildkit-currenttimestamp': new Date().toISOString() });
+}

@@ -1,0 +1,165 @@
+import { closeSync, constants, fchmodSync, fchownSync, openSync, writeSync } from 'node:fs';
+import { invalid, tooLarge, unavailable } from '#errors/errors.ts';
+import { setFileTimes } from '#worker/snapshots/libc.ts';
+import type { Stat } from '../proto/github.com/tonistiigi/fsutil/types/stat_pb.ts';
+import {
+  type Packet,
+  Packet_PacketType as PacketType,
+} from '../proto/github.com/tonistiigi/fsutil/types/wire_pb.ts';
+import { permissionsOfGoMode } from './go-mode.ts';
+import { seconds, setXattrs, TreeUpdater } from './tree-updater.ts';
+
+export interface ReceiveLimits {
+  readonly maxBytes: number;
+  readonly maxEntries: number;
+}
+
+/** A file whose contents were asked for. */
+interface Expected {
+  readonly stat: Stat;
+  fd?: number;
+}
+
+export type OutgoingPacket = { readonly type: PacketType; readonly ID?: number };
+
+/** A sender has a handful of files under way at once. */
+const MAX_OPEN_FILES = 64;
+
+/**
+ * The receiving side of fsutil's protocol, as a state machine over packets: makes a directory equal to the sender's by
+ * asking only for files whose size, time or mode differ. Synchronous. What it throws for a peer that breaks the rules
+ * has kind `invalid` or `too-large`; the directory is good for another sync afterwards.
+ */
+export class TreeReceiver {
+  readonly #root: string;
+  readonly #limits: ReceiveLimits;
+  readonly #send: (packet: OutgoingPacket) => void;
+  readonly #updater: TreeUpdater;
+  readonly #expected = new Map<number, Expected>();
+  #entries = 0;
+  #bytes = 0;
+  #open = 0;
+  #listed = false;
+  #finished = false;
+
+  constructor(root: string, limits: ReceiveLimits, send: (packet: OutgoingPacket) => void) {
+    this.#root = root;
+    this.#limits = limits;
+    this.#send = send;
+    this.#updater = new TreeUpdater(root);
+  }
+
+  /** Whether the directory is as the sender's, and the sender knows. */
+  get done(): boolean {
+    return this.#finished;
+  }
+
+  /** Whether anything had to be changed. */
+  get changed(): boolean {
+    return this.#updater.changed;
+  }
+
+  /** Entries, and bytes of regular files, that the sender has. */
+  readonly total = { entries: 0, bytes: 0 };
+
+  accept(packet: Packet): void {
+    if (this.#finished) throw invalid('a packet after the last one');
+    switch (packet.type) {
+      case PacketType.PACKET_STAT:
+        if (packet.stat) this.#entry(packet.stat);
+        else this.#endOfList();
+        return;
+      case PacketType.PACKET_DATA:
+        this.#data(packet.ID, packet.data);
+        return;
+      case PacketType.PACKET_FIN:
+        if (!this.#complete) throw invalid('the sender ended before its last file');
+        this.#finished = true;
+        return;
+      case PacketType.PACKET_ERR:
+        throw unavailable(`error from sender: ${Buffer.from(packet.data).toString()}`);
+      default:
+        throw invalid('an unexpected packet');
+    }
+  }
+
+  /** Closes what is open. To be called however it went. */
+  close(): void {
+    for (const { fd } of this.#expected.values()) if (fd !== undefined) closeSync(fd);
+    this.#expected.clear();
+  }
+
+  get #complete(): boolean {
+    return this.#listed && this.#expected.size === 0;
+  }
+
+  #entry(stat: Stat): void {
+    if (this.#listed) throw invalid('a file after the end of the list');
+    const id = this.#entries++;
+    if (this.#entries > this.#limits.maxEntries) {
+      throw tooLarge(`more than ${this.#limits.maxEntries} files`);
+    }
+    this.total.entries = this.#entries;
+    const outcome = this.#updater.apply(stat);
+    if (outcome.regular) this.total.bytes += Number(stat.size);
+    if (!outcome.wanted) return;
+    this.#expected.set(id, { stat });
+    this.#send({ type: PacketType.PACKET_REQ, ID: id });
+  }
+
+  #endOfList(): void {
+    if (this.#listed) throw invalid('the file list ended twice');
+    this.#updater.endOfList();
+    this.#listed = true;
+    this.#finishWhenComplete();
+  }
+
+  #data(id: number, data: Uint8Array): void {
+    const file = this.#expected.get(id);
+    if (!file) throw invalid(`invalid file request ${id}`);
+    if (file.fd === undefined) {
+      if (++this.#open > MAX_OPEN_FILES) throw invalid('too many files at once');
+      file.fd = createFile(`${this.#root}/${file.stat.path}`);
+    }
+    if (data.length > 0) {
+      this.#bytes += data.length;
+      if (this.#bytes > this.#limits.maxBytes) {
+        throw tooLarge(`the directory is larger than ${this.#limits.maxBytes} bytes`);
+      }
+      writeAll(file.fd, data);
+      return;
+    }
+    this.#expected.delete(id);
+    this.#open--;
+    finishFile(file.fd, `${this.#root}/${file.stat.path}`, file.stat);
+    this.#finishWhenComplete();
+  }
+
+  #finishWhenComplete(): void {
+    if (!this.#complete) return;
+    this.#updater.finish();
+    this.#send({ type: PacketType.PACKET_FIN });
+  }
+}
+
+function createFile(path: string): number {
+  const { O_CREAT, O_EXCL, O_WRONLY, O_NOFOLLOW } = constants;
+  return openSync(path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, 0o600);
+}
+
+function writeAll(fd: number, data: Uint8Array): void {
+  for (let at = 0; at < data.length; ) at += writeSync(fd, data, at);
+}
+
+/** The time last: until then the file is not taken for what the sender has. */
+function finishFile(fd: number, path: string, stat: Stat): void {
+  try {
+    if (stat.uid !== process.geteuid?.() || stat.gid !== process.getegid?.())
+      fchownSync(fd, stat.uid, stat.gid);
+    setXattrs(path, stat);
+    fchmodSync(fd, permissionsOfGoMode(stat.mode));
+    setFileTimes(fd, ...seconds(stat.modTime));
+  } finally {
+    closeSync(fd);
+  }
+}

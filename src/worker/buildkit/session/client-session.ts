@@ -1,0 +1,195 @@
+import { canceled, invalid, notFound, tooLarge, unavailable, unsupported } from '#errors/errors.ts';
+import type { RetainedDirectories } from '#worker/build/context/retained-directories.ts';
+import type {
+  AgentOptions,
+  BuildSession,
+  Credentials,
+  DirectoryRequest,
+  FileTarget,
+  SessionService,
+  SyncedDirectory,
+} from '#worker/build/session/build-session.ts';
+import type { ReceiveLimits } from '../fsutil/tree-receiver.ts';
+import type { GrpcClient } from '../grpc/grpc-client.ts';
+import { Code, GrpcError } from '../grpc/grpc-error.ts';
+import { Metadata } from '../grpc/metadata.ts';
+import { Content } from '../proto/github.com/containerd/containerd/api/services/content/v1/content_pb.ts';
+import { Auth } from '../proto/github.com/moby/buildkit/session/auth/auth_pb.ts';
+import { FileSend, FileSync } from '../proto/github.com/moby/buildkit/session/filesync/filesync_pb.ts';
+import { Secrets } from '../proto/github.com/moby/buildkit/session/secrets/secrets_pb.ts';
+import { SSH } from '../proto/github.com/moby/buildkit/session/sshforward/ssh_pb.ts';
+import { listenForAgent } from './agent-socket.ts';
+import { syncDirectory } from './directory-sync.ts';
+import { openFileTarget } from './file-target.ts';
+
+export interface SessionParts {
+  readonly directories: RetainedDirectories;
+  readonly limits: ReceiveLimits;
+}
+
+interface Options {
+  readonly signal: AbortSignal;
+}
+
+/** What a client has to serve for us to be able to use it. */
+const SERVICES = {
+  directory: FileSync.method.diffCopy,
+  credentials: Auth.method.credentials,
+  secret: Secrets.method.getSecret,
+  agent: SSH.method.forwardAgent,
+  'send-file': FileSend.method.diffCopy,
+  'send-directory': FileSend.method.diffCopy,
+  content: Content.method.read,
+} as const satisfies Record<SessionService, unknown>;
+
+const MAX_SECRET_BYTES = 500 * 1024;
+/** For answers that a client gives out of its memory. */
+const PATIENCE = 30_000;
+
+/** A client's side of its builds, over the connection that it opened. */
+export class ClientSession implements BuildSession {
+  readonly id: string;
+  readonly #parts: SessionParts;
+  readonly #client: GrpcClient;
+  readonly #sharedKey: string;
+  readonly #methods: ReadonlySet<string>;
+
+  constructor(
+    parts: SessionParts,
+    { id, client, metadata }: { id: string; client: GrpcClient; metadata: Metadata },
+  ) {
+    this.id = id;
+    this.#parts = parts;
+    this.#client = client;
+    this.#sharedKey = metadata.get('x-docker-expose-session-sharedkey') ?? '';
+    const methods = metadata.all('x-docker-expose-session-grpc-method');
+    this.#methods = new Set(methods.map((method) => method.toLowerCase()));
+  }
+
+  get closed(): AbortSignal {
+    return this.#client.closed;
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  offers(service: SessionService): boolean {
+    const { parent, name } = SERVICES[service];
+    return this.#methods.has(`/${parent.typeName}/${name}`.toLowerCase());
+  }
+
+  async directory(request: DirectoryRequest, { signal }: Options): Promise<SyncedDirectory> {
+    this.#require('directory');
+    const key = JSON.stringify([request.name, request.sharedKeyHint ?? '', this.#sharedKey]);
+    const patterns = [request.includePatterns, request.excludePatterns, request.followPaths];
+    const directory = await this.#parts.directories.acquire({ key, variant: JSON.stringify(patterns) });
+    try {
+      const { root } = directory;
+      const { limits } = this.#parts;
+      const synced = await this.#calling(signal, () =>
+        syncDirectory(this.#client, request, { root, limits, signal }),
+      );
+      directory.settle(synced);
+      return directory;
+    } catch (error) {
+      await directory[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async credentials(host: string, { signal }: Options): Promise<Credentials | undefined> {
+    if (!this.offers('credentials')) return undefined;
+    const { Username: username, Secret: secret } = await this.#calling(signal, (options) =>
+      this.#client.unary(Auth.method.credentials, { Host: host }, options),
+    );
+    return secret === '' ? undefined : { username, secret };
+  }
+
+  async secret(id: string, { signal }: Options): Promise<Uint8Array> {
+    if (!this.offers('secret')) throw notFound(`secret ${id}: not found`);
+    try {
+      const { data } = await this.#calling(signal, (options) =>
+        this.#client.unary(Secrets.method.getSecret, { ID: id }, options),
+      );
+      if (data.length > MAX_SECRET_BYTES)
+        throw tooLarge(`secret ${id} is larger than ${MAX_SECRET_BYTES} bytes`);
+      return data;
+    } catch (error) {
+      throw isNotFound(error) ? notFound(`secret ${id}: not found`) : error;
+    }
+  }
+
+  async agent(id: string, options: AgentOptions): Promise<{ readonly path: string } & AsyncDisposable> {
+    if (!this.offers('agent')) throw notFound(`no ssh agent ${id}: not found`);
+    try {
+      await this.#calling(options.signal, (call) =>
+        this.#client.unary(SSH.method.checkAgent, { ID: id }, call),
+      );
+    } catch (error) {
+      // buildx says it in words of its own, with the code `unknown`.
+      throw error instanceof GrpcError ? notFound(error.message, { cause: error }) : error;
+    }
+    return listenForAgent(this.#client, id, options);
+  }
+
+  async sendFile(
+    exporterId: number,
+    attrs: Readonly<Record<string, string>>,
+    { signal }: Options,
+  ): Promise<FileTarget> {
+    this.#require('send-file');
+    return openFileTarget(this.#client, { exporterId, attrs, signal });
+  }
+
+  async sendDirectory(
+    _exporterId: number,
+    _root: string,
+    _options: Options & { progress?: (bytes: number) => void; mtime?: Date },
+  ): Promise<void> {
+    this.#require('send-directory');
+    throw unsupported('sending directories comes next');
+  }
+
+  async *readContent(store: string, digest: string, { signal }: Options): AsyncIterable<Uint8Array> {
+    this.#require('content');
+    const metadata = new Metadata().add('buildkit-attachable-store-id', store);
+    const call = this.#client.stream(Content.method.read, { metadata, signal });
+    try {
+      await call.send({ digest });
+      call.end();
+      for await (const { data } of call) yield data;
+    } catch (error) {
+      throw isNotFound(error)
+        ? notFound(`content ${digest}: not found`, { cause: error })
+        : this.#explained(error);
+    } finally {
+      call.cancel();
+    }
+  }
+
+  #require(service: SessionService): void {
+    if (!this.offers(service)) throw unsupported(`the client does not offer ${service}`);
+  }
+
+  /** Unary calls have a time limit; all say why they failed in our words. */
+  async #calling<T>(signal: AbortSignal, call: (options: Options) => Promise<T>): Promise<T> {
+    try {
+      return await call({ signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]) });
+    } catch (error) {
+      if (signal.aborted) throw canceled('context canceled');
+      throw this.#explained(error);
+    }
+  }
+
+  #explained(error: unknown): unknown {
+    if (this.closed.aborted) return unavailable(`the client of session ${this.id} is gone`, { cause: error });
+    if (!(error instanceof GrpcError) || isNotFound(error)) return error;
+    if (error.code === Code.cancelled) return unavailable('the client does not answer', { cause: error });
+    return invalid(error.message, { cause: error });
+  }
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof GrpcError && (error.code === Code.notFound || error.code === Code.unimplemented);
+}

@@ -1,0 +1,105 @@
+import { isKind, messageOf, unavailable } from '#errors/errors.ts';
+import type { DirectoryRequest } from '#worker/build/session/build-session.ts';
+import { type ReceiveLimits, TreeReceiver } from '../fsutil/tree-receiver.ts';
+import type { GrpcClient } from '../grpc/grpc-client.ts';
+import { Metadata } from '../grpc/metadata.ts';
+import { FileSync } from '../proto/github.com/moby/buildkit/session/filesync/filesync_pb.ts';
+import type { Packet } from '../proto/github.com/tonistiigi/fsutil/types/wire_pb.ts';
+import { Packet_PacketType as PacketType } from '../proto/github.com/tonistiigi/fsutil/types/wire_pb.ts';
+import { addEncoded } from './header-text.ts';
+
+export interface Synced {
+  /** Whether the directory is another than it was. */
+  readonly changed: boolean;
+  /** What is in it. */
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+/**
+ * Makes `root` equal to what the client has. Throws `invalid` and `too-large` for what the client sends wrong,
+ * `unavailable` for what it says or when it is gone. The directory may be used for another sync whatever happens.
+ */
+export async function syncDirectory(
+  client: GrpcClient,
+  request: DirectoryRequest,
+  { root, limits, signal }: { root: string; limits: ReceiveLimits; signal: AbortSignal },
+): Promise<Synced> {
+  const metadata = new Metadata();
+  addEncoded(metadata, 'dir-name', [request.name]);
+  addEncoded(metadata, 'include-patterns', request.includePatterns);
+  addEncoded(metadata, 'exclude-patterns', request.excludePatterns);
+  addEncoded(metadata, 'followpaths', request.followPaths);
+  const call = client.stream(FileSync.method.diffCopy, { metadata, signal });
+  const outgoing: Promise<void>[] = [];
+  // The sender asks for no more than it can hold; what waits here are numbers of files.
+  const receiver = new TreeReceiver(root, limits, (packet) => {
+    outgoing.push(call.send(packet).catch(() => {}));
+  });
+  const progress = new TransferProgress(request);
+  try {
+    for await (const packet of call) {
+      progress.add(sizeOf(packet));
+      receiver.accept(packet);
+      outgoing.length = 0;
+      if (receiver.done) call.end();
+    }
+    if (!receiver.done) throw unavailable('the client ended the transfer before its end');
+    progress.end();
+    return { changed: receiver.changed, ...receiver.total };
+  } catch (error) {
+    if (isKind(error, 'invalid') || isKind(error, 'too-large')) {
+      const data = Buffer.from(messageOf(error));
+      await call.send({ type: PacketType.PACKET_ERR, data }).catch(() => {});
+    }
+    throw error;
+  } finally {
+    receiver.close();
+    call.cancel();
+  }
+}
+
+function sizeOf(packet: Packet): number {
+  return packet.data.length + (packet.stat ? packet.stat.path.length + 24 : 8);
+}
+
+const INTERVAL = 100;
+
+/** Tells of a transfer, often enough to look alive and not more often. */
+class TransferProgress {
+  readonly #request: DirectoryRequest;
+  readonly #started = new Date();
+  #bytes = 0;
+  #told = 0;
+
+  constructor(request: DirectoryRequest) {
+    this.#request = request;
+  }
+
+  add(bytes: number): void {
+    this.#bytes += bytes;
+    const now = Date.now();
+    if (now - this.#told < INTERVAL) return;
+    this.#told = now;
+    this.#tell();
+  }
+
+  end(): void {
+    this.#tell(new Date());
+  }
+
+  #tell(completed?: Date): void {
+    const { progress, name } = this.#request;
+    if (!progress) return;
+    progress.sink.status({
+      vertex: progress.vertex,
+      id: `transferring ${name}:`,
+      name: 'transferring',
+      current: this.#bytes,
+      total: 0,
+      timestamp: completed ?? new Date(),
+      started: this.#started,
+      completed,
+    });
+  }
+}
