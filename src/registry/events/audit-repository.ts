@@ -1,4 +1,5 @@
 import type { RegistryDatabase } from '#database/registry/open.ts';
+import { type RecordedEvent, toRecordedEvent } from './recorded-event.ts';
 
 /** Others have their turn between as many. */
 const PRUNE_BATCH = 1000;
@@ -18,24 +19,6 @@ export interface AuditFilter {
 /** Where a page ended. */
 export type AuditPosition = readonly [at: number, id: number];
 
-export interface AuditEntry {
-  readonly id: number;
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  readonly action: string;
-  readonly outcome: 'done' | 'denied';
-  readonly actor: string;
-  readonly address: string | null;
-  readonly userAgent: string | null;
-  readonly requestId: string | null;
-  readonly repository: string | null;
-  readonly digest: string | null;
-  readonly tag: string | null;
-  readonly mediaType: string | null;
-  readonly size: number | null;
-  readonly detail: Readonly<Record<string, unknown>> | null;
-}
-
 /** The events as an audit reads them. */
 export class AuditRepository {
   readonly #db: RegistryDatabase;
@@ -45,7 +28,7 @@ export class AuditRepository {
   }
 
   /** Up to `limit` entries, the newest first, from `after` on. */
-  async list(filter: AuditFilter, limit: number, after?: AuditPosition): Promise<AuditEntry[]> {
+  async list(filter: AuditFilter, limit: number, after?: AuditPosition): Promise<RecordedEvent[]> {
     let query = this.#db.selectFrom('events').selectAll();
     if (filter.actor !== undefined) query = query.where('actor', '=', filter.actor);
     if (filter.repository !== undefined) query = query.where('repository', '=', filter.repository);
@@ -55,13 +38,7 @@ export class AuditRepository {
     if (filter.until !== undefined) query = query.where('at', '<', filter.until);
     if (after) query = query.where((eb) => eb(eb.refTuple('at', 'id'), '<', eb.tuple(after[0], after[1])));
     const rows = await query.orderBy('at', 'desc').orderBy('id', 'desc').limit(limit).execute();
-    return rows.map(({ user_agent, request_id, media_type, detail, ...row }) => ({
-      ...row,
-      userAgent: user_agent,
-      requestId: request_id,
-      mediaType: media_type,
-      detail: detail === null ? null : (JSON.parse(detail) as AuditEntry['detail']),
-    }));
+    return rows.map(toRecordedEvent);
   }
 
   /** Removes what is older than `before` (milliseconds since 1970), some at a time; how many entries that were. */

@@ -1,6 +1,7 @@
 import { settledEvents } from '#database/registry/event-order.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
-import type { EventFeed, RecordedEvent } from './event-feed.ts';
+import type { EventFeed } from './event-feed.ts';
+import { type RecordedEvent, toRecordedEvent } from './recorded-event.ts';
 
 /** Reads the `events` table by id, as far as no smaller one can still appear. */
 export class EventFeedRepository implements EventFeed {
@@ -33,13 +34,7 @@ export class EventFeedRepository implements EventFeed {
       .orderBy('id')
       .limit(limit)
       .execute();
-    const events = rows.map(({ user_agent, request_id, media_type, detail, ...row }) => ({
-      ...row,
-      userAgent: user_agent,
-      requestId: request_id,
-      mediaType: media_type,
-      detail: detail === null ? null : JSON.parse(detail),
-    }));
+    const events = rows.map(toRecordedEvent);
     return { events, cursor: events.length > 0 ? String(events.at(-1)!.id) : cursor };
   }
 }

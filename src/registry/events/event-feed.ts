@@ -1,22 +1,4 @@
-/** An event as it was recorded. */
-export interface RecordedEvent {
-  readonly id: number;
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  readonly action: string;
-  readonly outcome: 'done' | 'denied';
-  readonly actor: string;
-  readonly address: string | null;
-  readonly userAgent: string | null;
-  readonly requestId: string | null;
-  readonly repository: string | null;
-  readonly digest: string | null;
-  readonly tag: string | null;
-  readonly mediaType: string | null;
-  /** In bytes. */
-  readonly size: number | null;
-  readonly detail: Readonly<Record<string, unknown>> | null;
-}
+import type { RecordedEvent } from './recorded-event.ts';
 
 /**
  * Reads events in the order in which they became visible, each once. A cursor is text that only the feed reads; `''` is

@@ -1,4 +1,4 @@
-import type { RecordedEvent } from '../events/event-feed.ts';
+import type { RecordedEvent } from '../events/recorded-event.ts';
 import type { Delivery } from './outbox-repository.ts';
 
 /** What an attempt came to, with what to tell people of it. */

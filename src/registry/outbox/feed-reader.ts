@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { EventFeed, RecordedEvent } from '../events/event-feed.ts';
+import type { EventFeed } from '../events/event-feed.ts';
+import type { RecordedEvent } from '../events/recorded-event.ts';
 import type { OutboxRepository } from './outbox-repository.ts';
 
 const POLL_INTERVAL = 1_000;

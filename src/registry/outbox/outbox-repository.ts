@@ -1,6 +1,6 @@
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import { inTransaction } from '#database/transaction.ts';
-import type { RecordedEvent } from '../events/event-feed.ts';
+import type { RecordedEvent } from '../events/recorded-event.ts';
 
 export type DeliveryState = 'pending' | 'delivered' | 'dead';
 

@@ -2,7 +2,7 @@ import { KeyedLock } from '#async/keyed-lock.ts';
 import { isKind, messageOf, SlipwayError } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { RepositoryName, Tag } from '#oci/reference.ts';
-import type { RecordedEvent } from '../events/event-feed.ts';
+import type { RecordedEvent } from '../events/recorded-event.ts';
 import type { ManifestReference } from '../manifests/manifests.ts';
 import type { Consumer, Outcome, RetryPlan } from '../outbox/consumer.ts';
 import type { Delivery } from '../outbox/outbox-repository.ts';

@@ -4,7 +4,7 @@ import { type Digest, isDigest } from '#oci/digest.ts';
 import { MEDIA_TYPE } from '#oci/media-type.ts';
 import type { RepositoryName } from '#oci/reference.ts';
 import type { Blobs } from '../blobs/blobs.ts';
-import type { RecordedEvent } from '../events/event-feed.ts';
+import type { RecordedEvent } from '../events/recorded-event.ts';
 import type { Manifests } from '../manifests/manifests.ts';
 import { type ManifestText, manifestText, stringsOf } from './manifest-text.ts';
 import type { SearchRepository } from './search-repository.ts';

@@ -1,4 +1,4 @@
-import type { RecordedEvent } from '../events/event-feed.ts';
+import type { RecordedEvent } from '../events/recorded-event.ts';
 import type { WebhookFormat } from './webhook.ts';
 
 /** A body and its type. */

@@ -1,4 +1,4 @@
-import type { RecordedEvent } from '../events/event-feed.ts';
+import type { RecordedEvent } from '../events/recorded-event.ts';
 import type { Consumer, Outcome, RetryPlan } from '../outbox/consumer.ts';
 import type { Delivery } from '../outbox/outbox-repository.ts';
 import { type Webhook, wants } from './webhook.ts';

@@ -1,6 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
-import type { RecordedEvent } from '../events/event-feed.ts';
+import type { RecordedEvent } from '../events/recorded-event.ts';
 import { type EventSource, envelop } from './envelopes.ts';
 import { signatureHeaders } from './signature.ts';
 import type { TargetPolicy } from './target-policy.ts';

@@ -1,5 +1,5 @@
 import { covers, type NamespacePattern } from '#auth/policies/pattern.ts';
-import type { RecordedEvent } from '../events/event-feed.ts';
+import type { RecordedEvent } from '../events/recorded-event.ts';
 
 export const WEBHOOK_FORMATS = ['cloudevents', 'distribution'] as const;
 export type WebhookFormat = (typeof WEBHOOK_FORMATS)[number];

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { messageOf, notFound } from '#errors/errors.ts';
 import { type Actor, SYSTEM } from '../events/event.ts';
-import type { EventFeed, RecordedEvent } from '../events/event-feed.ts';
+import type { EventFeed } from '../events/event-feed.ts';
+import type { RecordedEvent } from '../events/recorded-event.ts';
 import type { Consumer, RetryPlan } from '../outbox/consumer.ts';
 import type { Delivery, DeliveryState, OutboxRepository } from '../outbox/outbox-repository.ts';
 import { newSecret, parseSecret } from './signature.ts';

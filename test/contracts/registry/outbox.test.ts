@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { SYSTEM } from '#registry/events/event.ts';
-import type { RecordedEvent } from '#registry/events/event-feed.ts';
 import { EventFeedRepository } from '#registry/events/event-feed-repository.ts';
 import { recordEvents } from '#registry/events/events-repository.ts';
+import type { RecordedEvent } from '#registry/events/recorded-event.ts';
 import { OutboxRepository } from '#registry/outbox/outbox-repository.ts';
 import { onEachDatabase, type TestDatabase } from '../../database/registry-databases.ts';
 
