@@ -13,7 +13,7 @@ export interface OpDriver<O extends Op = Op> {
   /**
    * What makes the op's outcome, its inputs apart. Sources answer with what they stand for (an image's digest, a
    * commit, the digest of what was downloaded); what cannot be known without its contents (a client's directory)
-   * answers with something unique.
+   * answers with something unique, and is `opaque`.
    */
   cacheMap(vertex: Vertex<O>, context: OpContext): Promise<CacheMap>;
 
@@ -23,11 +23,17 @@ export interface OpDriver<O extends Op = Op> {
 
 export interface CacheMap {
   readonly digest: string;
+  /** The digest says nothing of the contents: what depends on it is known by its contents alone. */
+  readonly opaque?: boolean;
+  /** Of a source, what it was found to be: an image's digest, a commit, the digest of a download. */
+  readonly resolved?: string;
   /** One for each input. */
   readonly inputs: readonly InputKey[];
 }
 
 export interface InputKey {
+  /** Which part of the input is read: counted together with the input's own identity, not with its contents. */
+  readonly selector?: string;
   /**
    * The digest of that of the input's contents which the op reads: the second, slower key, for when what made the
    * input differs and what it came to may not. undefined: the ref's own identity (its layers) is all there is.
@@ -43,6 +49,13 @@ export interface OpContext {
   readonly progress: Pick<ProgressSink, 'status' | 'log'>;
   /** For clients' files, credentials, secrets, agents. A build without a client has one that refuses. */
   readonly session: BuildSession;
+  /**
+   * Takes what refs need to stay as they are (a synced directory, a lock on a checkout): disposed of when the last
+   * build that uses the refs has ended; at once when the call throws.
+   */
+  readonly resources: AsyncDisposableStack;
+  /** Says that nothing had to be done, as when an image's layers are all here: the vertex is shown as CACHED. */
+  reused(): void;
   /** Of the build: what its steps may use and reach. Not part of any key. */
   readonly limits: BuildLimits;
 }

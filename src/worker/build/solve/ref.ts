@@ -24,8 +24,11 @@ export interface RefLayer {
 
 export interface RemoteLayer {
   readonly descriptor: Descriptor;
-  readonly fetcher: Fetcher;
+  readonly fetcher: BlobFetcher;
 }
+
+/** A repository of a registry's, or a content store of a client's. */
+export type BlobFetcher = Pick<Fetcher, 'blob'>;
 
 /** A directory of this machine: a client's, as it was synced; a checkout; a download. */
 export interface DirectoryRef {

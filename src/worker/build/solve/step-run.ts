@@ -1,0 +1,120 @@
+import { isKind, messageOf } from '#errors/errors.ts';
+import type { CacheStore } from '../cache/cache-store.ts';
+import type { Vertex } from '../llb/vertex.ts';
+import type { FairSlots } from './fair-slots.ts';
+import type { FlightContext, Outcome } from './flights.ts';
+import { type Holdable, Lease } from './lease.ts';
+import type { BuildLimits } from './op-driver.ts';
+import { type Driven, drive, type OpDrivers } from './op-drivers.ts';
+import type { LayersRef, Ref } from './ref.ts';
+import type { StepWatcher } from './step-broadcast.ts';
+
+export interface StepPorts {
+  readonly drivers: OpDrivers;
+  readonly cache: CacheStore;
+  readonly slots: FairSlots;
+}
+
+export interface StepRequest {
+  readonly vertex: Vertex;
+  readonly inputs: readonly Ref[];
+  /** What the inputs stand on. */
+  readonly leases: readonly Holdable[];
+  readonly contentKey: string;
+  readonly definitionKey: string;
+  readonly limits: BuildLimits;
+  /** Whose turn it takes. */
+  readonly owner: string;
+}
+
+/** Does a step, unless somebody has just done it; what comes of it is kept in the cache. */
+export async function runStep(
+  ports: StepPorts,
+  request: StepRequest,
+  flight: FlightContext,
+): Promise<Outcome<readonly Ref[]>> {
+  const { signal, progress } = flight;
+  for (const lease of request.leases) lease.retain();
+  try {
+    const done = await justDone(ports, request, signal);
+    if (done) {
+      progress.completed(new Date(), { cached: true });
+      return done;
+    }
+    return await ports.slots.run(request.owner, signal, () => perform(ports, request, flight));
+  } finally {
+    await Promise.all(request.leases.map((lease) => lease.release()));
+  }
+}
+
+/** Tells watchers of a task that begins now. */
+export async function shown<T>(progress: StepWatcher, task: () => Promise<Driven<T>>): Promise<Driven<T>> {
+  progress.started(new Date());
+  try {
+    const driven = await task();
+    progress.completed(new Date(), { cached: driven.reused });
+    return driven;
+  } catch (error) {
+    const canceled = isKind(error, 'canceled');
+    progress.completed(new Date(), {
+      cached: false,
+      error: canceled ? 'context canceled' : messageOf(error),
+    });
+    throw error;
+  }
+}
+
+/** Between looking a step up and doing it, another build may have done it. */
+async function justDone(
+  { cache }: StepPorts,
+  { vertex, contentKey }: StepRequest,
+  signal: AbortSignal,
+): Promise<Outcome<readonly Ref[]> | undefined> {
+  if (vertex.metadata.ignoreCache) return undefined;
+  const record = (await cache.find([contentKey], { signal, nearby: true })).get(contentKey);
+  const loaded = record && (await cache.load(record, { signal }));
+  return loaded && { value: loaded.refs, lease: loaded.lease };
+}
+
+async function perform(
+  { drivers, cache }: StepPorts,
+  { vertex, inputs, contentKey, definitionKey, limits }: StepRequest,
+  { signal, progress, session }: FlightContext,
+): Promise<Outcome<readonly Ref[]>> {
+  const driven = await shown(progress, () =>
+    drive(vertex, { drivers, signal, session, progress, limits }, (driver, context) =>
+      driver.run(vertex, inputs, context),
+    ),
+  );
+  const createdAt = new Date();
+  const outputs = driven.value.map((ref) => dated(ref, inputs, createdAt));
+  const keys = [contentKey, definitionKey];
+  const kept = await cache.save({
+    keys,
+    kind: vertex.op.kind,
+    description: vertex.metadata.name,
+    inputs,
+    outputs,
+    createdAt,
+  });
+  const lease = new Lease(async () => {
+    await kept.release();
+    await driven.lease.release();
+  });
+  return { value: outputs, lease };
+}
+
+/** Gives the layers that the step has made their date. */
+function dated(ref: Ref, inputs: readonly Ref[], createdAt: Date): Ref {
+  if (ref.kind !== 'layers') return ref;
+  const layered = inputs.filter((input): input is LayersRef => input.kind === 'layers');
+  const below = layered.find(({ layers }) =>
+    layers.every(({ diffId }, at) => ref.layers[at]?.diffId === diffId),
+  );
+  const known = new Set(layered.flatMap(({ layers }) => layers.map(({ diffId }) => diffId)));
+  const layers = ref.layers.map((layer, at) => {
+    if (layer.createdAt || (below ? at < below.layers.length : known.has(layer.diffId))) return layer;
+    return { ...layer, createdAt };
+  });
+  return { kind: 'layers', layers };
+}
