@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Duplex, PassThrough, Readable } from 'node:stream';
+import { invalid } from '#errors/errors.ts';
 import type { EngineContext } from './router.ts';
 
 /**
@@ -52,6 +53,19 @@ export async function hijack(ctx: EngineContext, options: { contentType: string 
   return upgrade ? takeSocket(ctx, upgrade, options.contentType) : streamResponse(ctx, options.contentType);
 }
 
+/**
+ * The connection of a request that asked for `Upgrade: <protocol>`, which it speaks from now on. Throws `invalid` for a
+ * request that asked for nothing, or for another one.
+ */
+export function switchProtocol(ctx: EngineContext, protocol: string): Duplex {
+  const upgrade = upgrades.get(ctx.req);
+  const asked = ctx.get('Upgrade');
+  if (!upgrade || asked === '') throw invalid('no upgrade proto in request');
+  if (asked.toLowerCase() !== protocol) throw invalid(`protocol ${asked} not supported`);
+  ctx.respond = false;
+  return switchSocket(ctx, upgrade, `Connection: Upgrade\r\nUpgrade: ${protocol}`);
+}
+
 /** One frame of a multiplexed stream: `[stream, 0, 0, 0, length]`, big-endian, and the bytes. */
 export function frame(stream: 0 | 1 | 2, bytes: Uint8Array): Buffer {
   const framed = Buffer.allocUnsafe(8 + bytes.length);
@@ -62,11 +76,13 @@ export function frame(stream: 0 | 1 | 2, bytes: Uint8Array): Buffer {
 }
 
 function takeSocket(ctx: EngineContext, upgrade: Upgrade, contentType: string): Duplex {
+  return switchSocket(ctx, upgrade, `Content-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: tcp`);
+}
+
+function switchSocket(ctx: EngineContext, upgrade: Upgrade, headers: string): Duplex {
   const { socket } = upgrade;
   ctx.res.detachSocket(socket as never);
-  socket.write(
-    `HTTP/1.1 101 UPGRADED\r\nContent-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`,
-  );
+  socket.write(`HTTP/1.1 101 UPGRADED\r\n${headers}\r\n\r\n`);
   const rest = upgrade.rest();
   if (rest.length > 0) socket.unshift(rest);
   return socket;

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { conflict, invalid, isKind, unavailable } from '#errors/errors.ts';
+import { conflict, invalid, isKind, tooMany, unavailable } from '#errors/errors.ts';
 import type { BuildSession } from '#worker/build/session/build-session.ts';
 import { GrpcClient } from '../grpc/grpc-client.ts';
 import type { Metadata } from '../grpc/metadata.ts';
@@ -20,15 +20,21 @@ export class SessionManager {
     this.#parts = parts;
   }
 
-  /**
-   * Takes a connection on which the client serves its side, and is over when the client has closed it, does not
-   * answer health checks any more, or `signal` aborts. Throws `conflict` for an id that is taken.
-   */
-  async serve(connection: Duplex, metadata: Metadata, signal?: AbortSignal): Promise<void> {
+  /** Throws for a session that cannot be opened: `invalid`, `conflict` for an id that is taken, `too-many`. */
+  check(metadata: Metadata): string {
     const id = metadata.get('x-docker-expose-session-uuid');
     if (!id) throw invalid('a session without an id');
     if (this.#sessions.has(id)) throw conflict(`session ${id} already exists`);
-    if (this.#sessions.size >= MAX_SESSIONS) throw unavailable('too many sessions');
+    if (this.#sessions.size >= MAX_SESSIONS) throw tooMany('too many sessions');
+    return id;
+  }
+
+  /**
+   * Takes a connection on which the client serves its side, and is over when the client has closed it, does not
+   * answer health checks any more, or `signal` aborts. Throws what `check` does.
+   */
+  async serve(connection: Duplex, metadata: Metadata, signal?: AbortSignal): Promise<void> {
+    const id = this.check(metadata);
     const client = new GrpcClient(connection);
     const session = new ClientSession(this.#parts, { id, client, metadata });
     this.#sessions.set(id, session);
