@@ -1,4 +1,4 @@
-// Brings this machine to what `--for start|test|check` needs, and does nothing where that is there already. Runs on
+// Brings this machine to what `--for start|test|check|peers` needs, and does nothing where that is there already. Runs on
 // the host's own Node (20 or newer) before anything is installed, so it uses nothing but Node itself.
 import { ensureDebianPackages } from './debian-packages.mjs';
 import { ensureNodePackages } from './node-packages.mjs';
@@ -24,8 +24,16 @@ switch (purpose) {
     ensureAccount();
     const { ensureSeaweedfs } = await import('./seaweedfs.mjs');
     ensureSeaweedfs();
+    const { ensureGoClients } = await import('./go-clients.mjs');
+    ensureGoClients('buildctl', 'docker-buildx', 'docker-compose');
+    break;
+  }
+  // BuildKit itself, to compare with.
+  case 'peers': {
+    const { ensureGoClients } = await import('./go-clients.mjs');
+    ensureGoClients('buildctl', 'buildkitd');
     break;
   }
   default:
-    fail('usage: node setup/main.mjs --for start|test|check');
+    fail('usage: node setup/main.mjs --for start|test|check|peers');
 }
