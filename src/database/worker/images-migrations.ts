@@ -21,6 +21,13 @@ export const imageMigrations: Record<string, Migration> = {
       for (const statement of IMAGE_TABLES) await sql.raw(statement).execute(db);
     },
   },
+  'images-0003-grafts': {
+    async up(db) {
+      await sql`alter table snapshots add column directory_id integer`.execute(db);
+      await sql`create index snapshots_directory on snapshots (directory_id)
+        where directory_id is not null`.execute(db);
+    },
+  },
 };
 
 const IMAGE_TABLES = [

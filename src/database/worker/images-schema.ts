@@ -9,6 +9,8 @@ export interface ImageTables {
     key: string;
     kind: 'active' | 'committed';
     parent_id: number | null;
+    /** Whose directory holds its files, where that is another's. */
+    directory_id: number | null;
     created_at: string;
     /** Of its own changes, once they cannot change any more. */
     bytes: number | null;

@@ -63,6 +63,7 @@ export interface Images {
   readonly puller: Puller;
   readonly pusher: ImagePusher;
   readonly layers: LayerStore;
+  readonly layerPuller: LayerPuller;
   readonly blobs: LayerBlobs;
   /** The tables behind it, for what writes images itself. */
   readonly rows: { readonly images: ImageRepository; readonly layers: LayerRepository };
@@ -101,6 +102,7 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
   return {
     store,
     layers,
+    layerPuller,
     blobs,
     rows: { images, layers: layerRows },
     lister,

@@ -39,6 +39,16 @@ export class LayerRepository {
     return row && toLayer(row);
   }
 
+  /** A layer with these changes, in whichever stack. */
+  async findByDiff(diffId: Digest): Promise<LayerRow | undefined> {
+    const row = await this.#db
+      .selectFrom('layers')
+      .selectAll()
+      .where('diff_id', '=', diffId)
+      .executeTakeFirst();
+    return row && toLayer(row);
+  }
+
   async all(): Promise<LayerRow[]> {
     const rows = await this.#db.selectFrom('layers').selectAll().execute();
     return rows.map(toLayer);

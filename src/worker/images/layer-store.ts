@@ -99,6 +99,26 @@ export class LayerStore {
     return chainId;
   }
 
+  /**
+   * Puts changes that are here in another stack on top of `parent` too, without copying them; undefined when they
+   * are not here.
+   */
+  async graft(diffId: Digest, parent: Digest | undefined): Promise<Digest | undefined> {
+    const { snapshotter, layers } = this.#ports;
+    return this.#lock.run('layers', async () => {
+      const source = await layers.findByDiff(diffId);
+      if (!source) return undefined;
+      const chainId = chainOf(parent, diffId);
+      try {
+        await snapshotter.graft(source.chainId, chainId, parent);
+      } catch (error) {
+        if (!isKind(error, 'conflict')) throw error;
+      }
+      await layers.insert({ ...source, chainId });
+      return chainId;
+    });
+  }
+
   /** Makes an active snapshot a layer; see `ImageSource.commitLayer`. */
   async commit(snapshotKey: string, options: { user?: string } = {}): Promise<LayerRow> {
     const info = await this.#ports.snapshotter.stat(snapshotKey);

@@ -20,6 +20,8 @@ export interface OverlaySnapshotterOptions {
  *     <root>/<id>/work    overlay's work directory, while it is active
  *     <root>/trash/<id>   on its way out
  *
+ * Several snapshots may have one directory: the same layer in several stacks. It goes with the last of them.
+ *
  * Ids are small numbers, so that many of them fit into a mount's options. A directory is made before its row and
  * leaves after it: what has a row is whole, and what has none is removed at the next start.
  */
@@ -39,7 +41,9 @@ export class OverlaySnapshotter implements Snapshotter {
   /** Call once, before anything else: makes the directory and the table agree. */
   async reconcile(): Promise<void> {
     await mkdir(`${this.#root}/trash`, { recursive: true, mode: 0o711 });
-    const known = await this.#rows.ids();
+    const rows = await this.#rows.directories();
+    const known = new Set(rows.values());
+    for (const id of rows.keys()) this.#nextId = Math.max(this.#nextId, id + 1);
     const found = new Set<number>();
     for (const name of await readdir(this.#root)) {
       if (!/^\d+$/.test(name)) continue;
@@ -48,7 +52,8 @@ export class OverlaySnapshotter implements Snapshotter {
       else await rename(this.#path(id), `${this.#root}/trash/${id}`);
       this.#nextId = Math.max(this.#nextId, id + 1);
     }
-    await this.#rows.deleteWithDescendants([...known].filter((id) => !found.has(id)));
+    const lost = [...rows].filter(([, directory]) => !found.has(directory)).map(([id]) => id);
+    await this.#rows.deleteWithDescendants(lost);
     for (const name of await readdir(`${this.#root}/trash`)) {
       this.#nextId = Math.max(this.#nextId, Number(name) + 1 || 0);
       this.#discard(`${this.#root}/trash/${name}`);
@@ -62,7 +67,7 @@ export class OverlaySnapshotter implements Snapshotter {
     await mkdir(`${path}/fs`, { recursive: true });
     await Promise.all([mkdir(`${path}/work`, { mode: 0o700 }), this.#likeRoot(`${path}/fs`, below)]);
     try {
-      await this.#rows.insert({ id, key, parentId: below?.id ?? null });
+      await this.#rows.insert({ id, key, parentId: below?.id ?? null, directory: id });
     } catch (error) {
       await rm(path, { recursive: true, force: true });
       throw error;
@@ -87,12 +92,18 @@ export class OverlaySnapshotter implements Snapshotter {
     await rm(`${this.#path(row.id)}/work`, { recursive: true, force: true });
   }
 
+  async graft(source: string, name: string, parent?: string): Promise<void> {
+    const { directory } = await this.#committed(source);
+    const below = parent === undefined ? undefined : await this.#committed(parent);
+    const id = this.#nextId++;
+    await this.#rows.insert({ id, key: name, kind: 'committed', parentId: below?.id ?? null, directory });
+  }
+
   async remove(key: string): Promise<void> {
     const row = await this.#rows.find(key);
-    if (!row) return;
-    await this.#rows.delete(row.id);
-    const trash = `${this.#root}/trash/${row.id}`;
-    await rename(this.#path(row.id), trash);
+    if (!row || !(await this.#rows.delete(row))) return;
+    const trash = `${this.#root}/trash/${row.directory}`;
+    await rename(this.#path(row.directory), trash);
     this.#discard(trash);
   }
 
@@ -101,7 +112,7 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   async directory(key: string): Promise<string> {
-    return `${this.#path((await this.#rows.get(key)).id)}/fs`;
+    return `${this.#path((await this.#rows.get(key)).directory)}/fs`;
   }
 
   /** The directories that a snapshot stands on, top first, without its own. */
@@ -114,7 +125,7 @@ export class OverlaySnapshotter implements Snapshotter {
     const row = await this.#rows.get(key);
     const known = row.kind === 'committed' ? await this.#rows.usage(row.id) : undefined;
     if (known) return known;
-    const usage = await this.#trees.run({ op: 'usage', root: `${this.#path(row.id)}/fs` });
+    const usage = await this.#trees.run({ op: 'usage', root: `${this.#path(row.directory)}/fs` });
     if (row.kind === 'committed') await this.#rows.recordUsage(row.id, usage);
     return usage;
   }
@@ -132,7 +143,8 @@ export class OverlaySnapshotter implements Snapshotter {
     const [own, ...lowers] = await this.#rows.chain(row.id);
     if (own === undefined) throw notFound(`no such snapshot: ${row.id}`);
     const directory = `${this.#path(own)}/fs`;
-    const below = lowers.map((id) => `${this.#path(id)}/fs`);
+    // A layer that is there twice shows as it does on top; overlayfs takes no directory twice.
+    const below = [...new Set(lowers)].filter((id) => id !== own).map((id) => `${this.#path(id)}/fs`);
     // Overlayfs wants two directories at least; with one there is nothing to overlay.
     if (below.length === 0) {
       return { type: 'bind', source: directory, options: row.kind === 'active' ? ['bind'] : ['bind', 'ro'] };
@@ -150,7 +162,7 @@ export class OverlaySnapshotter implements Snapshotter {
   /** Overlayfs takes the root directory's owner and mode from the topmost layer, so a new one has its parent's. */
   async #likeRoot(directory: string, parent: SnapshotRow | undefined): Promise<void> {
     if (!parent) return chmod(directory, 0o755);
-    const { mode, uid, gid } = await stat(`${this.#path(parent.id)}/fs`);
+    const { mode, uid, gid } = await stat(`${this.#path(parent.directory)}/fs`);
     await chown(directory, uid, gid);
     await chmod(directory, mode & 0o7777);
   }

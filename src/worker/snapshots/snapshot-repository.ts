@@ -8,6 +8,8 @@ export interface SnapshotRow {
   readonly key: string;
   readonly kind: SnapshotKind;
   readonly parentId: number | null;
+  /** Names the directory that holds its files; its own id unless it was grafted. */
+  readonly directory: number;
 }
 
 /** The `snapshots` table: which snapshots exist, and what stands on what. */
@@ -28,10 +30,12 @@ export class SnapshotRepository {
   async find(key: string): Promise<SnapshotRow | undefined> {
     const row = await this.#db
       .selectFrom('snapshots')
-      .select(['id', 'key', 'kind', 'parent_id'])
+      .select(['id', 'key', 'kind', 'parent_id', 'directory_id'])
       .where('key', '=', key)
       .executeTakeFirst();
-    return row && { id: row.id, key: row.key, kind: row.kind, parentId: row.parent_id };
+    if (!row) return undefined;
+    const { id, kind, parent_id: parentId, directory_id: directory } = row;
+    return { id, key, kind, parentId, directory: directory ?? id };
   }
 
   async info(key: string): Promise<SnapshotInfo | undefined> {
@@ -43,26 +47,28 @@ export class SnapshotRepository {
     return this.#infos();
   }
 
-  /** A snapshot's directory ids, itself first, then what it stands on down to the bottom. */
+  /** The directories of a snapshot, its own first, then what it stands on down to the bottom. */
   async chain(id: number): Promise<number[]> {
     const { rows } = await sql<{ id: number }>`
-      with recursive chain (id, parent_id, depth) as (
-        select id, parent_id, 0 from snapshots where id = ${id}
+      with recursive chain (id, parent_id, directory_id, depth) as (
+        select id, parent_id, directory_id, 0 from snapshots where id = ${id}
         union all
-        select s.id, s.parent_id, chain.depth + 1 from snapshots s join chain on s.id = chain.parent_id
-      ) select id from chain order by depth`.execute(this.#db);
+        select s.id, s.parent_id, s.directory_id, chain.depth + 1
+          from snapshots s join chain on s.id = chain.parent_id
+      ) select coalesce(directory_id, id) as id from chain order by depth`.execute(this.#db);
     return rows.map((row) => row.id);
   }
 
   /** Throws `conflict` for a key that is taken. */
-  async insert(row: { id: number; key: string; parentId: number | null }): Promise<void> {
+  async insert(row: Omit<SnapshotRow, 'kind'> & { kind?: SnapshotKind }): Promise<void> {
     const result = await this.#db
       .insertInto('snapshots')
       .values({
         id: row.id,
         key: row.key,
-        kind: 'active',
+        kind: row.kind ?? 'active',
         parent_id: row.parentId,
+        directory_id: row.directory === row.id ? null : row.directory,
         created_at: new Date().toISOString(),
         bytes: null,
         inodes: null,
@@ -87,9 +93,9 @@ export class SnapshotRepository {
     });
   }
 
-  /** Throws `conflict` while another snapshot stands on it. */
-  async delete(id: number): Promise<void> {
-    await this.#db.transaction().execute(async (trx) => {
+  /** Answers whether nobody has its directory any more. Throws `conflict` while another snapshot stands on it. */
+  async delete({ id, directory }: Pick<SnapshotRow, 'id' | 'directory'>): Promise<boolean> {
+    return this.#db.transaction().execute(async (trx) => {
       const child = await trx
         .selectFrom('snapshots')
         .select('key')
@@ -97,6 +103,12 @@ export class SnapshotRepository {
         .executeTakeFirst();
       if (child) throw conflict(`snapshot has dependents: ${child.key} stands on it`);
       await trx.deleteFrom('snapshots').where('id', '=', id).execute();
+      const other = await trx
+        .selectFrom('snapshots')
+        .select('id')
+        .where((row) => row.or([row('id', '=', directory), row('directory_id', '=', directory)]))
+        .executeTakeFirst();
+      return other === undefined;
     });
   }
 
@@ -113,9 +125,10 @@ export class SnapshotRepository {
     await this.#db.updateTable('snapshots').set(usage).where('id', '=', id).execute();
   }
 
-  async ids(): Promise<Set<number>> {
-    const rows = await this.#db.selectFrom('snapshots').select('id').execute();
-    return new Set(rows.map((row) => row.id));
+  /** Every snapshot's id, and the directory that it has. */
+  async directories(): Promise<Map<number, number>> {
+    const rows = await this.#db.selectFrom('snapshots').select(['id', 'directory_id']).execute();
+    return new Map(rows.map((row) => [row.id, row.directory_id ?? row.id]));
   }
 
   /** Removes rows without directories, and all that stands on them, for nothing of it can be mounted. */

@@ -31,6 +31,12 @@ export interface Snapshotter {
    */
   commit(key: string, name: string, options?: { parent?: string }): Promise<void>;
 
+  /**
+   * Makes a committed snapshot `name` of what `source` changed, on top of `parent`: one layer in several stacks.
+   * Nothing is copied. Throws `conflict` if `name` exists, `not-found`.
+   */
+  graft(source: string, name: string, parent?: string): Promise<void>;
+
   /** Throws `conflict` while another snapshot stands on it; not finding it is no error. */
   remove(key: string): Promise<void>;
 

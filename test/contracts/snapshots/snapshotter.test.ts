@@ -189,3 +189,48 @@ describe('a mounter', () => {
     });
   });
 });
+
+describe('a layer in several stacks', () => {
+  beforeEach(async () => {
+    for (const key of ['base', 'other', 'top']) {
+      await world.snapshotter.prepare(key);
+      await write(key, { [key]: key });
+      await world.snapshotter.commit(key, `layer-${key}`);
+    }
+    await world.snapshotter.graft('layer-top', 'top-on-base', 'layer-base');
+    await world.snapshotter.graft('layer-top', 'top-on-other', 'layer-other');
+  });
+
+  it('shows its files on each of them', async () => {
+    expect((await readdir(await mounted('top-on-base'))).sort()).toEqual(['base', 'top']);
+    expect((await readdir(await mounted('top-on-other'))).sort()).toEqual(['other', 'top']);
+    expect(await world.snapshotter.directory('top-on-base')).toBe(
+      await world.snapshotter.directory('layer-top'),
+    );
+  });
+
+  it('is there until the last of them goes, also after a restart', async () => {
+    const directory = await world.snapshotter.directory('layer-top');
+    await world.snapshotter.remove('layer-top');
+    await world.snapshotter.remove('top-on-base');
+    world = await world.restart();
+    expect(await readFile(join(directory, 'top'), 'utf8')).toBe('top');
+    expect((await readdir(await mounted('top-on-other'))).sort()).toEqual(['other', 'top']);
+    await world.mounter.unmount(join(world.folder, 'at-top-on-other'));
+    await world.snapshotter.remove('top-on-other');
+    await world.snapshotter.settled();
+    await expect(stat(directory)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('may be twice in one stack', async () => {
+    await world.snapshotter.graft('layer-base', 'base-on-top', 'top-on-base');
+    expect((await readdir(await mounted('base-on-top'))).sort()).toEqual(['base', 'top']);
+  });
+
+  it('does not give two snapshots one name', async () => {
+    await expect(world.snapshotter.graft('layer-top', 'top-on-base')).rejects.toMatchObject({
+      kind: 'conflict',
+    });
+    await expect(world.snapshotter.graft('nothing', 'x')).rejects.toMatchObject({ kind: 'not-found' });
+  });
+});

@@ -1,4 +1,4 @@
-import { unsupported } from '#errors/errors.ts';
+import { tooLarge, unsupported } from '#errors/errors.ts';
 import type { TarEntry } from '#tar/entry.ts';
 import { BLOCK_SIZE } from '#tar/entry.ts';
 import { decodeHeader } from '#tar/header.ts';
@@ -19,6 +19,9 @@ export interface UnpackOptions {
   readonly directory: string;
   /** In place of the archive's owners. */
   readonly owner?: Owner;
+  /** Of what it unpacks to. */
+  readonly maxBytes?: number;
+  readonly maxEntries?: number;
 }
 
 /** Whether a file is a tar archive, compressed or not: ADD goes by the content, not by the name. */
@@ -35,9 +38,18 @@ export async function isArchive(tree: FileTree, path: string): Promise<boolean> 
 /** Unpacks an archive as tar would that is chrooted into the root file system. */
 export async function unpackArchive(tree: FileTree, path: string, options: UnpackOptions): Promise<void> {
   const unpacker = new LayerUnpacker(options.root);
-  const parser = new TarParser(new Relocated(unpacker, options));
+  const { maxBytes = Number.POSITIVE_INFINITY, maxEntries } = options;
+  const parser = new TarParser(
+    new Relocated(unpacker, options),
+    maxEntries === undefined ? {} : { maxEntries },
+  );
+  let bytes = 0;
   try {
-    for await (const chunk of decompress(contentOf(tree, path))) parser.write(chunk);
+    for await (const chunk of decompress(contentOf(tree, path))) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) throw tooLarge(`${path} is larger than ${maxBytes} bytes when unpacked`);
+      parser.write(chunk);
+    }
     parser.finish();
     unpacker.finish();
   } finally {

@@ -1,5 +1,8 @@
 import type { ErrorKind } from '#errors/errors.ts';
+import type { ContentSelector } from './content-digest.ts';
+import type { ReadyAction, UnpackLimits } from './file-actions.ts';
 import type { MemoryFile } from './memory-tree.ts';
+import type { FilePart, PathStat } from './read-tree.ts';
 import type { Owner } from './rooted-directory.ts';
 
 /** Code of the error for several sources whose destination is not written as a directory. */
@@ -53,6 +56,27 @@ export interface FileOperations {
   copy(request: CopyRequest): void;
   /** Makes a directory and its parents in a root file system. */
   makeDirectory(request: { root: string; path: string; owner: Owner }): void;
+  /** Does things to a mounted root file system, one after the other. Throws `not-found`, `invalid`, `too-large`. */
+  apply(request: { root: string; actions: readonly ReadyAction[]; limits: UnpackLimits }): void;
+  /**
+   * A digest over what the selectors select of a tree. `memory`: a file that keeps what is known of the tree's files
+   * until the next time. Throws `not-found`, `invalid`.
+   */
+  contentDigest(request: {
+    root: string;
+    selectors: readonly ContentSelector[];
+    memory: string | undefined;
+  }): string;
+  /** Copies a tree as it is into an empty directory. */
+  importTree(request: { source: string; target: string }): void;
+  /** Writes what makes one tree the other into an empty directory, as overlayfs would keep it. */
+  difference(request: { lower: string | undefined; upper: string | undefined; target: string }): void;
+  /** Part of a regular file. Throws `not-found`, `invalid`, `too-large`. */
+  readPart(request: FilePart): Uint8Array;
+  /** What is in a directory, by name; those that match `include`. Throws `not-found`, `invalid`. */
+  readDirectory(request: { root: string; path: string; include: string | undefined }): PathStat[];
+  /** Does not follow a link at the end. Throws `not-found`. */
+  stat(request: { root: string; path: string }): PathStat;
   /** Closes what is open, for the next build. */
   reset(request: Record<string, never>): void;
 }

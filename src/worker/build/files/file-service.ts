@@ -2,7 +2,10 @@ import { invalid, tooLarge } from '#errors/errors.ts';
 import { IgnoreRules } from '../context/ignore.ts';
 import { ArchiveTree } from './archive-tree.ts';
 import { isArchive, unpackArchive } from './archive-unpacker.ts';
+import { ContentDigest } from './content-digest.ts';
 import { DirectoryTree } from './directory-tree.ts';
+import { applyAction } from './file-actions.ts';
+import { FileDigests } from './file-digests.ts';
 import {
   type FileOperation,
   type FileRequest,
@@ -13,10 +16,13 @@ import {
 } from './file-messages.ts';
 import { cleanPath, type FileTree, resolvePath } from './file-tree.ts';
 import { MemoryTree } from './memory-tree.ts';
+import { readDirectory, readPart, statPath } from './read-tree.ts';
 import { RootedDirectory } from './rooted-directory.ts';
 import { type SelectedSource, selectSources } from './select-sources.ts';
 import { TreeChecksum } from './tree-checksum.ts';
 import { TreeCopier } from './tree-copier.ts';
+import { TreeCopy } from './tree-copy.ts';
+import { TreeDifference } from './tree-difference.ts';
 
 type Operations = {
   [O in FileOperation]: (request: FileRequest<O>) => FileResult<O> | Promise<FileResult<O>>;
@@ -94,6 +100,38 @@ export class FileService implements Operations {
 
   makeDirectory({ root, path, owner }: FileRequest<'makeDirectory'>): void {
     new RootedDirectory(root).make(path, owner);
+  }
+
+  async apply({ root, actions, limits }: FileRequest<'apply'>): Promise<void> {
+    for (const action of actions) await applyAction(root, action, limits);
+  }
+
+  contentDigest({ root, selectors, memory }: FileRequest<'contentDigest'>): string {
+    const files = new FileDigests(root, memory);
+    const content = new ContentDigest(root, files);
+    const digests = selectors.map((selector) => content.of(selector));
+    files.keep();
+    return digests.join(' ');
+  }
+
+  importTree({ source, target }: FileRequest<'importTree'>): void {
+    new TreeCopy({ source, target }, { replace: false }).import();
+  }
+
+  difference({ lower, upper, target }: FileRequest<'difference'>): void {
+    new TreeDifference(target).write(lower, upper);
+  }
+
+  readPart(request: FileRequest<'readPart'>): Uint8Array {
+    return readPart(request);
+  }
+
+  readDirectory(request: FileRequest<'readDirectory'>): FileResult<'readDirectory'> {
+    return readDirectory(request);
+  }
+
+  stat({ root, path }: FileRequest<'stat'>): FileResult<'stat'> {
+    return statPath(root, path);
   }
 
   reset(): void {

@@ -27,7 +27,7 @@ interface Stack {
   readonly parent: Digest | undefined;
   /** Resolves when the layer below is in place. */
   readonly below: Promise<unknown>;
-  readonly fetcher: Fetcher;
+  readonly fetcher: Pick<Fetcher, 'blob'>;
 }
 
 /**
@@ -50,7 +50,7 @@ export class LayerPuller {
   async pull(
     layers: readonly WantedLayer[],
     base: Digest | undefined,
-    fetcher: Fetcher,
+    fetcher: Pick<Fetcher, 'blob'>,
     options: { signal: AbortSignal; progress: ProgressSink },
   ): Promise<void> {
     const failed = new AbortController();
@@ -134,7 +134,7 @@ export class LayerPuller {
   /** Yields a blob's bytes once they are written: first those of an earlier attempt, then the network's. */
   async *#download(
     descriptor: Descriptor,
-    fetcher: Fetcher,
+    fetcher: Pick<Fetcher, 'blob'>,
     flight: { signal: AbortSignal; report: (line: ProgressLine) => void; id: string },
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const { id, report, signal } = flight;

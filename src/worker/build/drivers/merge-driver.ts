@@ -1,0 +1,28 @@
+import { digestOf } from '#oci/digest.ts';
+import type { MergeOp } from '../llb/op.ts';
+import type { Vertex } from '../llb/vertex.ts';
+import type { CacheMap, OpContext, OpDriver } from '../solve/op-driver.ts';
+import type { LayersRef, Ref } from '../solve/ref.ts';
+import type { Workspaces } from './workspaces.ts';
+
+/** Stacks its inputs' layers: no file is touched, and what is lazy stays so. */
+export class MergeDriver implements OpDriver<MergeOp> {
+  readonly #workspaces: Workspaces;
+
+  constructor(ports: { workspaces: Workspaces }) {
+    this.#workspaces = ports.workspaces;
+  }
+
+  async cacheMap(vertex: Vertex<MergeOp>): Promise<CacheMap> {
+    return { digest: digestOf('merge'), inputs: vertex.inputs.map(() => ({})) };
+  }
+
+  async run(_vertex: Vertex<MergeOp>, inputs: readonly Ref[], context: OpContext): Promise<readonly Ref[]> {
+    const stacks = await Promise.all(inputs.map((input) => this.#layersOf(input, context)));
+    return [{ kind: 'layers', layers: stacks.flatMap(({ layers }) => layers) }];
+  }
+
+  async #layersOf(ref: Ref, context: OpContext): Promise<LayersRef> {
+    return ref.kind === 'layers' ? ref : this.#workspaces.import(ref, context);
+  }
+}

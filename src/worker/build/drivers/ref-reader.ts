@@ -1,0 +1,73 @@
+import type { FilePool } from '../files/file-pool.ts';
+import type { PathStat } from '../files/read-tree.ts';
+import type { FileStat } from '../frontend/frontend.ts';
+import type { Ref } from '../solve/ref.ts';
+import type { RefViews } from './ref-views.ts';
+
+const MAX_BYTES = 16 * 1024 * 1024;
+
+interface ReadOptions {
+  readonly signal: AbortSignal;
+}
+
+/** Reads refs' files for frontends: see `Bridge`. */
+export class RefReader {
+  readonly #ports: { readonly views: RefViews; readonly files: FilePool };
+
+  constructor(ports: { views: RefViews; files: FilePool }) {
+    this.#ports = ports;
+  }
+
+  async readFile(
+    ref: Ref,
+    path: string,
+    options: ReadOptions & { range?: { offset: number; length: number } },
+  ): Promise<Uint8Array> {
+    await using view = await this.#ports.views.open(ref, options);
+    const { offset = 0, length } = options.range ?? {};
+    const part = { root: view.root, path, offset, length, maxBytes: MAX_BYTES };
+    return await this.#ports.files.run('readPart', part, options);
+  }
+
+  async readDirectory(
+    ref: Ref,
+    path: string,
+    options: ReadOptions & { include?: string },
+  ): Promise<FileStat[]> {
+    await using view = await this.#ports.views.open(ref, options);
+    const request = { root: view.root, path, include: options.include };
+    return (await this.#ports.files.run('readDirectory', request, options)).map(fileStat);
+  }
+
+  async statFile(ref: Ref, path: string, options: ReadOptions): Promise<FileStat> {
+    await using view = await this.#ports.views.open(ref, options);
+    return fileStat(await this.#ports.files.run('stat', { root: view.root, path }, options));
+  }
+}
+
+function fileStat({ rdev, mode, size, seconds, nanoseconds, ...stat }: PathStat): FileStat {
+  const device = BigInt(rdev);
+  return {
+    ...stat,
+    mode: goMode(mode),
+    size: BigInt(size),
+    modTime: BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds),
+    devmajor: Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n)),
+    devminor: Number((device & 0xffn) | ((device >> 12n) & 0xffffff00n)),
+  };
+}
+
+/** st_mode as Go's os.FileMode. */
+function goMode(mode: number): number {
+  const types: Record<number, number> = {
+    9604: 2 ** 31,
+    21609: 2 ** 27,
+    14406: 2 ** 26,
+    4802: 2 ** 26 + 2 ** 21,
+    2401: 2 ** 25,
+    26411: 2 ** 24,
+  };
+  const special =
+    (mode & 0o4000 ? 2 ** 23 : 0) + (mode & 0o2000 ? 2 ** 22 : 0) + (mode & 0o1000 ? 2 ** 20 : 0);
+  return (types[mode & 0o170000] ?? 0) + special + (mode & 0o777);
+}

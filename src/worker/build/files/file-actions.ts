@@ -1,0 +1,188 @@
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  openSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { invalid, isKind, notFound, systemCode } from '#errors/errors.ts';
+import { systemPath } from '#tar/byte-text.ts';
+import type {
+  CopyAction,
+  MakeDirectoryAction,
+  MakeFileAction,
+  RemoveAction,
+  SymlinkAction,
+} from '../llb/op.ts';
+import { isArchive, unpackArchive } from './archive-unpacker.ts';
+import { DirectoryTree } from './directory-tree.ts';
+import { describeNew, type Metadata, makeDirectories, timeOf } from './file-metadata.ts';
+import { cleanSource, findSources } from './find-sources.ts';
+import { modeChange } from './mode-change.ts';
+import { PathFilter } from './path-filter.ts';
+import { absolutePath, rootPath, statOf } from './root-path.ts';
+import type { Owner } from './rooted-directory.ts';
+import { TreeCopy } from './tree-copy.ts';
+
+/** An action whose owner is looked up and whose source is a directory of this machine. */
+export type ReadyAction =
+  | (Ready<CopyAction> & { readonly source: string })
+  | Ready<MakeFileAction>
+  | Ready<MakeDirectoryAction>
+  | RemoveAction
+  | Ready<SymlinkAction>;
+
+type Ready<A> = Omit<A, 'owner'> & { readonly owner?: Owner };
+
+export interface UnpackLimits {
+  /** Of what an archive unpacks to. */
+  readonly maxBytes: number;
+  readonly maxEntries: number;
+}
+
+const { O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } = constants;
+
+/** Does one thing to a mounted root file system that nobody else writes to. Never leaves it, whatever is in it. */
+export async function applyAction(root: string, action: ReadyAction, limits: UnpackLimits): Promise<void> {
+  try {
+    switch (action.type) {
+      case 'copy':
+        return await copy(root, action, limits);
+      case 'mkfile':
+        return makeFile(root, action);
+      case 'mkdir':
+        return makeDirectory(root, action);
+      case 'rm':
+        return remove(root, action);
+      case 'symlink':
+        return makeLink(root, action);
+    }
+  } catch (error) {
+    throw withoutRoots(error, [root, ...('source' in action ? [action.source] : [])]);
+  }
+}
+
+async function copy(
+  root: string,
+  action: Extract<ReadyAction, { type: 'copy' }>,
+  limits: UnpackLimits,
+): Promise<void> {
+  const { source, allowWildcard, followSymlink: follow, dirCopyContents: contents } = action;
+  const destination = cleanSource(action.dest);
+  if (!action.createDestPath) requireParent(root, action.dest);
+  const paths = allowWildcard ? findSources(source, action.src, { follow }) : [cleanSource(action.src)];
+  if (paths.length === 0 && !action.allowEmptyWildcard)
+    throw notFound(`${cleanSource(action.src)} not found`);
+  const change = modeChange(action.mode);
+  const filter = PathFilter.of(action);
+  const options = {
+    ...metadataOf(action),
+    ...(change && { mode: change.apply }),
+    ...(change?.octal !== undefined && { parentMode: change.octal }),
+    ...(filter && { filter }),
+    replace: action.alwaysReplaceExistingDestPaths ?? false,
+  };
+  using tree = new DirectoryTree(source);
+  for (const path of paths) {
+    if (action.unpack && (await unpacked(root, path, destination, { tree, action, limits }))) continue;
+    new TreeCopy({ source, target: root }, options).copy(path, destination, { contents, follow });
+  }
+}
+
+/** Whether it was an archive, and is unpacked now. */
+async function unpacked(
+  root: string,
+  path: string,
+  destination: string,
+  {
+    tree,
+    action,
+    limits,
+  }: { tree: DirectoryTree; action: Extract<ReadyAction, { type: 'copy' }>; limits: UnpackLimits },
+): Promise<boolean> {
+  const file = rootPath(action.source, path).slice(action.source.length + 1);
+  if (tree.node(file)?.type !== 'file' || !(await isArchive(tree, file))) return false;
+  const directory = rootPath(root, destination);
+  makeDirectories(directory, 0o755, metadataOf(action));
+  const { owner } = action;
+  await unpackArchive(tree, file, {
+    root,
+    directory: directory.slice(root.length + 1),
+    ...(owner && { owner }),
+    ...limits,
+  });
+  return true;
+}
+
+function requireParent(root: string, path: string): void {
+  const parent = rootPath(root, absolutePath(path)).split('/').slice(0, -1).join('/');
+  if (!statOf(parent)) throw notFound(`failed to stat ${path}: no such file or directory`);
+}
+
+function makeFile(root: string, action: Extract<ReadyAction, { type: 'mkfile' }>): void {
+  const path = rootPath(root, action.path);
+  const isNew = statOf(path) === undefined;
+  if (!isNew && !statOf(path)?.isFile()) throw invalid(`open ${action.path}: it is no regular file`);
+  const mode = action.mode & 0o777;
+  const fd = openSync(systemPath(path), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
+  try {
+    writeFileSync(fd, action.data);
+  } finally {
+    closeSync(fd);
+  }
+  if (isNew) chmodSync(systemPath(path), mode);
+  describeNew(path, metadataOf(action));
+}
+
+function makeDirectory(root: string, action: Extract<ReadyAction, { type: 'mkdir' }>): void {
+  const path = rootPath(root, action.path);
+  const mode = action.mode & 0o777;
+  const missingParent = !action.makeParents && !statOf(path.slice(0, path.lastIndexOf('/')));
+  if (missingParent) throw notFound(`mkdir ${action.path}: no such file or directory`);
+  const before = statOf(path);
+  if (before && !before.isDirectory()) {
+    if (!action.makeParents) return;
+    throw invalid(`mkdir ${action.path}: not a directory`);
+  }
+  makeDirectories(path, mode, metadataOf(action));
+}
+
+function remove(root: string, { path, allowWildcard, allowNotFound }: RemoveAction): void {
+  const paths = allowWildcard ? findSources(root, path, { follow: false }) : [path];
+  for (const found of paths) {
+    const target = rootPath(root, absolutePath(found), { followLast: false });
+    if (target === root) throw invalid('rm: the root cannot be removed');
+    if (!allowNotFound && !statOf(target)) throw notFound(`stat ${found}: no such file or directory`);
+    rmSync(systemPath(target), { recursive: true, force: true });
+  }
+}
+
+function makeLink(root: string, action: Extract<ReadyAction, { type: 'symlink' }>): void {
+  const path = rootPath(root, action.newpath);
+  symlinkSync(systemPath(action.oldpath), systemPath(path));
+  try {
+    describeNew(path, metadataOf(action));
+  } catch (error) {
+    unlinkSync(systemPath(path));
+    throw error;
+  }
+}
+
+function metadataOf({ owner, timestamp }: { owner?: Owner; timestamp?: bigint }): Metadata {
+  return { ...(owner && { owner }), ...(timestamp !== undefined && { time: timeOf(timestamp) }) };
+}
+
+/** A system's error as a user of the build sees it: with paths as the build has them. */
+function withoutRoots(error: unknown, roots: readonly string[]): unknown {
+  const code = systemCode(error);
+  if (isKind(error, 'canceled') || code === undefined || !(error instanceof Error) || 'kind' in error) {
+    return error;
+  }
+  const message = roots.reduce((text, root) => text.replaceAll(root, ''), error.message);
+  if (code === 'ENOENT') return notFound(message, { cause: error });
+  const mine = ['EEXIST', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', 'EINVAL'].includes(code);
+  return mine ? invalid(message, { cause: error }) : error;
+}
