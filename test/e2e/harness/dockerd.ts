@@ -12,6 +12,8 @@ export interface DockerdOptions {
    * `host`: this machine's network, so that it can pull from loopback; its containers have no bridge.
    */
   readonly network: 'own' | 'host';
+  /** A folder with another engine's programs; Debian's engine otherwise. */
+  readonly programs?: string;
 }
 
 /** A real Docker Engine beside Slipway, which touches nothing of this machine's bridges, rules and mounts. */
@@ -40,6 +42,7 @@ export class Dockerd implements AsyncDisposable {
     const namespaces = ['--mount', ...(options.network === 'own' ? ['--net'] : [])];
     this.#process = spawn('unshare', [...namespaces, 'sh', '-c', script, 'sh', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, PATH: [options.programs, process.env.PATH].filter(Boolean).join(':') },
     });
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {

@@ -1,0 +1,159 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpus, release, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Buildkitd, buildKitProgram } from '../e2e/harness/buildkitd.ts';
+import { Dockerd } from '../e2e/harness/dockerd.ts';
+import { type Slipway, startSlipway } from '../e2e/harness/slipway.ts';
+import { seedImages } from '../images/stand-ins.ts';
+import { type Builder, buildctl, dockerBuild } from './build/builder.ts';
+import { currentEngine } from './build/engine-programs.ts';
+import { benchPackages } from './build/packages.ts';
+import { SCENARIOS, type Scenario } from './build/scenarios.ts';
+import { median } from './registry/measure.ts';
+
+/** The same client on both sides: times of builds are compared within a pair. */
+interface Pair {
+  readonly client: string;
+  readonly goal: keyof Scenario['goals'];
+  readonly ours: Builder;
+  readonly theirs: Builder;
+}
+
+interface Row {
+  readonly scenario: string;
+  readonly client: string;
+  readonly ours: number;
+  readonly theirs: number;
+  readonly goal: number | undefined;
+}
+
+/**
+ * Slipway's builder beside BuildKit and the current engine, in alternation. `--only WORDS` chooses scenarios, `--no-engine`
+ * leaves the engine out, `--write FILE` writes the table.
+ */
+export async function run(): Promise<void> {
+  const { values } = parseArgs({
+    args: process.argv.slice(3),
+    options: { only: { type: 'string' }, 'no-engine': { type: 'boolean' }, write: { type: 'string' } },
+  });
+  benchPackages();
+  const engine = values['no-engine'] ? undefined : currentEngine();
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const socket = join(folder, 'buildkit.sock');
+  const slipway = stack.use(
+    await startSlipway({
+      env: { SLIPWAY_LOG_LEVEL: 'warn', SLIPWAY_WORKER_BUILDKIT_LISTEN: `["unix://${socket}"]` },
+    }),
+  );
+  await seedImages(slipway.registry, ['busybox', 'debian', 'node']);
+  const buildkitd = stack.use(await Buildkitd.start());
+  const images = `${slipway.registry}/library/`;
+  const pairs: Pair[] = [
+    {
+      client: 'buildctl',
+      goal: 'buildkit',
+      ours: buildctl('Slipway', `unix://${socket}`, images),
+      theirs: buildctl('buildkitd', buildkitd.address, images),
+    },
+  ];
+  if (engine) {
+    const dockerd = stack.use(await Dockerd.start({ network: 'own', programs: engine }));
+    for (const name of ['busybox', 'debian', 'node']) {
+      await slipway.dockerOk('pull', '--quiet', name);
+      await copyImage(name, slipway, dockerd);
+    }
+    for (const classic of [false, true]) {
+      pairs.push({
+        client: classic ? 'docker build, classic' : 'docker buildx',
+        goal: classic ? 'classic' : 'engine',
+        ours: dockerBuild('Slipway', { env: withBuildx(slipway.clientEnv), images: '', classic }),
+        theirs: dockerBuild('engine', { env: withBuildx(dockerd.clientEnv), images: '', classic }),
+      });
+    }
+  }
+  const rows: Row[] = [];
+  for (const scenario of SCENARIOS.filter(({ name }) => name.includes(values.only ?? ''))) {
+    for (const pair of pairs) {
+      if (pair.goal === 'classic' && scenario.goals.classic === undefined) continue;
+      const row = await compare(scenario, pair, folder);
+      rows.push(row);
+      process.stdout.write(`${line(row)}\n`);
+    }
+  }
+  if (values.write) writeTable(values.write, rows);
+}
+
+async function compare(scenario: Scenario, { client, goal, ours, theirs }: Pair, root: string): Promise<Row> {
+  const times = new Map<Builder, number[]>([ours, theirs].map((builder) => [builder, []]));
+  const contexts = new Map(
+    [ours, theirs].map((builder) => {
+      const context = mkdtempSync(join(root, 'context-'));
+      scenario.prepare(context, builder.images);
+      return [builder, context];
+    }),
+  );
+  for (let round = -1; round < scenario.rounds; round++) {
+    for (const builder of [ours, theirs]) {
+      const context = contexts.get(builder)!;
+      scenario.change?.(context, round);
+      const buildArgs = scenario.cold ? [`NONCE=${process.pid}-${round}-${Math.random()}`] : [];
+      const started = performance.now();
+      await builder.build({ context, buildArgs });
+      if (round >= 0) times.get(builder)!.push(performance.now() - started);
+    }
+  }
+  for (const context of contexts.values()) rmSync(context, { recursive: true });
+  return {
+    scenario: scenario.name,
+    client,
+    ours: median(times.get(ours)!),
+    theirs: median(times.get(theirs)!),
+    goal: scenario.goals[goal],
+  };
+}
+
+function line({ scenario, client, ours, theirs, goal }: Row): string {
+  const ratio = ours / theirs;
+  const reached = goal === undefined ? '' : ` (≤ ${goal}: ${ratio <= goal ? 'reached' : 'missed'})`;
+  return `${scenario}, ${client}: ${ours.toFixed(0)} ms, peer ${theirs.toFixed(0)} ms, ${ratio.toFixed(2)}×${reached}`;
+}
+
+function writeTable(file: string, rows: readonly Row[]): void {
+  const [cpu] = cpus();
+  const head = '| | client | Slipway | peer | ratio | goal |\n| --- | --- | ---: | ---: | ---: | ---: |';
+  const body = rows.map(({ scenario, client, ours, theirs, goal }) => {
+    const ratio = ours / theirs;
+    const aim = goal === undefined ? '' : `≤ ${goal} ${ratio <= goal ? '✓' : '✗'}`;
+    return `| ${scenario} | ${client} | ${ours.toFixed(0)} ms | ${theirs.toFixed(0)} ms | ${ratio.toFixed(2)}× | ${aim} |`;
+  });
+  const debian = /PRETTY_NAME="([^"]*)"/.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? '';
+  const machine = `${cpus().length} × ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${debian}, Linux ${release()}, Node ${process.version.slice(1)}`;
+  const intro = `# Benchmarks of the builder\n\n\`npm run bench -- build --write ${file}\` made this file: medians of builds in alternation, the same client and context\non both sides. Peers: buildkitd 0.25.2 for buildctl, the current engine (moby 2) for docker. Less is better.\n\n- ${machine}\n`;
+  writeFileSync(file, `${intro}\n${head}\n${body.join('\n')}\n`);
+}
+
+function withBuildx(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const plugins = join(env.DOCKER_CONFIG!, 'cli-plugins');
+  mkdirSync(plugins, { recursive: true });
+  try {
+    symlinkSync(buildKitProgram('docker-buildx'), join(plugins, 'docker-buildx'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  return env;
+}
+
+/** By an archive: the peer has a network of its own, from which our registry cannot be reached. */
+async function copyImage(name: string, from: Slipway, to: Dockerd): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
+  try {
+    const archive = join(folder, 'image.tar');
+    await from.dockerOk('save', '--output', archive, name);
+    await to.dockerOk('load', '--input', archive);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
