@@ -29,4 +29,60 @@ export const buildMigrations: Record<string, Migration> = {
         .execute();
     },
   },
+  'build-0002-records': {
+    async up(db) {
+      await db.schema
+        .createTable('build_records')
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .addColumn('kind', 'text', (column) => column.notNull())
+        .addColumn('description', 'text', (column) => column.notNull())
+        .addColumn('outputs', 'text', (column) => column.notNull())
+        .addColumn('bytes', 'integer', (column) => column.notNull())
+        .addColumn('created_at', 'text', (column) => column.notNull())
+        .addColumn('last_used_at', 'text', (column) => column.notNull())
+        .addColumn('usage_count', 'integer', (column) => column.notNull())
+        .execute();
+      await db.schema
+        .createTable('build_record_keys')
+        .addColumn('key', 'text', (column) => column.primaryKey())
+        .addColumn('record_id', 'text', (column) =>
+          column.notNull().references('build_records.id').onDelete('cascade'),
+        )
+        .execute();
+      await db.schema
+        .createIndex('build_record_keys_record')
+        .on('build_record_keys')
+        .column('record_id')
+        .execute();
+      await db.schema
+        .createTable('build_history')
+        .addColumn('ref', 'text', (column) => column.primaryKey())
+        .addColumn('generation', 'integer', (column) => column.notNull())
+        .addColumn('created_at', 'text', (column) => column.notNull())
+        .addColumn('completed_at', 'text')
+        .addColumn('pinned', 'integer', (column) => column.notNull())
+        .addColumn('record', 'text', (column) => column.notNull())
+        .addColumn('log_bytes', 'integer', (column) => column.notNull())
+        .execute();
+    },
+  },
+  'build-0003-cache-mounts': {
+    async up(db) {
+      await db.schema
+        .createTable('build_cache_mounts')
+        .addColumn('key', 'text', (column) => column.primaryKey())
+        .addColumn('name', 'text', (column) => column.notNull())
+        .addColumn('description', 'text', (column) => column.notNull())
+        .addColumn('bytes', 'integer', (column) => column.notNull())
+        .addColumn('created_at', 'text', (column) => column.notNull())
+        .addColumn('last_used_at', 'text', (column) => column.notNull())
+        .addColumn('usage_count', 'integer', (column) => column.notNull())
+        .execute();
+      await db.schema
+        .createIndex('build_cache_mounts_name')
+        .on('build_cache_mounts')
+        .column('name')
+        .execute();
+    },
+  },
 };

@@ -15,9 +15,53 @@ export interface BuildTables {
     last_used_at: string;
     usage_count: number;
   };
+  /** Directories that RUNs keep from one build to the next. */
+  build_cache_mounts: {
+    /** Of the snapshot that holds its files. */
+    key: string;
+    /** What a mount is found by: its id, and what it began with. */
+    name: string;
+    /** For people: the id. */
+    description: string;
+    bytes: number;
+    created_at: string;
+    last_used_at: string;
+    usage_count: number;
+  };
   /** The keys that a step is found by. */
   build_cache_keys: {
     key: string;
     record_id: string;
+  };
+  /** What came of steps of graphs. */
+  build_records: {
+    id: string;
+    kind: string;
+    description: string;
+    /** JSON: of each output the layers, bottom first: `[diffId, createdAt?]`. */
+    outputs: string;
+    /** Of the layers that the step added. */
+    bytes: number;
+    created_at: string;
+    last_used_at: string;
+    usage_count: number;
+  };
+  /** The keys that a record is found by. */
+  build_record_keys: {
+    key: string;
+    record_id: string;
+  };
+  /** Builds that were, or are. */
+  build_history: {
+    ref: string;
+    /** Rises with each change, so that a listener can be told what came since. */
+    generation: number;
+    created_at: string;
+    completed_at: string | null;
+    pinned: number;
+    /** JSON: all else. */
+    record: string;
+    /** Of its log on disk. */
+    log_bytes: number;
   };
 }

@@ -62,6 +62,10 @@ export class LayerStore {
     return (await this.#ports.layers.find(chainId)) !== undefined;
   }
 
+  find(chainId: Digest): Promise<LayerRow | undefined> {
+    return this.#ports.layers.find(chainId);
+  }
+
   /** Pins a stack of layers, bottom first, and answers how many of them are here, without a gap from the bottom. */
   async pinStack(chainIds: readonly Digest[]): Promise<{ pin: Disposable; present: number }> {
     return this.#lock.run('layers', async () => {
