@@ -86,6 +86,7 @@ class Lexer {
     this.#statements.push({
       ...statement,
       text: trimSpace(text),
+      untrimmed: trimStart(text),
       heredocs,
       comments: this.#comments,
       range: range(),

@@ -118,7 +118,7 @@ function parseOnbuild(statement: PlacedStatement): Instruction {
   if (keyword === 'MAINTAINER' || keyword === 'FROM') {
     throw new DockerfileError(`${keyword} isn't allowed as an ONBUILD trigger`);
   }
-  const written = statement.text.replace(/^ONBUILD[\t\n\f\r ]*/i, '');
+  const written = statement.untrimmed.replace(/^ONBUILD[\t\n\f\r ]*/i, '');
   const documents = statement.heredocs.map(({ content, name }) => `\n${content}${name}`);
   return { name: 'ONBUILD', trigger: written + documents.join(''), ...writtenOf(statement) };
 }

@@ -2,6 +2,8 @@ import { type Directives, detectSyntax, findDirective } from './directives.ts';
 import { DockerfileError, locate, located } from './dockerfile-error.ts';
 import type { ArgInstruction, FromInstruction, Instruction, Stage } from './instructions.ts';
 import { type EmptyContinuation, lex } from './lexer.ts';
+import type { Linter } from './lint/linter.ts';
+import { checkContinuations, checkInstruction, checkStages } from './lint/written-checks.ts';
 import { parseInstruction } from './parse-instruction.ts';
 import { linesOf } from './ranges.ts';
 import type { PlacedStatement } from './statement.ts';
@@ -15,13 +17,18 @@ export interface Dockerfile {
   readonly emptyContinuations: readonly EmptyContinuation[];
 }
 
-/** Reads a Dockerfile (Dockerfile reference, syntax 1.26). Throws `DockerfileError`, and nothing else. */
-export function parseDockerfile(text: string): Dockerfile {
+/**
+ * Reads a Dockerfile (Dockerfile reference, syntax 1.26). `linter` hears of what can be seen without compiling it, also
+ * of a file that is wrong further down. Throws `DockerfileError`, and nothing else.
+ */
+export function parseDockerfile(text: string, linter?: Linter): Dockerfile {
   const { escape: escapeToken, statements, emptyContinuations } = lex(text);
+  if (linter) checkContinuations(emptyContinuations, linter);
   const globalArgs: ArgInstruction[] = [];
   const stages: { from: Stage['from']; instructions: Instruction[] }[] = [];
   for (const statement of statements) {
     const instruction = parsePlaced(statement);
+    if (linter) checkInstruction(instruction, linter);
     if (instruction.name === 'FROM') stages.push({ from: instruction, instructions: [] });
     else if (stages.length > 0) stages.at(-1)!.instructions.push(instruction);
     else if (instruction.name === 'ARG') globalArgs.push(instruction);
@@ -30,6 +37,7 @@ export function parseDockerfile(text: string): Dockerfile {
   if (stages.length === 0) {
     throw new DockerfileError('dockerfile contains no stages to build', statements.at(-1)!.range);
   }
+  if (linter) checkStages(stages, linter);
   return { directives: directivesOf(text, escapeToken), globalArgs, stages, emptyContinuations };
 }
 

@@ -27,6 +27,8 @@ export interface Statement {
 /** A statement with what only a file can give it. */
 export interface PlacedStatement extends Statement {
   readonly text: string;
+  /** The text with the white space that the file has at its end. */
+  readonly untrimmed: string;
   readonly heredocs: readonly Heredoc[];
   readonly comments: readonly string[];
   readonly range: Range;

@@ -38,7 +38,7 @@ describe('.dockerignore', () => {
       ['tet', 'xa', 'yb'],
     ],
     [['.'], ['a'], ['a']],
-    [['../a'], ['a', 'b'], ['b']],
+    [['../a'], ['a', 'b'], ['a', 'b']],
     [
       ['dir', '!dir/keep'],
       ['dir/a', 'dir/keep', 'dir/keep/x'],
@@ -51,7 +51,7 @@ describe('.dockerignore', () => {
 
   it('refuses broken patterns', () => {
     for (const rules of ['[', 'a[b', 'a[]', '!', 'x[a-]', 'y\\']) {
-      expect(() => new IgnoreRules(rules), rules).toThrow('syntax error in pattern');
+      expect(() => new IgnoreRules(rules), rules).toThrow(/syntax error in pattern|illegal exclusion pattern/);
     }
   });
 
