@@ -46,6 +46,8 @@ export interface ResolveImageOptions {
   readonly mode: 'default' | 'pull' | 'local';
   /** Shown while it takes time: `[internal] load metadata for docker.io/library/x:latest`. */
   readonly name: string;
+  /** A content store of the client's (`oci-layout://`) to look in, in place of registries. */
+  readonly store?: string;
 }
 
 export interface ResolvedImage {

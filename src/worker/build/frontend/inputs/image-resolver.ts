@@ -1,0 +1,33 @@
+import type { Platform } from '#oci/platform.ts';
+import type { Bridge, ResolvedImage } from '../frontend.ts';
+import type { ResolveMode } from '../graph/sources.ts';
+import { platformId } from '../platforms.ts';
+
+export interface ImageRequest {
+  readonly platform: Platform;
+  readonly mode: ResolveMode;
+  /** What progress shows. */
+  readonly name: string;
+  /** A content store of the client's to look in, in place of registries. */
+  readonly store?: string;
+}
+
+/** Asks for each image once a build: what a name stands for may not change between two stages. */
+export class ImageResolver {
+  readonly #bridge: Pick<Bridge, 'resolveImage'>;
+  readonly #known = new Map<string, Promise<ResolvedImage>>();
+
+  constructor(bridge: Pick<Bridge, 'resolveImage'>) {
+    this.#bridge = bridge;
+  }
+
+  resolve(reference: string, request: ImageRequest): Promise<ResolvedImage> {
+    const key = JSON.stringify([reference, platformId(request.platform), request.mode, request.store]);
+    let resolved = this.#known.get(key);
+    if (!resolved) {
+      resolved = this.#bridge.resolveImage(reference, request);
+      this.#known.set(key, resolved);
+    }
+    return resolved;
+  }
+}

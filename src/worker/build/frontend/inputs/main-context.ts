@@ -1,0 +1,252 @@
+import { isKind, notFound } from '#errors/errors.ts';
+import { readIgnoreFile } from '../../context/ignore-file.ts';
+import type { SourceInfo } from '../../llb/source-info.ts';
+import type { Edge } from '../../llb/vertex.ts';
+import type { Ref } from '../../solve/ref.ts';
+import type { Bridge, FrontendRequest } from '../frontend.ts';
+import { Draft } from '../graph/draft.ts';
+import { fileEdge } from '../graph/file-draft.ts';
+import { gitEdge, httpEdge, localEdge } from '../graph/sources.ts';
+import { readBoolean } from '../options/build-options.ts';
+import { joinPath } from '../paths.ts';
+import { looksLikeArchive } from './archive-magic.ts';
+import { type GitReference, readGitReference } from './git-reference.ts';
+
+const DOCKERFILE = 'Dockerfile';
+const IGNORE_FILE = '.dockerignore';
+/** Where a client's directories are, unless an option says otherwise. */
+const CONTEXT = 'context';
+
+/** The Dockerfile of a build, and what names it in messages. */
+export interface DockerfileSource {
+  readonly info: SourceInfo;
+  readonly text: string;
+  /** Where it was read; warnings are about it. */
+  readonly vertex: string;
+}
+
+interface Remote {
+  /** What COPY reads. */
+  readonly context?: Edge;
+  /** Where the Dockerfile is. */
+  readonly dockerfile?: Edge;
+  readonly filename?: string;
+}
+
+/**
+ * Where a build's files come from: directories of the client's, a git repository, an archive or a Dockerfile behind
+ * a URL, or graphs that the client gives.
+ */
+export class MainContext {
+  readonly #bridge: Bridge;
+  readonly #remote: Remote;
+  readonly #dockerfileName: string;
+  readonly filename: string;
+  /** Of `<Dockerfile>.dockerignore`, once the Dockerfile was read. */
+  #ignoreFile: string | undefined;
+  #patterns: Promise<readonly string[]> | undefined;
+
+  private constructor(bridge: Bridge, options: FrontendRequest['options'], remote: Remote) {
+    this.#bridge = bridge;
+    this.#remote = remote;
+    this.#dockerfileName = options.dockerfilekey ?? 'dockerfile';
+    this.filename = remote.filename ?? options.filename ?? DOCKERFILE;
+  }
+
+  static async open(request: FrontendRequest, bridge: Bridge): Promise<MainContext> {
+    const remote = await findRemote(request, bridge);
+    return new MainContext(bridge, request.options, remote);
+  }
+
+  /** Throws `not-found`. */
+  async readDockerfile(): Promise<DockerfileSource> {
+    const edge = this.#remote.dockerfile ?? this.#localDockerfile();
+    const ref = await this.#bridge.solve(edge);
+    const data = await this.#readDockerfile(ref);
+    const ignoreFile = await readIfThere(this.#bridge, ref, `${this.filename}${IGNORE_FILE}`);
+    this.#ignoreFile = ignoreFile && decode(ignoreFile);
+    return {
+      info: { filename: this.filename, data, language: 'Dockerfile' },
+      text: decode(data),
+      vertex: edge.vertex.digest,
+    };
+  }
+
+  /** What the client keeps to itself. None for a context that is not the client's. */
+  ignorePatterns(): Promise<readonly string[]> {
+    this.#patterns ??= this.#readIgnorePatterns();
+    return this.#patterns;
+  }
+
+  /** `followPaths`: what of it is used; undefined: all of it. */
+  edge(patterns: readonly string[], followPaths: readonly string[] | undefined): Edge {
+    if (this.#remote.context) return this.#remote.context;
+    return localEdge(
+      {
+        name: CONTEXT,
+        session: this.#bridge.session.id,
+        excludePatterns: patterns,
+        ...(followPaths && { followPaths }),
+        sharedKeyHint: CONTEXT,
+      },
+      { name: '[internal] load build context' },
+    );
+  }
+
+  #localDockerfile(): Edge {
+    const { filename } = this;
+    const lowerCase = isNamedDockerfile(filename) ? [lowerCaseSibling(filename)] : [];
+    return localEdge(
+      {
+        name: this.#dockerfileName,
+        session: this.#bridge.session.id,
+        followPaths: [filename, `${filename}${IGNORE_FILE}`, ...lowerCase],
+        sharedKeyHint: this.#dockerfileName,
+        differ: 'none',
+      },
+      { name: `[internal] load build definition from ${filename}` },
+    );
+  }
+
+  async #readDockerfile(ref: Ref): Promise<Uint8Array> {
+    const data = await readIfThere(this.#bridge, ref, this.filename);
+    if (data) return data;
+    const sibling = isNamedDockerfile(this.filename)
+      ? await readIfThere(this.#bridge, ref, lowerCaseSibling(this.filename))
+      : undefined;
+    if (sibling) return sibling;
+    throw notFound(`failed to read dockerfile: open ${this.filename}: no such file or directory`);
+  }
+
+  async #readIgnorePatterns(): Promise<readonly string[]> {
+    if (this.#remote.context) return [];
+    if (this.#ignoreFile !== undefined) return readIgnoreFile(this.#ignoreFile);
+    return loadIgnoreFile(this.#bridge, {
+      directory: CONTEXT,
+      sharedKeyHint: `${CONTEXT}-${IGNORE_FILE}`,
+      name: `[internal] load ${IGNORE_FILE}`,
+    });
+  }
+}
+
+/** Patterns of the ignore file at the top of one of the client's directories. */
+export async function loadIgnoreFile(
+  bridge: Bridge,
+  { directory, sharedKeyHint, name }: { directory: string; sharedKeyHint: string; name: string },
+): Promise<string[]> {
+  const edge = localEdge(
+    {
+      name: directory,
+      session: bridge.session.id,
+      followPaths: [IGNORE_FILE],
+      sharedKeyHint,
+      differ: 'none',
+    },
+    { name },
+  );
+  const data = await readIfThere(bridge, await bridge.solve(edge), IGNORE_FILE);
+  return data ? readIgnoreFile(decode(data)) : [];
+}
+
+async function findRemote({ options, inputs }: FrontendRequest, bridge: Bridge): Promise<Remote> {
+  const { context, dockerfile, filename } = await findContext(options, inputs, bridge);
+  const subdirectory = options.contextsubdir;
+  return {
+    ...(context && { context: subdirectory === undefined ? context : scopedTo(context, subdirectory) }),
+    // A client that names a directory of its own for the Dockerfile means that one.
+    ...(dockerfile && options.dockerfilekey === undefined && { dockerfile }),
+    ...(filename && { filename }),
+  };
+}
+
+async function findContext(
+  options: FrontendRequest['options'],
+  inputs: FrontendRequest['inputs'],
+  bridge: Bridge,
+): Promise<Remote> {
+  const url = options[options.contextkey ?? CONTEXT] ?? '';
+  const git = readGitReference(url);
+  if (git) {
+    const edge = gitContext(git, url, options);
+    return { context: edge, dockerfile: edge };
+  }
+  if (/^https?:\/\//.test(url)) return downloaded(url, bridge);
+  return {
+    ...(inputs.context && { context: inputs.context }),
+    ...(inputs.dockerfile && { dockerfile: inputs.dockerfile }),
+  };
+}
+
+function gitContext(git: GitReference, url: string, options: FrontendRequest['options']): Edge {
+  const asked = options['build-arg:BUILDKIT_CONTEXT_KEEP_GIT_DIR'];
+  const keepGitDir = git.keepGitDir || (asked ? readBoolean('BUILDKIT_CONTEXT_KEEP_GIT_DIR', asked) : false);
+  return gitEdge(git, {
+    keepGitDir,
+    ...(options['build-arg:SOURCE_DATE_EPOCH'] && { mtime: 'commit' }),
+    metadata: { name: `[internal] load git source ${url}` },
+  });
+}
+
+/** An archive is a context; anything else a Dockerfile. */
+async function downloaded(url: string, bridge: Bridge): Promise<Remote> {
+  const edge = httpEdge(url, {
+    filename: CONTEXT,
+    metadata: { name: '[internal] load remote build context' },
+  });
+  const ref = await bridge.solve(edge);
+  const head = await bridge.readFile(ref, CONTEXT, { offset: 0, length: 1024 });
+  if (!looksLikeArchive(head)) return { context: edge, dockerfile: edge, filename: CONTEXT };
+  const unpacked = fileEdge(
+    undefined,
+    [{ ...COPY, from: new Draft(() => edge), src: `/${CONTEXT}`, dest: '/', unpack: true }],
+    { name: `copy /${CONTEXT} /` },
+  );
+  return { context: unpacked, dockerfile: unpacked };
+}
+
+function scopedTo(context: Edge, directory: string): Edge {
+  return fileEdge(
+    undefined,
+    [
+      {
+        ...COPY,
+        from: new Draft(() => context),
+        src: joinPath('/', directory),
+        dest: '/',
+        dirCopyContents: true,
+      },
+    ],
+    { name: `copy ${directory} /` },
+  );
+}
+
+const COPY = {
+  type: 'copy',
+  followSymlink: false,
+  dirCopyContents: false,
+  unpack: false,
+  createDestPath: false,
+  allowWildcard: false,
+  allowEmptyWildcard: false,
+} as const;
+
+async function readIfThere(bridge: Bridge, ref: Ref, path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await bridge.readFile(ref, path);
+  } catch (error) {
+    if (isKind(error, 'not-found')) return undefined;
+    throw error;
+  }
+}
+
+function isNamedDockerfile(filename: string): boolean {
+  return filename === DOCKERFILE || filename.endsWith(`/${DOCKERFILE}`);
+}
+
+function lowerCaseSibling(filename: string): string {
+  return filename.slice(0, -DOCKERFILE.length) + DOCKERFILE.toLowerCase();
+}
+
+function decode(data: Uint8Array): string {
+  return new TextDecoder().decode(data);
+}

@@ -1,0 +1,40 @@
+import type { Platform } from '#oci/platform.ts';
+import type { CompiledDockerfile } from './compile/compile-dockerfile.ts';
+import type { FrontendResult } from './frontend.ts';
+import { normalizePlatform, platformId } from './platforms.ts';
+
+export interface PlatformResult {
+  readonly platform: Platform;
+  readonly compiled: CompiledDockerfile;
+}
+
+/** Graphs and configurations in the shape that exporters take; one alone has no platform in its names. */
+export function resultOf(
+  results: readonly PlatformResult[],
+  { multiPlatform, epoch }: { multiPlatform: boolean; epoch: Date | undefined },
+): FrontendResult {
+  const refs = new Map<string, CompiledDockerfile['edge']>();
+  const metadata = new Map<string, Uint8Array>();
+  for (const { platform, compiled } of results) {
+    const id = platformId(platform);
+    const suffix = multiPlatform ? `/${id}` : '';
+    refs.set(multiPlatform ? id : '', compiled.edge);
+    metadata.set(`containerimage.config${suffix}`, compiled.config);
+    if (compiled.baseConfig) metadata.set(`containerimage.base.config${suffix}`, compiled.baseConfig);
+    if (epoch) metadata.set(`source.date.epoch${suffix}`, Buffer.from(String(epoch.getTime() / 1000)));
+  }
+  metadata.set('refs.platforms', Buffer.from(JSON.stringify(platformsOf(results))));
+  return { refs, metadata };
+}
+
+function platformsOf(results: readonly PlatformResult[]) {
+  return {
+    Platforms: results.map(({ platform }) => {
+      const { architecture, os, variant, ...rest } = normalizePlatform(platform);
+      return {
+        ID: platformId(platform),
+        Platform: { architecture, os, ...rest, ...(variant && { variant }) },
+      };
+    }),
+  };
+}
