@@ -1,4 +1,4 @@
-import type { FilesystemContentStore } from '#content/filesystem-content-store.ts';
+import type { ContentStore } from '#content/content-store.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import { digestOf } from '#oci/digest.ts';
 
@@ -6,7 +6,7 @@ import { digestOf } from '#oci/digest.ts';
  * Compares a registry at rest with what its tags say, by the documents themselves: what is reachable has to be there
  * byte for byte, and nothing else, neither in the database nor in the store. Returns what is wrong.
  */
-export async function audit(db: RegistryDatabase, content: FilesystemContentStore): Promise<string[]> {
+export async function audit(db: RegistryDatabase, content: ContentStore): Promise<string[]> {
   const problems: string[] = [];
   const manifests = await db.selectFrom('manifests').selectAll().execute();
   const byKey = new Map(manifests.map((it) => [`${it.repository_id} ${it.digest}`, it]));
@@ -74,7 +74,7 @@ async function auditUsage(db: RegistryDatabase): Promise<string[]> {
   });
 }
 
-async function read(content: FilesystemContentStore, location: string): Promise<Buffer | undefined> {
+async function read(content: ContentStore, location: string): Promise<Buffer | undefined> {
   try {
     const chunks: Uint8Array[] = [];
     for await (const chunk of await content.open(location)) chunks.push(Buffer.from(chunk));

@@ -5,7 +5,7 @@ import type { ProcessOptions } from './registry-process.ts';
 
 const SCRIPT = fileURLToPath(new URL('./registry-process.ts', import.meta.url));
 
-/** Registry processes over one database and one folder, which are killed and come back. */
+/** Registry processes over one database and one content store, which are killed and come back. */
 export class Registries implements AsyncDisposable {
   readonly #options: readonly ProcessOptions[];
   readonly #processes: (ChildProcess | undefined)[];

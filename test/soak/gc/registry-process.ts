@@ -5,7 +5,6 @@
 import { pino } from 'pino';
 import { OpenAuthenticator } from '#auth/open-authenticator.ts';
 import { startBackground } from '#cli/registry-background.ts';
-import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { Leases } from '#database/registry/leases.ts';
 import { openRegistryDatabase, type RegistryDatabaseOptions } from '#database/registry/open.ts';
 import { NO_METRICS } from '#observability/metrics.ts';
@@ -13,17 +12,18 @@ import { createHousekeeping } from '#registry/housekeeping.ts';
 import { createRegistryApp } from '#registry/http/registry-app.ts';
 import { createRegistryServer } from '#registry/http/registry-server.ts';
 import { createRegistry } from '#registry/registry.ts';
+import { openSoakContent, type SoakContent } from './soak-content.ts';
 
 export interface ProcessOptions {
   readonly database: RegistryDatabaseOptions;
-  readonly blobs: string;
+  readonly content: SoakContent;
   readonly port: number;
 }
 
 const options = JSON.parse(process.argv[2]!) as ProcessOptions;
 const logger = pino({ level: 'warn' }, pino.destination(2));
 const db = await openRegistryDatabase(options.database);
-const content = new FilesystemContentStore(options.blobs);
+const content = openSoakContent(options.content);
 const registry = createRegistry({ db, content });
 const housekeeping = createHousekeeping({ db, content, logger, metrics: NO_METRICS });
 await startBackground(

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
-import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
+import type { ContentStore } from '#content/content-store.ts';
+import type { S3Settings } from '#content/s3-settings.ts';
 import {
   migrateRegistryDatabase,
   openRegistryDatabase,
@@ -19,6 +20,7 @@ import { audit } from './audit.ts';
 import { Client } from './client.ts';
 import { Pusher } from './pusher.ts';
 import { Registries } from './registries.ts';
+import { openSoakContent } from './soak-content.ts';
 
 export interface SoakOptions {
   readonly seconds: number;
@@ -26,6 +28,8 @@ export interface SoakOptions {
   readonly pushers: number;
   /** Undefined for SQLite in a folder of the test's own. */
   readonly postgres?: string | undefined;
+  /** Undefined for a folder of the test's own. */
+  readonly s3?: S3Settings | undefined;
 }
 
 export interface SoakResult {
@@ -51,7 +55,8 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   await migrateRegistryDatabase(database);
   const db = await openRegistryDatabase(database);
   stack.defer(() => db.destroy());
-  const content = new FilesystemContentStore(blobs);
+  const place = options.s3 ? { s3: options.s3 } : { folder: blobs };
+  const content = openSoakContent(place);
   const { retentionRules } = createHousekeeping({
     db,
     content,
@@ -71,7 +76,9 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   );
 
   const ports = await freePorts(options.processes);
-  const registries = stack.use(await Registries.start(ports.map((port) => ({ database, blobs, port }))));
+  const registries = stack.use(
+    await Registries.start(ports.map((port) => ({ database, content: place, port }))),
+  );
   const client = new Client(registries);
   stack.defer(() => client.close());
   const pushers = Array.from({ length: options.pushers }, (_, index) => new Pusher(client, `p${index}`));
@@ -160,7 +167,7 @@ async function settle(db: RegistryDatabase): Promise<void> {
 }
 
 /** What a day later would do: takes up what killed processes left behind. */
-async function reconcile(db: RegistryDatabase, content: FilesystemContentStore): Promise<void> {
+async function reconcile(db: RegistryDatabase, content: ContentStore): Promise<void> {
   const { reconciler, uploads } = createRegistry({ db, content });
   const { collector } = createHousekeeping({
     db,
