@@ -32,19 +32,19 @@ export function permissionsOfGoMode(mode: number): number {
 }
 
 const S_IFMT = 0o170000;
-const TYPES: Readonly<Record<number, number>> = {
-  9604: DIRECTORY,
-  21609: SYMLINK,
-  14406: DEVICE,
-  4802: DEVICE | CHARACTER_DEVICE,
-  2401: PIPE,
-  26411: SOCKET,
-  16807: 0,
-};
+const TYPES = new Map([
+  [0o040000, DIRECTORY],
+  [0o120000, SYMLINK],
+  [0o060000, DEVICE],
+  [0o020000, DEVICE | CHARACTER_DEVICE],
+  [0o010000, PIPE],
+  [0o140000, SOCKET],
+  [0o100000, 0],
+]);
 
 /** From st_mode. */
 export function goMode(mode: number): number {
-  const type = TYPES[mode & S_IFMT] ?? IRREGULAR;
+  const type = TYPES.get(mode & S_IFMT) ?? IRREGULAR;
   const special = (mode & 0o4000 ? SETUID : 0) | (mode & 0o2000 ? SETGID : 0) | (mode & 0o1000 ? STICKY : 0);
   return ((mode & 0o777) | special | type) >>> 0;
 }

@@ -16,6 +16,8 @@ import type { Metadata } from './metadata.ts';
 export interface CallOptions {
   readonly metadata?: Metadata;
   readonly signal?: AbortSignal;
+  /** The method that is called, where its messages are those of another. */
+  readonly as?: DescMethod;
 }
 
 /** Calls the services behind a byte stream, whichever side of it was the one that connected. */
@@ -61,11 +63,12 @@ export class GrpcClient {
   stream<M extends DescMethod>(method: M, options: CallOptions = {}): ClientCall<M['input'], M['output']> {
     if (this.#session.destroyed || this.#session.closed) throw gone();
     options.signal?.throwIfAborted();
+    const { parent, name } = options.as ?? method;
     const stream = this.#session.request(
       {
         ...options.metadata?.toHeaders(),
         ':method': 'POST',
-        ':path': `/${method.parent.typeName}/${method.name}`,
+        ':path': `/${parent.typeName}/${name}`,
         'content-type': 'application/grpc',
         te: 'trailers',
       },
@@ -73,7 +76,7 @@ export class GrpcClient {
     );
     return new ClientCall(stream, {
       encode: (message) => toBinary(method.input, create(method.input, message)),
-      decode: (bytes) => fromBinary(method.output, bytes),
+      decode: (bytes) => fromBinary(method.output, bytes) as MessageShape<M['output']>,
       signal: options.signal,
     });
   }

@@ -19,6 +19,7 @@ import { FileSend, FileSync } from '../proto/github.com/moby/buildkit/session/fi
 import { Secrets } from '../proto/github.com/moby/buildkit/session/secrets/secrets_pb.ts';
 import { SSH } from '../proto/github.com/moby/buildkit/session/sshforward/ssh_pb.ts';
 import { listenForAgent } from './agent-socket.ts';
+import { sendDirectory } from './directory-send.ts';
 import { syncDirectory } from './directory-sync.ts';
 import { openFileTarget } from './file-target.ts';
 
@@ -143,12 +144,17 @@ export class ClientSession implements BuildSession {
   }
 
   async sendDirectory(
-    _exporterId: number,
-    _root: string,
-    _options: Options & { progress?: (bytes: number) => void; mtime?: Date },
+    exporterId: number,
+    root: string,
+    options: Options & { progress?: (bytes: number) => void; mtime?: Date },
   ): Promise<void> {
     this.#require('send-directory');
-    throw unsupported('sending directories comes next');
+    try {
+      await sendDirectory(this.#client, { exporterId, root, ...options });
+    } catch (error) {
+      if (options.signal.aborted) throw canceled('context canceled');
+      throw this.#explained(error);
+    }
   }
 
   async *readContent(store: string, digest: string, { signal }: Options): AsyncIterable<Uint8Array> {
