@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { closeSync, constants as constantsOfFiles, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import koffi, { type KoffiFunc } from 'koffi';
 import { encodeText } from '#tar/byte-text.ts';
@@ -23,6 +24,15 @@ const utimensatCall = lib.func(
 );
 const futimensCall = lib.func('int futimens(int fd, const void *times)');
 
+const openat2Call = lib.func(
+  'long syscall(long number, int directory, const char *path, const void *how, size_t size)',
+);
+
+/** On every architecture that has it. */
+const SYS_OPENAT2 = 437;
+const O_PATH = 0o10000000;
+const O_CLOEXEC = 0o2000000;
+const RESOLVE_IN_ROOT = 0x10;
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 
@@ -91,6 +101,24 @@ export function setFileTimes(fd: number, seconds: number, nanoseconds: number): 
 export function setPathTimes(path: string, seconds: number, nanoseconds: number): void {
   const filled = fillTimes(seconds, nanoseconds);
   check(utimensatCall(AT_FDCWD, cPath(path), filled, AT_SYMLINK_NOFOLLOW), 'utimensat', path);
+}
+
+/**
+ * A handle on what a path means to a process that is chrooted into `root`, found by the kernel in one go: nobody can
+ * lead it out with a link while it looks. The caller closes it. For mounting `/proc/self/fd/<handle>`, not to be read.
+ */
+export function openInRoot(root: string, path: string): number {
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(BigInt(O_PATH | O_CLOEXEC), 0);
+  how.writeBigUInt64LE(BigInt(RESOLVE_IN_ROOT), 16);
+  const directory = openSync(root, constantsOfFiles.O_RDONLY | constantsOfFiles.O_DIRECTORY);
+  try {
+    const found = Number(openat2Call(SYS_OPENAT2, directory, cPath(path), how, how.length));
+    check(found, 'openat2', path);
+    return found;
+  } finally {
+    closeSync(directory);
+  }
 }
 
 /** A name that is not UTF-8 goes as bytes, with their closing NUL. */

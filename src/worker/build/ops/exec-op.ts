@@ -6,6 +6,7 @@ import { createSpec } from '#worker/runtime/spec/create-spec.ts';
 import type { SpecMount } from '#worker/runtime/spec/spec-request.ts';
 import { resolveUser } from '#worker/runtime/spec/user.ts';
 import type { StepRunner } from '#worker/runtime/step/step-runner.ts';
+import { MountStubs } from '../drivers/exec/mount-stubs.ts';
 import { RootedDirectory } from '../files/rooted-directory.ts';
 import type { ExecLimits, ExecOp } from '../graph/op.ts';
 import type { OpResult, OpRunner, RunOptions } from '../graph/op-runner.ts';
@@ -14,7 +15,6 @@ import { BuildFailure } from './build-failure.ts';
 import type { BuildNetwork, StepNetwork } from './build-network.ts';
 import { contentKey } from './content-key.ts';
 import type { LayerWorkspace, Workspace } from './layer-workspace.ts';
-import { MountStubs } from './mount-stubs.ts';
 
 const SCRIPT_DIRECTORY = '/dev/pipes';
 

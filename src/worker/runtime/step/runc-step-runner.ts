@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { invalid, systemCode } from '#errors/errors.ts';
+import { Cgroup } from '../cgroup/cgroup.ts';
 import { RuncCli } from '../conmon/runc-cli.ts';
 import { lastError } from '../conmon/runtime-error.ts';
 import { exitCodeOf, type SpawnedProcess, spawnProcess } from '../process/spawn-process.ts';
@@ -40,11 +41,14 @@ export class RuncStepRunner implements StepRunner {
     await mkdir(bundle, { recursive: true, mode: 0o700 });
     try {
       await writeFile(join(bundle, 'config.json'), encodeSpec(request.spec), { mode: 0o600 });
-      const child = await this.#spawn(request.id, bundle);
+      // Only what is limited can be killed for it; its control group then stays until it was asked.
+      const limited = (request.spec.linux.resources?.memory?.limit ?? 0) > 0;
+      const child = await this.#spawn(request.id, bundle, { keep: limited });
       const code = await this.#attend(child, bundle, request, signal);
+      const outOfMemory = limited && (await this.#forget(request));
       signal?.throwIfAborted();
       if ((await readPid(bundle)) === undefined) throw await startFailure(bundle);
-      return { code };
+      return { code, outOfMemory };
     } finally {
       await rm(bundle, { recursive: true, force: true });
     }
@@ -55,9 +59,16 @@ export class RuncStepRunner implements StepRunner {
     await rm(this.#stateDir, { recursive: true, force: true });
   }
 
-  async #spawn(id: string, bundle: string): Promise<Child> {
+  /** Removes a step that the runtime has kept; answers whether something in it was killed for want of memory. */
+  async #forget({ id, spec }: StepRequest): Promise<boolean> {
+    const kills = await new Cgroup(spec.linux.cgroupsPath ?? '/').oomKills();
+    await this.#cli.delete(id);
+    return kills > 0;
+  }
+
+  async #spawn(id: string, bundle: string, { keep }: { keep: boolean }): Promise<Child> {
     const globals = ['--root', this.#cli.root, '--log', join(bundle, 'oci.log'), '--log-format', 'json'];
-    const own = ['--bundle', bundle, '--pid-file', join(bundle, 'pid'), id];
+    const own = ['--bundle', bundle, '--pid-file', join(bundle, 'pid'), ...(keep ? ['--keep'] : []), id];
     const child = await spawnProcess(this.#runc, [...globals, 'run', ...own], {
       // The runtime lives for milliseconds: collecting its garbage would take longer than it saves.
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', GOGC: 'off' },

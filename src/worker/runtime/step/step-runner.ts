@@ -28,4 +28,6 @@ export interface StepRequest {
 export interface StepExit {
   /** 0–255; killed by signal n: 128 + n. */
   readonly code: number;
+  /** The kernel killed in it for want of the memory that its limit allows. */
+  readonly outOfMemory: boolean;
 }

@@ -3,8 +3,13 @@ import { posix } from 'node:path';
 import { systemCode } from '#errors/errors.ts';
 import { getXattr } from '#worker/snapshots/libc.ts';
 import { OPAQUE_XATTR } from '#worker/snapshots/tree/overlay-marks.ts';
-import { RootedDirectory } from '../files/rooted-directory.ts';
-import type { Workspace } from './layer-workspace.ts';
+import { RootedDirectory } from '../../files/rooted-directory.ts';
+
+/** A mounted root file system, and the directory that holds only what changes in it. */
+interface Rootfs {
+  readonly root: string;
+  readonly upper: string;
+}
 
 interface Stub {
   /** Relative to the root. */
@@ -29,7 +34,7 @@ export class MountStubs {
     this.#stubs = stubs;
   }
 
-  static async before({ root }: Workspace, destinations: readonly string[]): Promise<MountStubs> {
+  static async before({ root }: Rootfs, destinations: readonly string[]): Promise<MountStubs> {
     const rooted = new RootedDirectory(root);
     const missing = new Set(destinations.flatMap((path) => rooted.missing(path)));
     const stubs = await Promise.all(
@@ -47,7 +52,7 @@ export class MountStubs {
   }
 
   /** `upper` is no longer mounted. */
-  async remove({ upper }: Workspace): Promise<void> {
+  async remove({ upper }: Rootfs): Promise<void> {
     for (const { path, parent } of this.#stubs.toReversed()) {
       if (!(await removeEmpty(posix.join(upper, path)))) continue;
       if (parent && parent.path !== '') await removeUnchanged(posix.join(upper, parent.path), parent);

@@ -1,0 +1,143 @@
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { WorkerDatabase } from '#database/worker/open.ts';
+import type { Images } from '#worker/images/images.ts';
+import type { Sandboxes } from '#worker/networks/sandbox.ts';
+import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
+import type { StepRunner } from '#worker/runtime/step/step-runner.ts';
+import type { Mounter } from '#worker/snapshots/mount.ts';
+import type { Snapshotter } from '#worker/snapshots/snapshotter.ts';
+import { FilePool } from '../files/file-pool.ts';
+import type { DiffOp, ExecOp, FileOp, MergeOp, SourceOp } from '../llb/op.ts';
+import type { OpDriver } from '../solve/op-driver.ts';
+import { ContentDigests } from './content-digests.ts';
+import { DiffDriver } from './diff-driver.ts';
+import { CacheMountRepository } from './exec/cache-mount-repository.ts';
+import { CacheMounts } from './exec/cache-mounts.ts';
+import { ExecDriver } from './exec/exec-driver.ts';
+import { StepNetworks } from './exec/step-networks.ts';
+import { FileDriver } from './file/file-driver.ts';
+import { Layers } from './layers.ts';
+import { MergeDriver } from './merge-driver.ts';
+import { RefReader } from './ref-reader.ts';
+import { RefViews } from './ref-views.ts';
+import { ImageResolver } from './source/image-resolver.ts';
+import { ImageSource } from './source/image-source.ts';
+import { LocalSource } from './source/local-source.ts';
+import { SourceDriver } from './source/source-driver.ts';
+import { STEP_SNAPSHOT_PREFIX, Workspaces } from './workspaces.ts';
+
+export interface DriversPorts {
+  readonly images: Pick<Images, 'store' | 'layers' | 'layerPuller' | 'registries' | 'rows'>;
+  readonly snapshotter: Snapshotter;
+  readonly mounter: Mounter;
+  readonly steps: StepRunner;
+  readonly sandboxes: Sandboxes;
+  readonly database: WorkerDatabase;
+  readonly host: HostFacts;
+}
+
+export interface DriversOptions {
+  /** For the drivers alone. Absolute; on a file system that overlayfs takes as upper. */
+  readonly root: string;
+  /** Copies, digests and the like that are done at once. */
+  readonly fileThreads?: number;
+  /** Cache mounts' files, together. */
+  readonly maxCacheMountBytes?: number;
+  /** What one archive that is added unpacks to. */
+  readonly maxUnpackedBytes?: number;
+  readonly maxUnpackedEntries?: number;
+}
+
+/** Everything that this folder offers, wired. */
+export interface Drivers {
+  readonly ops: {
+    readonly source: OpDriver<SourceOp>;
+    readonly exec: OpDriver<ExecOp>;
+    readonly file: OpDriver<FileOp>;
+    readonly merge: OpDriver<MergeOp>;
+    readonly diff: OpDriver<DiffOp>;
+  };
+  readonly images: ImageResolver;
+  readonly reader: RefReader;
+  readonly layers: Layers;
+  /** For exporters. */
+  readonly views: RefViews;
+  readonly cacheMounts: CacheMounts;
+  /** Removes what a killed worker left. Call once at start, after the image store's and the snapshotter's. */
+  reconcile(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const GIB = 1024 ** 3;
+const DEFAULTS = {
+  fileThreads: 4,
+  maxCacheMountBytes: 20 * GIB,
+  maxUnpackedBytes: 64 * GIB,
+  maxUnpackedEntries: 2_000_000,
+};
+
+/**
+ * The drivers of all kinds of ops. Below the root:
+ *
+ *     mounts/     mount points of what is mounted now
+ *     steps/<id>  what a running command needs beside its files
+ *     digests/    what is known of clients' files
+ */
+export function createDrivers(ports: DriversPorts, given: DriversOptions): Drivers {
+  const options = { ...DEFAULTS, ...given };
+  const { images, snapshotter, mounter, sandboxes, steps, host } = ports;
+  const directory = join(options.root, 'mounts');
+  const files = new FilePool({ threads: options.fileThreads });
+  const layers = new Layers({ layers: images.layers, puller: images.layerPuller });
+  const views = new RefViews({ layers, snapshotter, mounter }, { directory });
+  const workspaces = new Workspaces({ layers, snapshotter, mounter, files }, { directory });
+  const digests = new ContentDigests({ views, files }, { directory: join(options.root, 'digests') });
+  const caches = new CacheMounts(
+    { rows: new CacheMountRepository(ports.database), snapshotter, mounter },
+    { directory, maxBytes: options.maxCacheMountBytes },
+  );
+  const resolver = new ImageResolver({
+    registries: images.registries,
+    store: images.store,
+    images: images.rows.images,
+    layerRows: images.rows.layers,
+  });
+  const networks = new StepNetworks({ sandboxes });
+  const limits = { maxBytes: options.maxUnpackedBytes, maxEntries: options.maxUnpackedEntries };
+  return {
+    ops: {
+      source: new SourceDriver([new ImageSource({ resolver, layers }), new LocalSource()]),
+      exec: new ExecDriver(
+        { workspaces, views, layers, caches, mounter, networks, steps, host, digests },
+        { directory: join(options.root, 'steps') },
+      ),
+      file: new FileDriver({ workspaces, views, files, digests }, { limits }),
+      merge: new MergeDriver({ workspaces }),
+      diff: new DiffDriver({ workspaces, views, files }),
+    },
+    images: resolver,
+    reader: new RefReader({ views, files }),
+    layers,
+    views,
+    cacheMounts: caches,
+    reconcile: async () => {
+      await mkdir(options.root, { recursive: true, mode: 0o700 });
+      await steps.reconcile();
+      for (const target of await mounter.mountsBelow(options.root)) await mounter.unmount(target);
+      for (const name of await readdir(options.root)) {
+        if (EPHEMERAL.has(name)) await rm(join(options.root, name), { recursive: true, force: true });
+      }
+      for await (const { key, kind } of snapshotter.walk()) {
+        if (kind === 'active' && key.startsWith(STEP_SNAPSHOT_PREFIX)) await snapshotter.remove(key);
+      }
+      await caches.reconcile();
+    },
+    stop: async () => {
+      await caches.settled();
+      await files[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const EPHEMERAL = new Set(['mounts', 'steps']);

@@ -1,0 +1,219 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { forbidden } from '#errors/errors.ts';
+import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
+import { createSpec } from '#worker/runtime/spec/create-spec.ts';
+import type { OciSpec } from '#worker/runtime/spec/oci-spec.ts';
+import { resolveUser } from '#worker/runtime/spec/user.ts';
+import type { StepRunner } from '#worker/runtime/step/step-runner.ts';
+import { RootedDirectory } from '../../files/rooted-directory.ts';
+import type { ExecOp } from '../../llb/op.ts';
+import type { Vertex } from '../../llb/vertex.ts';
+import type { CacheMap, OpContext, OpDriver } from '../../solve/op-driver.ts';
+import type { Ref } from '../../solve/ref.ts';
+import { BuildFailure } from '../build-failure.ts';
+import type { ContentDigests } from '../content-digests.ts';
+import { requiring } from '../layers.ts';
+import { requireRunnable } from './emulation.ts';
+import { execKeys } from './exec-keys.ts';
+import { ExecMounts, type ExecMountsPorts } from './exec-mounts.ts';
+import { MountStubs } from './mount-stubs.ts';
+import { secretOf } from './private-files.ts';
+import type { StepNetwork, StepNetworks } from './step-networks.ts';
+
+/** As BuildKit calls it. */
+const HOSTNAME = 'buildkitsandbox';
+const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+export interface ExecDriverPorts extends ExecMountsPorts {
+  readonly networks: StepNetworks;
+  readonly steps: StepRunner;
+  readonly host: HostFacts;
+  readonly digests: ContentDigests;
+}
+
+/** RUN: a command in a container of its own. */
+export class ExecDriver implements OpDriver<ExecOp> {
+  readonly #ports: ExecDriverPorts;
+  readonly #directory: string;
+
+  /** `directory` is for what running steps need. */
+  constructor(ports: ExecDriverPorts, options: { directory: string }) {
+    this.#ports = ports;
+    this.#directory = options.directory;
+  }
+
+  async cacheMap(vertex: Vertex<ExecOp>): Promise<CacheMap> {
+    const { digest, inputs } = execKeys(vertex);
+    return {
+      digest,
+      inputs: inputs.map(({ paths, content }) => ({
+        selector: JSON.stringify(paths),
+        ...(content && {
+          contentDigest: (ref: Ref, context: OpContext) =>
+            this.#ports.digests.of(ref, content, requiring(vertex, context)),
+        }),
+      })),
+    };
+  }
+
+  async run(vertex: Vertex<ExecOp>, inputs: readonly Ref[], context: OpContext): Promise<readonly Ref[]> {
+    checkEntitlements(vertex.op, context);
+    await requireRunnable(vertex.platform);
+    const id = randomBytes(32).toString('hex');
+    const directory = join(this.#directory, id);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    try {
+      return await this.#runIn(directory, id, vertex, inputs, context);
+    } finally {
+      await removeStepDirectory(directory);
+    }
+  }
+
+  async #runIn(
+    directory: string,
+    id: string,
+    vertex: Vertex<ExecOp>,
+    inputs: readonly Ref[],
+    context: OpContext,
+  ): Promise<readonly Ref[]> {
+    const { op } = vertex;
+    // A network takes longer than a few mounts do; it is made beside them.
+    const joining = this.#join(op, id, context);
+    await using left = new AsyncDisposableStack();
+    left.defer(() => leave(joining));
+    const options = requiring(vertex, context);
+    const { session } = context;
+    await using mounts = await ExecMounts.open(op, inputs, this.#ports, { directory, session, options });
+    const env = await this.#environment(op, mounts.root.root, context);
+    const spec = await this.#spec(op, { id, directory, mounts, env, context, network: await joining });
+    const stubs = await this.#prepare(op, spec, mounts);
+    await this.#execute(vertex, id, spec, context);
+    // The network goes while the files are looked at.
+    const leaving = leave(joining);
+    await mounts.root.close();
+    await stubs.remove(mounts.root);
+    const outputs: Ref[] = [];
+    for (const { output, from } of mounts.outputs) {
+      outputs[output] = 'commit' in from ? await from.commit() : from;
+    }
+    await leaving;
+    return outputs;
+  }
+
+  #join(op: ExecOp, id: string, { signal }: OpContext): Promise<StepNetwork> {
+    const extraHosts = (op.extraHosts ?? []).map(({ host, ip }) => `${host}:${ip}`);
+    const { network: mode, hostname = HOSTNAME } = op;
+    const joining = this.#ports.networks.join({ id, mode, hostname, extraHosts }, { signal });
+    joining.catch(() => undefined);
+    return joining;
+  }
+
+  /** Makes what is not to stay: directories to mount on, and those that volumes would be. */
+  async #prepare(op: ExecOp, spec: OciSpec, mounts: ExecMounts): Promise<MountStubs> {
+    const { volumes = [] } = op;
+    const mounted = spec.mounts.map(({ destination }) => destination);
+    const stubs = await MountStubs.before(mounts.root, [...mounted, ...volumes]);
+    const directories = new RootedDirectory(mounts.root.root);
+    for (const volume of volumes) directories.make(volume, { uid: 0, gid: 0 });
+    return stubs;
+  }
+
+  async #execute(vertex: Vertex<ExecOp>, id: string, spec: OciSpec, context: OpContext): Promise<void> {
+    const { signal, progress } = context;
+    const output = (stream: 'stdout' | 'stderr', data: Uint8Array) =>
+      progress.log({ vertex: vertex.digest, stream, data, timestamp: new Date() });
+    const { code, outOfMemory } = await this.#ports.steps.run({ id, spec, output }, { signal });
+    const { args, validExitCodes = [0] } = vertex.op;
+    const valid = validExitCodes.length === 0 ? [0] : validExitCodes;
+    if (!valid.includes(code)) throw new BuildFailure(args, code, { outOfMemory });
+  }
+
+  async #environment(op: ExecOp, root: string, { session, signal }: OpContext): Promise<string[]> {
+    const { home } = await resolveUser(root, op.user);
+    const env = withDefaults(op.env, [PATH, ...(op.proxyEnv ?? []), `HOME=${home}`]);
+    if (op.hostname !== undefined)
+      env.push(...withDefaults(env, [`HOSTNAME=${op.hostname}`]).slice(env.length));
+    for (const { id, name, optional = false } of op.secretEnv ?? []) {
+      const value = await secretOf({ id, optional }, session, signal);
+      if (value) env.push(`${name}=${Buffer.from(value).toString('utf8')}`);
+    }
+    return env;
+  }
+
+  async #spec(
+    op: ExecOp,
+    step: {
+      id: string;
+      directory: string;
+      mounts: ExecMounts;
+      env: readonly string[];
+      network: StepNetwork;
+      context: OpContext;
+    },
+  ): Promise<OciSpec> {
+    const { id, directory, mounts, env, network, context } = step;
+    const { shmSize, resources, ulimits, cgroupParent } = context.limits;
+    const files = { resolvConf: join(directory, 'resolv.conf'), hosts: join(directory, 'hosts') };
+    await Promise.all([
+      writeFile(files.resolvConf, network.resolvConf, { mode: 0o644 }),
+      writeFile(files.hosts, network.hosts, { mode: 0o644 }),
+    ]);
+    const root = op.mounts.find(({ dest }) => dest === '/');
+    const limits = op.ulimits?.length ? op.ulimits : ulimits;
+    const parent = op.cgroupParent || cgroupParent;
+    return createSpec(
+      {
+        id,
+        rootfs: mounts.root.root,
+        ...(root?.readonly && { readonlyRootfs: true }),
+        args: op.args,
+        env,
+        cwd: op.cwd,
+        user: op.user,
+        hostname: op.hostname ?? HOSTNAME,
+        ...(op.security === 'insecure' && { privileged: true }),
+        namespaces: { network: network.namespace },
+        mounts: [
+          { type: 'bind', source: files.resolvConf, destination: '/etc/resolv.conf' },
+          { type: 'bind', source: files.hosts, destination: '/etc/hosts' },
+          ...mounts.specs,
+        ],
+        ...(shmSize !== undefined && { shmSize }),
+        ...(resources && { resources }),
+        ...(limits && { ulimits: limits }),
+        ...(parent && { cgroupParent: parent }),
+      },
+      this.#ports.host,
+    );
+  }
+}
+
+/** Never recursively: what might still be mounted in it is somebody's files. */
+async function removeStepDirectory(directory: string): Promise<void> {
+  for (const name of ['resolv.conf', 'hosts']) await rm(join(directory, name), { force: true });
+  // What resists goes at the next start.
+  await rmdir(directory).catch(() => undefined);
+}
+
+function checkEntitlements({ network, security }: ExecOp, { limits }: OpContext): void {
+  for (const [wanted, name] of [
+    [network === 'host', 'network.host'],
+    [security === 'insecure', 'security.insecure'],
+  ] as const) {
+    if (wanted && !limits.entitlements.has(name)) throw forbidden(`${name} is not allowed`);
+  }
+}
+
+/** Once, however often it is asked for; one that was never there need not be left. */
+async function leave(joining: Promise<StepNetwork>): Promise<void> {
+  const network = await joining.catch(() => undefined);
+  await network?.[Symbol.asyncDispose]();
+}
+
+function withDefaults(env: readonly string[], defaults: readonly string[]): string[] {
+  const nameOf = (entry: string) => entry.split('=', 1)[0]!;
+  const named = new Set(env.map(nameOf));
+  return [...env, ...defaults.filter((entry) => !named.has(nameOf(entry)))];
+}

@@ -1,0 +1,193 @@
+import type { Fetcher } from '#distribution/fetcher.ts';
+import type { Registries } from '#distribution/registries.ts';
+import { canceled, invalid, isKind, messageOf, notFound, unavailable } from '#errors/errors.ts';
+import type { Digest } from '#oci/digest.ts';
+import { formatPlatform, type Platform, platformMatches } from '#oci/platform.ts';
+import { type ImageReference, parseImageReference, withDefaultTag } from '#oci/reference.ts';
+import { fullName, fullRepository } from '#worker/images/image-name.ts';
+import type { ImageRepository } from '#worker/images/image-repository.ts';
+import type { Image } from '#worker/images/image-source.ts';
+import type { ImageStore } from '#worker/images/image-store.ts';
+import type { LayerRepository } from '#worker/images/layer-repository.ts';
+import { explainPullError } from '#worker/images/pull/pull-error.ts';
+import { registryCredentials } from '../../export/registry-credentials.ts';
+import type { ResolvedImage } from '../../frontend/frontend.ts';
+import type { BuildSession } from '../../session/build-session.ts';
+import type { BlobFetcher, LayersRef } from '../../solve/ref.ts';
+import { type DocumentSource, ImageDocumentReader, type ImageDocuments } from './image-documents.ts';
+import { SessionContent } from './session-content.ts';
+
+export interface ResolveOptions {
+  readonly platform: Platform;
+  readonly mode: 'default' | 'pull' | 'local';
+  readonly session: BuildSession;
+  readonly signal: AbortSignal;
+  /** A content store of the client's to look in. */
+  readonly store?: string;
+}
+
+/** What a reference was found to be. */
+export interface FoundImage extends ResolvedImage {
+  /** As many as it has; those that are not here yet know where they are. */
+  readonly layers: LayersRef;
+}
+
+export interface ImageResolverPorts {
+  readonly registries: Registries;
+  readonly store: ImageStore;
+  readonly images: ImageRepository;
+  readonly layerRows: LayerRepository;
+}
+
+/**
+ * Finds images by reference: those of this machine first, unless they are to be pulled, then mirrors, then the
+ * registry. Brings no layers. Within a session, a reference stands for one and the same image, and is asked for once.
+ */
+export class ImageResolver {
+  readonly #ports: ImageResolverPorts;
+  readonly #documents = new ImageDocumentReader();
+  readonly #sessions = new WeakMap<BuildSession, Map<string, Promise<unknown>>>();
+
+  constructor(ports: ImageResolverPorts) {
+    this.#ports = ports;
+  }
+
+  /** Throws `not-found` and `unavailable` in Docker's words. */
+  async resolve(reference: string, options: ResolveOptions): Promise<FoundImage> {
+    const { platform, mode, session, store = '' } = options;
+    const key = JSON.stringify([reference, formatPlatform(platform), mode, store]);
+    return this.#once(session, key, () => this.#resolve(reference, options));
+  }
+
+  async #resolve(text: string, options: ResolveOptions): Promise<FoundImage> {
+    const reference = withDefaultTag(parseImageReference(text));
+    if (options.store !== undefined) return this.#inStore(reference, options.store, options);
+    const local = options.mode === 'pull' ? undefined : await this.#local(reference, options.platform);
+    if (local) return local;
+    try {
+      return await this.#remote(reference, options);
+    } catch (error) {
+      throw explainPullError(error, reference);
+    }
+  }
+
+  async #local(reference: ImageReference, platform: Platform): Promise<FoundImage | undefined> {
+    const image = await this.#localImage(reference);
+    if (!image || !platformMatches(platform, image.config)) return undefined;
+    const digests = await this.#ports.images.digests(image.id);
+    const repository = fullRepository(reference);
+    const digest =
+      reference.digest ?? digests.find((known) => known.repository === repository)?.digest ?? image.id;
+    const layers = image.config.rootfs.diff_ids.map((diffId) => ({ diffId }));
+    return {
+      reference: nameOf(reference, digest),
+      digest,
+      config: image.rawConfig,
+      layers: { kind: 'layers', layers },
+    };
+  }
+
+  async #localImage(reference: ImageReference): Promise<Image | undefined> {
+    const { images, store } = this.#ports;
+    const { digest } = reference;
+    const id = digest
+      ? ((await images.imageWithDigest(fullRepository(reference), digest)) ?? digest)
+      : await images.imageNamed(fullName(reference));
+    if (!id || !(await images.find(id))) return undefined;
+    return store.get(id);
+  }
+
+  async #remote(reference: ImageReference, options: ResolveOptions): Promise<FoundImage> {
+    const { session, signal } = options;
+    const name = fullRepository(reference);
+    const fetchers = await this.#once(session, `fetchers ${name}`, async () => {
+      const credentials = await registryCredentials(session, reference.domain, signal);
+      return this.#ports.registries.fetchers(reference, credentials);
+    });
+    const wanted = reference.digest ?? reference.tag!;
+    const { fetcher, found } = await this.#ask(fetchers, signal, async (candidate, quick) => {
+      const { digest } = reference;
+      if (digest) return this.#documents.manifest(candidate, digest, signal);
+      return this.#documents.remember(await candidate.manifest(wanted, { ...quick, signal }));
+    });
+    const documents = await this.#documents.read(fetcher, found, options);
+    for (const layer of documents.manifest.layers) {
+      await this.#ports.layerRows.recordOrigin(layer.digest, reference.domain, reference.path);
+    }
+    return foundImage(reference, found.digest, documents, fetcher);
+  }
+
+  async #inStore(reference: ImageReference, store: string, options: ResolveOptions): Promise<FoundImage> {
+    const { session, signal } = options;
+    if (!reference.digest) throw invalid(`an oci-layout image needs a digest: ${nameOf(reference)}`);
+    // One for all: layers that have the same are brought together.
+    const content = await this.#once(
+      session,
+      `store ${store}`,
+      async () => new SessionContent(session, store),
+    );
+    const root = await this.#documents.manifest(content, reference.digest, signal);
+    return foundImage(reference, root.digest, await this.#documents.read(content, root, options), content);
+  }
+
+  /** Mirrors first; what a mirror lacks, or cannot be asked, is looked up at the next. */
+  async #ask<T>(
+    fetchers: readonly Fetcher[],
+    signal: AbortSignal,
+    ask: (fetcher: Fetcher, quick: { attempts?: number }) => Promise<T>,
+  ): Promise<{ fetcher: Fetcher; found: T }> {
+    const refusals: string[] = [];
+    for (const fetcher of fetchers.slice(0, -1)) {
+      try {
+        return { fetcher, found: await ask(fetcher, { attempts: 2 }) };
+      } catch (error) {
+        if (signal.aborted) throw canceled();
+        refusals.push(`mirror ${fetcher.origin.host}: ${messageOf(error)}`);
+      }
+    }
+    const fetcher = fetchers.at(-1);
+    if (!fetcher) throw notFound('there is no registry to ask');
+    try {
+      return { fetcher, found: await ask(fetcher, {}) };
+    } catch (cause) {
+      if (refusals.length === 0 || !isKind(cause, 'unavailable')) throw cause;
+      throw unavailable(`${cause.message} (${refusals.join('; ')})`, { cause });
+    }
+  }
+
+  /** Within a session; what failed is tried again. */
+  #once<T>(session: BuildSession, key: string, task: () => Promise<T>): Promise<T> {
+    const known = this.#sessions.get(session) ?? new Map<string, Promise<unknown>>();
+    this.#sessions.set(session, known);
+    const running = known.get(key);
+    if (running) return running as Promise<T>;
+    const result = task();
+    known.set(key, result);
+    result.catch(() => known.delete(key));
+    return result;
+  }
+}
+
+function foundImage(
+  reference: ImageReference,
+  digest: Digest,
+  { descriptor, manifest, config, diffIds }: ImageDocuments,
+  fetcher: DocumentSource & BlobFetcher,
+): FoundImage {
+  const layers = manifest.layers.map((layer, at) => ({
+    diffId: diffIds[at]!,
+    remote: { descriptor: layer, fetcher },
+  }));
+  return {
+    reference: nameOf(reference, digest),
+    digest,
+    config,
+    manifest: descriptor,
+    layers: { kind: 'layers', layers },
+  };
+}
+
+function nameOf(reference: ImageReference, digest?: Digest): string {
+  const tag = reference.tag ? `:${reference.tag}` : '';
+  return `${fullRepository(reference)}${tag}${digest ? `@${digest}` : ''}`;
+}

@@ -1,0 +1,71 @@
+import { invalid } from '#errors/errors.ts';
+import { chainId } from '#oci/chain-id.ts';
+import { hostPlatform } from '#oci/platform.ts';
+import type { SourceOp } from '../../llb/op.ts';
+import type { Vertex } from '../../llb/vertex.ts';
+import type { CacheMap, OpContext } from '../../solve/op-driver.ts';
+import type { Ref } from '../../solve/ref.ts';
+import type { Layers } from '../layers.ts';
+import type { FoundImage, ImageResolver } from './image-resolver.ts';
+import { locationOf, type Source } from './source-driver.ts';
+
+/** Images of registries and of this machine (`docker-image://`), and of clients' stores (`oci-layout://`). */
+export class ImageSource implements Source {
+  readonly schemes = ['docker-image', 'oci-layout'];
+  readonly #ports: { readonly resolver: ImageResolver; readonly layers: Layers };
+
+  constructor(ports: { resolver: ImageResolver; layers: Layers }) {
+    this.#ports = ports;
+  }
+
+  async cacheMap(vertex: Vertex<SourceOp>, context: OpContext): Promise<CacheMap> {
+    const { layers, digest } = await this.#find(vertex, context);
+    // What it stands for is files: an image that was configured anew is the same source.
+    const diffIds = layers.layers.map(({ diffId }) => diffId);
+    const files = diffIds.length === 0 ? 'scratch' : chainId(diffIds);
+    return { digest: `image:${files}`, resolved: digest, inputs: [] };
+  }
+
+  async run(vertex: Vertex<SourceOp>, context: OpContext): Promise<Ref> {
+    const { layers } = await this.#find(vertex, context);
+    // What has nowhere else to be brought from is kept from now on.
+    const here = await this.#ports.layers.present(layers);
+    if (here) await this.#ports.layers.require(layers, { signal: context.signal });
+    if (here) context.reused();
+    return layers;
+  }
+
+  async #find(vertex: Vertex<SourceOp>, { session, signal }: OpContext): Promise<FoundImage> {
+    const { identifier, attrs } = vertex.op;
+    const platform = vertex.platform ?? hostPlatform();
+    const inStore = identifier.startsWith('oci-layout:');
+    const found = await this.#ports.resolver.resolve(locationOf(vertex), {
+      platform,
+      mode: modeOf(attrs['image.resolvemode']),
+      session,
+      signal,
+      ...(inStore && { store: attrs['oci.store'] ?? storeOf(locationOf(vertex)) }),
+    });
+    const limit = Number(attrs[inStore ? 'oci.layerlimit' : 'image.layerlimit'] ?? 0);
+    const checksum = attrs['image.checksum'];
+    if (checksum && checksum !== found.digest) {
+      throw invalid(
+        `image digest ${found.digest} for ${locationOf(vertex)} does not match expected checksum ${checksum}`,
+      );
+    }
+    if (!(limit > 0)) return found;
+    return { ...found, layers: { kind: 'layers', layers: found.layers.layers.slice(0, limit) } };
+  }
+}
+
+/** Throws `invalid`. */
+function modeOf(text = 'default'): 'default' | 'pull' | 'local' {
+  if (text === '' || text === 'default') return 'default';
+  if (text === 'pull' || text === 'local') return text;
+  throw invalid(`invalid resolvemode: ${text}`);
+}
+
+/** A reference's name, where nothing else names the store. */
+function storeOf(reference: string): string {
+  return reference.replace(/@.*$/, '').replace(/:[^/:]*$/, '');
+}

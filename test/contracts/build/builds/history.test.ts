@@ -1,0 +1,115 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openWorkerDatabase } from '#database/worker/open.ts';
+import { BuildHistory } from '#worker/build/history/build-history.ts';
+import type { HistoryEvent } from '#worker/build/history/build-record.ts';
+import { gate, step } from '../solver/fake-drivers.ts';
+import { Recorder } from '../solver/solver-world.ts';
+import { BuildWorld, resultOf } from './build-world.ts';
+
+let world: BuildWorld;
+beforeEach(async () => {
+  world = await BuildWorld.open();
+});
+afterEach(async () => {
+  await world[Symbol.asyncDispose]();
+});
+
+describe('the history of builds', () => {
+  it('says what each was, how long its steps took and what was cached, and nothing secret', async () => {
+    world.frontend = async () => resultOf(step('two', [step('one')]));
+    await world.begin({ ref: 'first' }).done;
+    const frontendOptions = {
+      target: 'x',
+      context: 'https://user:word@example.com/x.git',
+      'build-arg:API_TOKEN': 'abc',
+      'build-arg:createdAt': 'text',
+    };
+    await world.begin({ ref: 'second', frontendOptions }).done;
+    const [second, first] = await world.history.list();
+    expect(first).toMatchObject({ ref: 'first', frontend: 'dockerfile.v0', response: { 'image.name': 'x' } });
+    expect(first!.completedAt!.getTime()).toBeGreaterThanOrEqual(first!.createdAt.getTime());
+    const cached = (record: typeof first) => record!.steps.map(({ name, cached }) => [name, cached]);
+    expect(cached(first)).toEqual([
+      ['docker-image://base', true],
+      ['one', false],
+      ['two', false],
+    ]);
+    expect(cached(second)).toEqual([
+      ['docker-image://base', false],
+      ['one', true],
+      ['two', true],
+    ]);
+    expect(second!.frontendOptions).toEqual({
+      target: 'x',
+      context: 'https://xxxxx@example.com/x.git',
+      'build-arg:API_TOKEN': '(hidden)',
+      'build-arg:createdAt': 'text',
+    });
+  });
+
+  it('leaves out what clients only ask to know', async () => {
+    const build = world.begin({ frontend: undefined, internal: true, exporters: [] });
+    build.finish(resultOf(undefined));
+    await build.done;
+    expect(await world.history.list()).toEqual([]);
+    expect(await world.logs()).toEqual([]);
+  });
+
+  it('tells who listens', async () => {
+    const heard: HistoryEvent[] = [];
+    using listening = world.history.listen((event) => heard.push(event));
+    await world.begin({ ref: 'one' }).done;
+    await world.history.delete('one');
+    listening[Symbol.dispose]();
+    await world.begin({ ref: 'two' }).done;
+    expect(heard.map(({ type, record }) => [type, record.ref])).toEqual([
+      ['started', 'one'],
+      ['complete', 'one'],
+      ['deleted', 'one'],
+    ]);
+    expect(await world.logs()).toHaveLength(1);
+  });
+
+  it('forgets the oldest when they are too many, but none that is pinned', async () => {
+    await using small = await BuildWorld.open({ history: { maxBuilds: 2 } });
+    for (const ref of ['a', 'b', 'c', 'd']) {
+      await small.begin({ ref }).done;
+      if (ref === 'a') await small.history.pin('a', true);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    expect((await small.history.list()).map(({ ref }) => ref)).toEqual(['d', 'c', 'a']);
+    expect(await small.logs()).toHaveLength(3);
+  });
+
+  it('bounds what logs take', async () => {
+    await using small = await BuildWorld.open({ history: { maxLogBytes: 1 } });
+    for (const ref of ['a', 'b']) {
+      small.frontend = async () => resultOf(step(ref));
+      await small.begin({ ref }).done;
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    expect((await small.history.list()).map(({ ref }) => ref)).toEqual(['b']);
+  });
+
+  it('outlives the worker, and says of what was under way that it was stopped', async () => {
+    world.frontend = async () => resultOf(step('one'));
+    await world.begin({ ref: 'done' }).done;
+    const running = gate();
+    world.solving.fake.behaviours.set('slow', running.behaviour);
+    world.frontend = async () => resultOf(step('slow'));
+    const lost = world.begin({ ref: 'lost' });
+    await running.began;
+    await expect.poll(() => world.history.find('lost')).toBeDefined();
+    // As another process finds it that begins after this one was killed.
+    const database = await openWorkerDatabase(`${world.folder}/worker.db`);
+    const history = new BuildHistory({ database }, { directory: `${world.folder}/logs` });
+    await history.reconcile();
+    expect((await history.find('lost'))!.error!.message).toBe('the worker was stopped');
+    const replayed = new Recorder();
+    await history.replay('done', replayed, { signal: new AbortController().signal });
+    expect(replayed.shown.one).toBe('done');
+    await database.destroy();
+    lost.cancel();
+    await expect(lost.done).rejects.toThrow();
+  });
+});
