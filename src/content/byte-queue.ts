@@ -49,6 +49,13 @@ export class ByteQueue {
     return taken;
   }
 
+  /** Takes out the first bytes, as many as lie together; undefined when there are none. */
+  shift(): Uint8Array | undefined {
+    const chunk = this.#chunks.shift();
+    if (chunk) this.#size -= chunk.length;
+    return chunk;
+  }
+
   clear(): void {
     this.#chunks = [];
     this.#size = 0;

@@ -59,8 +59,9 @@ export interface ContentWriter extends AsyncDisposable {
   readonly offset: number;
 
   /**
-   * Appends. Resolves when it may be called again: this is the back-pressure. The bytes may reach the disk
-   * later, so the caller leaves `chunk` as it is; a failure surfaces here or in `commit` and `close`.
+   * Appends. Resolves when it may be called again, which is the back-pressure, and when `chunk` is the caller's again,
+   * who may use its memory for something else. The bytes may reach the disk later; a failure surfaces here or in
+   * `commit` and `close`.
    */
   write(chunk: Uint8Array): Promise<void>;
 

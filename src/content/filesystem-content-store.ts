@@ -19,12 +19,12 @@ export class FilesystemContentStore implements ContentStore {
   readonly minimumChunk = undefined;
   readonly #content: string;
   readonly #ingest: string;
-  readonly #directories = new DurableDirectories();
-  readonly #writers = new Set<FilesystemContentWriter>();
+  readonly #directories: DurableDirectories;
 
   constructor(root: string) {
     this.#content = join(root, 'content');
     this.#ingest = join(root, 'ingest');
+    this.#directories = new DurableDirectories(root);
   }
 
   async writer(location: string): Promise<ContentWriter> {
@@ -33,7 +33,6 @@ export class FilesystemContentStore implements ContentStore {
       path: join(this.#ingest, ...segments),
       target: join(this.#content, ...segments),
       directories: this.#directories,
-      open: this.#writers,
     });
   }
 

@@ -85,7 +85,7 @@ class MemoryContentWriter implements ContentWriter {
   }
 
   async write(chunk: Uint8Array): Promise<void> {
-    this.#entry.chunks.push(chunk);
+    this.#entry.chunks.push(Uint8Array.from(chunk));
     this.#entry.size += chunk.length;
     this.#entry.modifiedAt = new Date();
   }

@@ -3,18 +3,18 @@ import type { SqliteDatabase } from './sqlite-database.ts';
 
 /** What became of writes that were committed together. */
 interface Group {
-  /** Resolves when they are in the log: they survive the process. */
-  readonly committed: PromiseWithResolvers<void>;
   /** Resolves when they are on the disk, or as far as they shall go. */
   readonly durable: PromiseWithResolvers<void>;
-  /** How many have ended well. */
-  members: number;
+  /** Whether anybody waits for that. */
+  awaited: boolean;
 }
 
 /** One write's part in a group. */
 export interface Membership {
-  /** Keeps the write, and says when it is safe. */
-  keep(): Pick<Group['committed'], 'promise'> & { readonly durable: Promise<void> };
+  /** Keeps the write. Resolves when it is on the disk. */
+  keep(): Promise<void>;
+  /** Keeps the write and commits it: it survives the process, and what is synced next takes it to the disk. */
+  keepRelaxed(): void;
   /** Takes the write back, and nothing else. */
   undo(): void;
 }
@@ -30,6 +30,8 @@ export class CommitGroups {
   readonly #turn: Semaphore;
   readonly #sync: () => Promise<void>;
   #open: Group | undefined;
+  /** Committed, and to be synced. */
+  #committed: Group[] = [];
   #flushing: Promise<void> | undefined;
 
   /** Whoever holds `turn` has the database to himself. `sync` brings what was committed to the disk. */
@@ -43,9 +45,13 @@ export class CommitGroups {
   enter(): Membership {
     const first = this.#open === undefined;
     this.#database.control(first ? 'begin immediate' : 'savepoint member');
-    this.#open ??= newGroup();
+    this.#open ??= { durable: Promise.withResolvers<void>(), awaited: false };
     const group = this.#open;
-    return { keep: () => this.#keep(group, first), undo: () => this.#undo(group, first) };
+    return {
+      keep: () => this.#keep(group, first),
+      keepRelaxed: () => this.#keepRelaxed(first),
+      undo: () => this.#undo(group, first),
+    };
   }
 
   /** Resolves when nothing is left to commit or to sync. */
@@ -53,11 +59,18 @@ export class CommitGroups {
     await this.#flushing;
   }
 
-  #keep(group: Group, first: boolean) {
+  #keep(group: Group, first: boolean): Promise<void> {
     if (!first) this.#database.control('release member');
-    group.members++;
+    group.awaited = true;
     this.#flushing ??= this.#flush();
-    return { promise: group.committed.promise, durable: group.durable.promise };
+    return group.durable.promise;
+  }
+
+  /** Whoever asked has the turn, so that nobody is in the middle of anything. Throws what the commit throws. */
+  #keepRelaxed(first: boolean): void {
+    if (!first) this.#database.control('release member');
+    const failure = this.#commit();
+    if (failure) throw failure.error;
   }
 
   #undo(group: Group, first: boolean): void {
@@ -73,48 +86,40 @@ export class CommitGroups {
 
   /** Commits one group after another; the next one gathers while this one is synced. */
   async #flush(): Promise<void> {
-    while (this.#open) {
-      const group = await this.#turn.run(async () => this.#commit());
-      if (!group) continue;
+    while (this.#open || this.#committed.length > 0) {
+      await this.#turn.run(async () => this.#commit());
+      const groups = this.#committed;
+      this.#committed = [];
+      if (groups.length === 0) continue;
       try {
         await this.#sync();
-        group.durable.resolve();
+        for (const { durable } of groups) durable.resolve();
       } catch (error) {
-        group.durable.reject(error);
+        for (const group of groups) fail(group, error);
       }
     }
     this.#flushing = undefined;
   }
 
-  #commit(): Group | undefined {
+  /** Commits what is open. A failure is told to those who wait for it, and returned. */
+  #commit(): { readonly error: unknown } | undefined {
     const group = this.#open;
     this.#open = undefined;
     if (!group) return undefined;
     try {
       this.#database.control('commit');
-      group.committed.resolve();
-      return group;
+      if (group.awaited) this.#committed.push(group);
+      return undefined;
     } catch (error) {
       if (this.#database.inTransaction) this.#database.control('rollback');
       fail(group, error);
-      return undefined;
+      return { error };
     }
   }
 }
 
-function newGroup(): Group {
-  const group = {
-    committed: Promise.withResolvers<void>(),
-    durable: Promise.withResolvers<void>(),
-    members: 0,
-  };
-  // Most wait for one of the two only.
-  group.committed.promise.catch(() => {});
-  group.durable.promise.catch(() => {});
-  return group;
-}
-
 function fail(group: Group, error: unknown): void {
-  group.committed.reject(error);
+  // Those of a group who wait hear of it, if there are any.
+  group.durable.promise.catch(() => {});
   group.durable.reject(error);
 }

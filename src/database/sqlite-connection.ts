@@ -41,7 +41,7 @@ export class SqliteConnection implements DatabaseConnection {
 
   /** The next one has its turn meanwhile: what it writes is committed along with this, or after it. */
   async commit(): Promise<void> {
-    const { durable } = this.#transaction!.keep();
+    const durable = this.#transaction!.keep();
     this.#transaction = undefined;
     this.release();
     await durable;
@@ -74,9 +74,14 @@ export class SqliteConnection implements DatabaseConnection {
       membership.undo();
       throw error;
     }
-    const { promise: committed, durable } = membership.keep();
-    this.release();
-    await (isRelaxed(query) ? committed : durable);
+    if (isRelaxed(query)) {
+      membership.keepRelaxed();
+      this.release();
+    } else {
+      const durable = membership.keep();
+      this.release();
+      await durable;
+    }
     return result;
   }
 }

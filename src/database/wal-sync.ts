@@ -1,6 +1,7 @@
 import { closeSync, fdatasync, fsyncSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
+import { SharedRuns } from '#async/shared-runs.ts';
 
 const datasync = promisify(fdatasync);
 
@@ -12,8 +13,7 @@ const datasync = promisify(fdatasync);
  */
 export class WalSync {
   readonly #log: number;
-  #running: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
+  readonly #syncs: SharedRuns;
 
   /** To be made after a first commit: the log exists from then on, and as long as the connection does. */
   constructor(databaseFile: string) {
@@ -21,30 +21,16 @@ export class WalSync {
     fsyncSync(directory);
     closeSync(directory);
     this.#log = openSync(`${databaseFile}-wal`, 'r+');
+    this.#syncs = new SharedRuns(() => datasync(this.#log));
   }
 
   /** Resolves when everything committed before the call is on the disk. */
   synced(): Promise<void> {
-    // A sync that runs may have begun before our commit: the one after it is everybody's who asks meanwhile.
-    this.#next ??= (this.#running ?? Promise.resolve()).then(() => this.#start());
-    return this.#next;
+    return this.#syncs.run();
   }
 
   async close(): Promise<void> {
-    await this.#next?.catch(() => {});
-    await this.#running?.catch(() => {});
+    await this.#syncs.idle();
     closeSync(this.#log);
-  }
-
-  #start(): Promise<void> {
-    const sync = datasync(this.#log);
-    this.#next = undefined;
-    const done = sync
-      .catch(() => {})
-      .then(() => {
-        if (this.#running === done) this.#running = undefined;
-      });
-    this.#running = done;
-    return sync;
   }
 }

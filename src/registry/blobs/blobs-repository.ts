@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { databaseNow } from '#database/dialect.ts';
-import { type PreparedQuery, prepare } from '#database/prepared.ts';
+import { type Parameter, type PreparedQuery, prepare, statement } from '#database/prepared.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import { inTransaction } from '#database/transaction.ts';
 import type { Digest } from '#oci/digest.ts';
@@ -31,6 +31,44 @@ export interface StoredUpload extends StoredBlob {
   readonly upload?: Pick<HeldUpload, 'id' | 'token'> | undefined;
 }
 
+const blobRow = (db: RegistryDatabase, parameter: Parameter<{ digest: string }>) =>
+  db.selectFrom('blobs').select(['size', 'location']).where('digest', '=', parameter('digest'));
+
+const selectBlob = statement(blobRow);
+const selectForUpdate = statement((db: RegistryDatabase, parameter: Parameter<{ digest: string }>) =>
+  blobRow(db, parameter).forUpdate(),
+);
+const selectForKeyShare = statement((db: RegistryDatabase, parameter: Parameter<{ digest: string }>) =>
+  blobRow(db, parameter).forKeyShare(),
+);
+
+/** Nothing when the digest has one already. */
+const insertBlob = statement<RegistryDatabase, StoredBlob & { digest: string; now: number }>(
+  (db, parameter) =>
+    db
+      .insertInto('blobs')
+      .values({
+        digest: parameter('digest'),
+        size: parameter('size'),
+        location: parameter('location'),
+        created_at: parameter('now'),
+      })
+      .onConflict((conflict) => conflict.column('digest').doNothing()),
+);
+
+/** Nothing when there is one already. */
+const insertLink = statement<RegistryDatabase, { repository: number; digest: string; now: number }>(
+  (db, parameter) =>
+    db
+      .insertInto('repository_blobs')
+      .values({
+        repository_id: parameter('repository'),
+        digest: parameter('digest'),
+        created_at: parameter('now'),
+      })
+      .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing()),
+);
+
 /** Which digests are stored where, and which repositories may see them. */
 export class BlobsRepository {
   readonly #db: RegistryDatabase;
@@ -56,11 +94,7 @@ export class BlobsRepository {
 
   /** A blob, whoever may see it. */
   async findAnywhere(digest: Digest): Promise<StoredBlob | undefined> {
-    return await this.#db
-      .selectFrom('blobs')
-      .select(['size', 'location'])
-      .where('digest', '=', digest)
-      .executeTakeFirst();
+    return (await selectBlob(this.#db, { digest })).rows[0];
   }
 
   /**
@@ -187,8 +221,7 @@ async function holdBlob(
   digest: Digest,
   mode: 'update' | 'key share',
 ): Promise<StoredBlob | undefined> {
-  const row = trx.selectFrom('blobs').select(['size', 'location']).where('digest', '=', digest);
-  return await (mode === 'update' ? row.forUpdate() : row.forKeyShare()).executeTakeFirst();
+  return (await (mode === 'update' ? selectForUpdate : selectForKeyShare)(trx, { digest })).rows[0];
 }
 
 /** The row that holds for a digest from now on: this one's, or that of who came first. */
@@ -197,12 +230,8 @@ async function recordBlob(
   { digest, size, location, broken }: StoredUpload & { broken?: string | undefined },
 ): Promise<StoredBlob> {
   for (;;) {
-    const inserted = await trx
-      .insertInto('blobs')
-      .values({ digest, size, location, created_at: Date.now() })
-      .onConflict((conflict) => conflict.column('digest').doNothing())
-      .executeTakeFirst();
-    if (inserted.numInsertedOrUpdatedRows === 1n) return { size, location };
+    const inserted = await insertBlob(trx, { digest, size, location, now: Date.now() });
+    if (inserted.numAffectedRows === 1n) return { size, location };
     const held = await holdBlob(trx, digest, broken === undefined ? 'key share' : 'update');
     // Else it was collected in between.
     if (held) return held;
@@ -238,10 +267,6 @@ async function link(
 ): Promise<void> {
   const id = await ensureRepository(trx, repository, now);
   await postponeReview(trx, 'gc_link_queue', id, digest);
-  const made = await trx
-    .insertInto('repository_blobs')
-    .values({ repository_id: id, digest, created_at: now })
-    .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing())
-    .executeTakeFirst();
-  if (made.numInsertedOrUpdatedRows === 1n) await requireQuota(trx, repository);
+  const made = await insertLink(trx, { repository: id, digest, now });
+  if (made.numAffectedRows === 1n) await requireQuota(trx, repository);
 }

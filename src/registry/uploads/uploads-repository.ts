@@ -1,6 +1,6 @@
-import { type Expression, sql } from 'kysely';
+import { type Expression, type InsertResult, sql } from 'kysely';
 import { databaseNow } from '#database/dialect.ts';
-import { type PreparedQuery, prepare } from '#database/prepared.ts';
+import { type PreparedQuery, prepare, statement } from '#database/prepared.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import { conflict } from '#errors/errors.ts';
 import type { DigestAlgorithm } from '#oci/digest.ts';
@@ -31,12 +31,26 @@ export class UploadsRepository {
   /** How long a process may be silent before another one goes on with its upload, in milliseconds. */
   readonly hold: number;
   readonly #db: RegistryDatabase;
+  readonly #add: PreparedQuery<Upload & { now: number }, InsertResult>;
   readonly #take: PreparedQuery<{ id: string; repository: string; holder: string }, Taken>;
   readonly #release: PreparedQuery<{ id: string; token: number; suspect: number }, { id: string }>;
 
   constructor(db: RegistryDatabase, { hold = HOLD }: { hold?: number } = {}) {
     this.hold = hold;
     this.#db = db;
+    // An upload without a byte is no loss: a client whose upload is unknown begins another one.
+    this.#add = prepare(
+      db,
+      (parameter) =>
+        db.insertInto('uploads').values({
+          id: parameter('id'),
+          repository: parameter('repository'),
+          location: parameter('location'),
+          algorithm: parameter('algorithm'),
+          created_at: parameter('now'),
+        }),
+      { relaxed: true },
+    );
     // A power cut ends all holders: that is no promise to be kept on the disk.
     this.#take = prepare(
       db,
@@ -77,11 +91,9 @@ export class UploadsRepository {
     return Number(row.count);
   }
 
+  /** Survives the process at once, and a power cut when anything else was synced. */
   async add(upload: Upload): Promise<void> {
-    await this.#db
-      .insertInto('uploads')
-      .values({ ...upload, created_at: Date.now() })
-      .execute();
+    await this.#add({ ...upload, now: Date.now() });
   }
 
   async exists(repository: RepositoryName, id: string): Promise<boolean> {
@@ -181,13 +193,13 @@ export async function endUpload(
   trx: RegistryDatabase,
   { id, token }: Pick<HeldUpload, 'id' | 'token'>,
 ): Promise<void> {
-  const result = await trx
-    .deleteFrom('uploads')
-    .where('id', '=', id)
-    .where('token', '=', token)
-    .executeTakeFirst();
-  if (result.numDeletedRows === 0n) throw continuedElsewhere();
+  const { numAffectedRows } = await deleteHeld(trx, { id, token });
+  if (numAffectedRows === 0n) throw continuedElsewhere();
 }
+
+const deleteHeld = statement<RegistryDatabase, Pick<HeldUpload, 'id' | 'token'>>((db, parameter) =>
+  db.deleteFrom('uploads').where('id', '=', parameter('id')).where('token', '=', parameter('token')),
+);
 
 export function continuedElsewhere() {
   return conflict('the upload was continued by another request', { code: 'BLOB_UPLOAD_INVALID' });

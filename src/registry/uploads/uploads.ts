@@ -7,6 +7,7 @@ import type { RepositoryName } from '#oci/reference.ts';
 import type { BlobsRepository, StoredUpload } from '../blobs/blobs-repository.ts';
 import type { Actor } from '../events/event.ts';
 import { type QuotasRepository, quotaExceeded } from '../quotas/quotas-repository.ts';
+import { Locations } from './locations.ts';
 import { RunningHash, RunningHashes } from './running-hash.ts';
 import { type UploadHold, UploadHolds } from './upload-holds.ts';
 import type { UploadsRepository } from './uploads-repository.ts';
@@ -29,6 +30,7 @@ export class Uploads {
   readonly #quotas: QuotasRepository;
   readonly #content: ContentStore;
   readonly #holds: UploadHolds;
+  readonly #locations = new Locations();
   readonly #hashes = new RunningHashes();
   /** Writers at work, to tell how far an upload got while a request is still bringing bytes. */
   readonly #active = new Map<string, ContentWriter>();
@@ -59,13 +61,13 @@ export class Uploads {
   async begin(repository: RepositoryName, algorithm: DigestAlgorithm = 'sha256'): Promise<string> {
     await this.#room(repository);
     const id = randomUUID();
-    await this.#uploads.add({ id, repository, location: locationOf(id), algorithm });
+    await this.#uploads.add({ id, repository, location: this.#locations.next(), algorithm });
     return id;
   }
 
   /** A whole blob in one request. Throws `invalid`, `DIGEST_INVALID`, when it is another one. */
   async put(repository: RepositoryName, digest: Digest, body: Body, actor: Actor): Promise<void> {
-    const location = locationOf(randomUUID());
+    const location = this.#locations.next();
     const writer = await this.#content.writer(location);
     try {
       const hash = new RunningHash(algorithmOf(digest));
@@ -198,7 +200,7 @@ export class Uploads {
   async #salvage(hold: UploadHold): Promise<void> {
     const { id, token, algorithm, location: from, suspect } = hold.upload;
     if (!suspect) return;
-    const to = locationOf(randomUUID());
+    const to = this.#locations.next();
     await using old = await this.#content.writer(from);
     const hash = new RunningHash(algorithm);
     {
@@ -312,9 +314,4 @@ function sizeInvalid(announced: number, received: number) {
     code: 'SIZE_INVALID',
     detail: { announced, received },
   });
-}
-
-/** Spread over folders: a directory with a million names is slow to walk and to sync. */
-function locationOf(id: string): string {
-  return `uploads/${id.slice(0, 2)}/${id}`;
 }

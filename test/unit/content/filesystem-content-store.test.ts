@@ -72,12 +72,11 @@ it('goes on reading content that is deleted meanwhile', async () => {
 });
 
 it('tells a full disk from a bug', async () => {
-  const directories = new DurableDirectories();
+  const directories = new DurableDirectories(root);
   const writer = await FilesystemContentWriter.open({
     path: '/dev/full',
     target: join(root, 'x'),
     directories,
-    open: new Set(),
   });
   await writer.write(Buffer.alloc(10));
   await expect(writer.commit()).rejects.toMatchObject({ kind: 'unavailable' });

@@ -33,7 +33,7 @@ async function write(word: string, options: { undo?: boolean } = {}): Promise<vo
   const { durable } = await turn.run(async () => {
     const membership = groups.enter();
     database.exec(`insert into words values ('${word}')`);
-    if (!options.undo) return membership.keep();
+    if (!options.undo) return { durable: membership.keep() };
     membership.undo();
     throw new Error('undone');
   });
@@ -57,6 +57,46 @@ it('commits together what came while it synced', async () => {
   await Promise.all([first, ...['b', 'c', 'd', 'e'].map((word) => write(word))]);
   expect(log.filter((sql) => sql === 'commit').length).toBeLessThanOrEqual(2);
   expect(words()).toEqual(['a', 'b', 'c', 'd', 'e']);
+});
+
+it('commits a relaxed write at once, with those who gather, and syncs for them alone', async () => {
+  await turn.run(async () => {
+    const membership = groups.enter();
+    database.exec(`insert into words values ('relaxed')`);
+    membership.keepRelaxed();
+  });
+  expect([log, synced]).toEqual([['begin immediate', 'commit'], 0]);
+  const first = write('first');
+  await new Promise((resolve) => setImmediate(resolve));
+  const gathered = write('gathered');
+  await turn.run(async () => {
+    const membership = groups.enter();
+    database.exec(`insert into words values ('with them')`);
+    membership.keepRelaxed();
+    expect(database.inTransaction).toBe(false);
+  });
+  await Promise.all([first, gathered]);
+  await groups.idle();
+  expect(synced).toBe(2);
+  expect(words()).toEqual(['relaxed', 'first', 'gathered', 'with them']);
+});
+
+it('tells a relaxed write, and those it was committed with, that the commit failed', async () => {
+  const control = database.control;
+  database.control = (sql) => {
+    if (sql === 'commit') throw new Error('disk full');
+    control(sql);
+  };
+  const gathered = turn.run(async () => {
+    const membership = groups.enter();
+    database.exec(`insert into words values ('gathered')`);
+    return { durable: membership.keep() };
+  });
+  const relaxed = turn.run(async () => groups.enter().keepRelaxed());
+  await expect(relaxed).rejects.toThrow('disk full');
+  await expect((await gathered).durable).rejects.toThrow('disk full');
+  database.control = control;
+  expect(words()).toEqual([]);
 });
 
 it('takes back one of them alone', async () => {
@@ -84,7 +124,7 @@ it('tells those before when SQLite took back everything', async () => {
   const before = turn.run(async () => {
     const membership = groups.enter();
     database.exec(`insert into words values ('before')`);
-    return membership.keep();
+    return { durable: membership.keep() };
   });
   const failing = turn.run(async () => {
     const membership = groups.enter();
