@@ -58,7 +58,9 @@ export class ScriptedBuild implements Build {
     this.request = request;
     this.#sessions = sessions;
     this.#script = script;
-    this.#controller.signal.addEventListener('abort', () => this.#result.reject(canceled('context canceled')));
+    this.#controller.signal.addEventListener('abort', () =>
+      this.#result.reject(canceled('context canceled')),
+    );
     this.done = this.#run();
     this.done.catch(() => {});
   }
@@ -119,7 +121,11 @@ export class ScriptedBuild implements Build {
 
   async #run(): Promise<Record<string, string>> {
     const { frontend, frontendOptions: options, frontendInputs: inputs, definition } = this.request;
-    if (frontend) this.runFrontend(frontend, { options, inputs }).then((result) => this.finish(result), (error) => this.fail(error));
+    if (frontend)
+      this.runFrontend(frontend, { options, inputs }).then(
+        (result) => this.finish(result),
+        (error) => this.fail(error),
+      );
     else if (definition) this.finish({ refs: new Map([['', definition]]), metadata: new Map() });
     const result = await this.#result.promise;
     return (await this.#script.export?.(result, this)) ?? {};

@@ -1,4 +1,13 @@
-import { canceled, invalid, notFound, tooLarge, unavailable, unsupported } from '#errors/errors.ts';
+import {
+  canceled,
+  invalid,
+  isKind,
+  messageOf,
+  notFound,
+  tooLarge,
+  unavailable,
+  unsupported,
+} from '#errors/errors.ts';
 import type { RetainedDirectories } from '#worker/build/context/retained-directories.ts';
 import type {
   AgentOptions,
@@ -129,7 +138,9 @@ export class ClientSession implements BuildSession {
       );
     } catch (error) {
       // buildx says it in words of its own, with the code `unknown`.
-      throw error instanceof GrpcError ? notFound(error.message, { cause: error }) : error;
+      throw isKind(error, 'invalid') || isNotFound(error)
+        ? notFound(messageOf(error), { cause: error })
+        : error;
     }
     return listenForAgent(this.#client, id, options);
   }
