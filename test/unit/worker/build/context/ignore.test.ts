@@ -51,7 +51,9 @@ describe('.dockerignore', () => {
 
   it('refuses broken patterns', () => {
     for (const rules of ['[', 'a[b', 'a[]', '!', 'x[a-]', 'y\\']) {
-      expect(() => new IgnoreRules(rules), rules).toThrow(/syntax error in pattern|illegal exclusion pattern/);
+      expect(() => new IgnoreRules(rules), rules).toThrow(
+        /syntax error in pattern|illegal exclusion pattern/,
+      );
     }
   });
 
