@@ -50,6 +50,11 @@ export class SqliteDatabase {
     return this.#prepare(query.sql).reads;
   }
 
+  /** Another number whenever another connection, of whichever process, has changed the database. */
+  version(): number {
+    return this.#prepare('pragma data_version').statement.get()!.data_version as number;
+  }
+
   run<R>(query: CompiledQuery): QueryResult<R> {
     const { statement, hasRows } = this.#prepare(query.sql);
     const parameters = query.parameters.map(toSqlite);

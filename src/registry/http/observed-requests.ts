@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Context, Next } from 'koa';
 import type { Logger } from 'pino';
@@ -15,39 +16,99 @@ export interface ObservedRequestsOptions {
   readonly accessLog: 'trace' | 'debug' | 'info' | 'off';
 }
 
+/** What is told of a request when it has ended. */
+export interface ObservedRequest {
+  readonly method: string;
+  /** Without its query: some have credentials in it. */
+  readonly path: string;
+  readonly route: string;
+  readonly requestId: string;
+  /** Of the trace that it belongs to. */
+  readonly traceId?: string | undefined;
+  /** Where it came from, and who sent it if that was found out. */
+  readonly ip: string;
+  readonly principal?: string | undefined;
+}
+
 /** What a connection had moved when its last request ended. */
 const moved = new WeakMap<Socket, { read: number; written: number }>();
 
+/** Tells of each request that has ended: in the metrics and in the access log. */
+export class RequestObserver {
+  readonly #count: ReturnType<typeof counting>;
+  readonly #log: ((line: object) => void) | undefined;
+
+  constructor({ logger, metrics, accessLog }: Omit<ObservedRequestsOptions, 'tracer'>) {
+    this.#count = counting(metrics);
+    if (accessLog !== 'off' && logger.isLevelEnabled(accessLog)) {
+      this.#log = (line) => logger[accessLog](line, 'request');
+    }
+  }
+
+  /** To be called once a request, which began at `started` (`performance.now()`); `request` is read when it has ended. */
+  watch(request: ObservedRequest, response: ServerResponse, started: number): void {
+    const socket = response.req.socket;
+    const { method, route } = request;
+    this.#count.began();
+    response.once('close', () => {
+      const ms = performance.now() - started;
+      const bytes = bytesSince(socket);
+      this.#count.ended({ route, method, status: response.statusCode, ms, bytes });
+      this.#log?.(accessLine(request, response, { ms, bytes }));
+    });
+  }
+}
+
 /**
- * Gives every request its id, and tells of each one that has ended: in the metrics, in the access log and in the
- * trace that it belongs to. The first of all middleware.
+ * Gives every request its id, and has it told of: by the observer, and in the trace that it belongs to. The first of
+ * all middleware.
  */
-export function observedRequests(options: ObservedRequestsOptions) {
-  const { logger, tracer, accessLog } = options;
-  const count = counting(options.metrics);
-  const logged = accessLog !== 'off' && logger.isLevelEnabled(accessLog);
+export function observedRequests(observer: RequestObserver, tracer: Tracer) {
   return (ctx: Context, next: Next): Promise<void> => {
     const started = performance.now();
     const { req, res } = ctx;
     const requestId = requestIdFrom(req.headers['x-request-id']);
     ctx.state.requestId = requestId;
     res.setHeader('X-Request-Id', requestId);
-    const socket = req.socket;
     const route = routeName(ctx.path);
-    let traceId: string | undefined;
-    count.began();
-    res.once('close', () => {
-      const ms = performance.now() - started;
-      const bytes = bytesSince(socket);
-      count.ended({ route, method: ctx.method, status: res.statusCode, ms, bytes });
-      if (logged) logger[accessLog](accessLine(ctx, { ms, bytes, traceId }), 'request');
-    });
+    const request = new RequestOfContext(ctx, route, requestId);
+    observer.watch(request, res, started);
     return tracer.request(`${ctx.method} ${route}`, req.headers, async (span) => {
-      traceId = span.traceId;
+      request.traceId = span.traceId;
       await next();
       describe(span, ctx, route);
     });
   };
+}
+
+/** What is found out of a request on its way is there when it has ended. */
+class RequestOfContext implements ObservedRequest {
+  readonly #ctx: Context;
+  readonly route: string;
+  readonly requestId: string;
+  traceId: string | undefined;
+
+  constructor(ctx: Context, route: string, requestId: string) {
+    this.#ctx = ctx;
+    this.route = route;
+    this.requestId = requestId;
+  }
+
+  get method(): string {
+    return this.#ctx.method;
+  }
+
+  get path(): string {
+    return this.#ctx.path;
+  }
+
+  get ip(): string {
+    return this.#ctx.ip;
+  }
+
+  get principal(): string | undefined {
+    return (this.#ctx.state as { access?: { principal: string } }).access?.principal;
+  }
 }
 
 interface Moved {
@@ -115,23 +176,20 @@ function uploadState(method: string, status: number): string | undefined {
 const STATUS_CLASSES = ['other', '1xx', '2xx', '3xx', '4xx', '5xx'];
 const METHODS = new Set(['GET', 'HEAD', 'PUT', 'PATCH', 'POST', 'DELETE']);
 
-function accessLine(ctx: Context, ended: { ms: number; bytes: Moved; traceId: string | undefined }) {
-  const { req, res } = ctx;
-  const { access } = ctx.state as { access?: { principal: string } };
+function accessLine(request: ObservedRequest, response: ServerResponse, ended: { ms: number; bytes: Moved }) {
   return {
-    requestId: requestIdOf(ctx),
-    method: ctx.method,
-    // Without its query: some have credentials in it.
-    path: ctx.path,
-    status: res.statusCode,
+    requestId: request.requestId,
+    method: request.method,
+    path: request.path,
+    status: response.statusCode,
     ms: Math.round(ended.ms * 100) / 100,
     bytesIn: ended.bytes.in,
     bytesOut: ended.bytes.out,
-    address: ctx.ip,
-    principal: access?.principal,
-    userAgent: req.headers['user-agent'],
-    ...(res.writableFinished ? {} : { brokenOff: true }),
-    ...(ended.traceId && { traceId: ended.traceId }),
+    address: request.ip,
+    principal: request.principal,
+    userAgent: response.req.headers['user-agent'],
+    ...(response.writableFinished ? {} : { brokenOff: true }),
+    ...(request.traceId && { traceId: request.traceId }),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Context, Middleware, Next } from 'koa';
 import { tooMany } from '#errors/errors.ts';
 import type { Counter } from '#observability/metrics.ts';
@@ -11,34 +12,70 @@ export interface RateLimitsOptions {
   readonly refused: Counter<'limit'>;
 }
 
+/** The limits of requests: each request counts once, however often one asks about it. */
+export class CountedRequests {
+  readonly #limits: RequestLimits;
+  readonly #refused: Counter<'limit'>;
+  readonly #verdicts = new WeakMap<IncomingMessage, Map<LimitName, Verdict>>();
+
+  constructor({ limits, refused }: RateLimitsOptions) {
+    this.#limits = limits;
+    this.#refused = refused;
+  }
+
+  byAddress(request: IncomingMessage, ip: string): Verdict | undefined {
+    return this.#once(request, 'address', () => this.#limits.byAddress(ip));
+  }
+
+  byPrincipal(request: IncomingMessage, principal: string, ip: string): Verdict | undefined {
+    return this.#once(request, 'principal', () => this.#limits.byPrincipal(principal, ip));
+  }
+
+  pull(request: IncomingMessage, principal: string, ip: string): Verdict | undefined {
+    return this.#once(request, 'pulls', () => this.#limits.pull(principal, ip));
+  }
+
+  /** Throws `too-many` for a verdict that says so. */
+  obey(ctx: Context, verdict: Verdict | undefined): void {
+    if (!verdict || verdict.allowed) return;
+    this.#refused.add({ limit: verdict.limit });
+    announce(ctx.res, verdict);
+    const retryAfter = Math.ceil(verdict.wait / 1000);
+    throw tooMany(`too many ${WHAT[verdict.limit]}`, { detail: { retryAfter } });
+  }
+
+  #once(request: IncomingMessage, limit: LimitName, take: () => Verdict | undefined): Verdict | undefined {
+    const known = this.#verdicts.get(request);
+    const before = known?.get(limit);
+    if (before) return before;
+    const verdict = take();
+    if (!verdict) return undefined;
+    if (known) known.set(limit, verdict);
+    else this.#verdicts.set(request, new Map([[limit, verdict]]));
+    return verdict;
+  }
+}
+
 /** Before anyone is authenticated: how many requests an address may send. Throws `too-many`. */
-export function addressLimit({ limits, refused }: RateLimitsOptions): Middleware {
+export function addressLimit(counted: CountedRequests): Middleware {
   return (ctx, next) => {
-    obey(ctx, limits.byAddress(ctx.ip), refused);
+    counted.obey(ctx, counted.byAddress(ctx.req, ctx.ip));
     return next();
   };
 }
 
 /** Once it is known who asks: how many requests they may send, and how many manifests fetch. Throws `too-many`. */
-export function principalLimits({ limits, refused }: RateLimitsOptions): Middleware {
+export function principalLimits(counted: CountedRequests): Middleware {
   return (ctx: Context, next: Next) => {
     const { principal } = accessOf(ctx);
-    obey(ctx, limits.byPrincipal(principal, ctx.ip), refused);
+    counted.obey(ctx, counted.byPrincipal(ctx.req, principal, ctx.ip));
     if (ctx.method === 'GET' && routeName(ctx.path) === 'manifest') {
-      const pull = limits.pull(principal, ctx.ip);
-      if (pull) announce(ctx, pull);
-      obey(ctx, pull, refused);
+      const pull = counted.pull(ctx.req, principal, ctx.ip);
+      if (pull) announce(ctx.res, pull);
+      counted.obey(ctx, pull);
     }
     return next();
   };
-}
-
-function obey(ctx: Context, verdict: Verdict | undefined, refused: Counter<'limit'>): void {
-  if (!verdict || verdict.allowed) return;
-  refused.add({ limit: verdict.limit });
-  announce(ctx, verdict);
-  const retryAfter = Math.ceil(verdict.wait / 1000);
-  throw tooMany(`too many ${WHAT[verdict.limit]}`, { detail: { retryAfter } });
 }
 
 const WHAT: Readonly<Record<LimitName, string>> = {
@@ -48,8 +85,8 @@ const WHAT: Readonly<Record<LimitName, string>> = {
 };
 
 /** In the headers that Docker Hub has, which clients and tools know: `100;w=21600`, seconds. */
-function announce(ctx: Context, { rate, remaining }: Verdict): void {
+export function announce(response: ServerResponse, { rate, remaining }: Verdict): void {
   const window = `;w=${Math.ceil(rate.period / 1000)}`;
-  ctx.set('RateLimit-Limit', `${rate.count}${window}`);
-  ctx.set('RateLimit-Remaining', `${remaining}${window}`);
+  response.setHeader('RateLimit-Limit', `${rate.count}${window}`);
+  response.setHeader('RateLimit-Remaining', `${remaining}${window}`);
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import Koa, { type Context, type Middleware, type Next } from 'koa';
 import type { Logger } from 'pino';
 import type { Authenticator } from '#auth/authenticator.ts';
@@ -19,17 +20,19 @@ import { extensionRoutes } from './extension-routes.ts';
 import { keepFound } from './keep-found.ts';
 import { listingRoutes } from './listing-routes.ts';
 import { type LoginRoutesOptions, loginRoutes } from './login-routes.ts';
+import { ManifestPulls } from './manifest-pulls.ts';
 import { manifestRoutes } from './manifest-routes.ts';
 import { mirroredNames, refuseToMirrors } from './mirrored-names.ts';
 import { ownNamespace } from './namespace.ts';
-import { type ObservedRequestsOptions, observedRequests } from './observed-requests.ts';
-import { addressLimit, principalLimits, type RateLimitsOptions } from './rate-limits.ts';
+import { type ObservedRequestsOptions, observedRequests, RequestObserver } from './observed-requests.ts';
+import { addressLimit, CountedRequests, principalLimits, type RateLimitsOptions } from './rate-limits.ts';
 import { authentication, expectCredentials } from './request-state.ts';
 import { Routes } from './routes.ts';
 import { dockerSearchRoutes } from './search-routes.ts';
 import { type TokenRoutesOptions, tokenRoutes } from './token-routes.ts';
 import { clientAddress, TrustedProxies } from './trusted-proxies.ts';
 import { uploadRoutes } from './upload-routes.ts';
+import { VERSION_HEADER } from './version-header.ts';
 
 export interface RegistryAppOptions extends Partial<Omit<ObservedRequestsOptions, 'logger'>> {
   readonly logger: Logger;
@@ -60,7 +63,6 @@ export interface RegistryAppOptions extends Partial<Omit<ObservedRequestsOptions
 
 /** The Distribution API and the admin API as a Koa application. */
 export function createRegistryApp(registry: Registry, options: RegistryAppOptions): Koa {
-  const app = new Koa();
   const routes = new Routes();
   const mirror = options.federation?.mirror;
   keepFound(routes, registry.reviews);
@@ -85,19 +87,26 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
     apiOperations(registry, options.federation, options.accounts, options.housekeeping),
     options.logger,
   );
-  const { logger, metrics = NO_METRICS, tracer = NO_TRACER, accessLog = 'off' } = options;
-  app.use(observedRequests({ logger, metrics, tracer, accessLog }));
+  const { logger, authenticator, metrics = NO_METRICS, tracer = NO_TRACER, accessLog = 'off' } = options;
+  const observer = new RequestObserver({ logger, metrics, accessLog });
+  const proxies = options.trustedProxies ?? new TrustedProxies([]);
+  const limits = options.rateLimits && new CountedRequests(options.rateLimits);
+  const pulls = options.federation?.statistics;
+  const { manifests } = registry;
+  const ports = { manifests, authenticator, proxies, limits, mirror, pulls, observer };
+  // What is traced goes all the way.
+  const app = new RegistryApp(tracer === NO_TRACER ? new ManifestPulls(ports) : undefined);
+  app.use(observedRequests(observer, tracer));
   app.use(errorBodies(logger));
   app.use(version);
   app.use(beside(api.errors));
   if (options.denials) app.use(deniedRequests(options.denials));
-  app.use(clientAddress(options.trustedProxies ?? new TrustedProxies([])));
-  const { rateLimits } = options;
-  if (rateLimits) app.use(addressLimit(rateLimits));
+  app.use(clientAddress(proxies));
+  if (limits) app.use(addressLimit(limits));
   if (options.tokens) app.use(beside(tokenRoutes(options.tokens)));
   if (options.logins) app.use(beside(loginRoutes(options.logins)));
-  app.use(authentication(options.authenticator));
-  if (rateLimits) app.use(principalLimits(rateLimits));
+  app.use(authentication(authenticator));
+  if (limits) app.use(principalLimits(limits));
   app.use(beside(api.routes));
   app.use(ownNamespace);
   if (mirror) app.use(mirroredNames(mirror)).use(refuseToMirrors(mirror));
@@ -108,14 +117,33 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
   return app;
 }
 
+/** A Koa application that leaves pulls of manifests to whoever answers them sooner. */
+class RegistryApp extends Koa {
+  readonly #pulls: ManifestPulls | undefined;
+
+  constructor(pulls: ManifestPulls | undefined) {
+    super();
+    this.#pulls = pulls;
+  }
+
+  override callback(): ReturnType<Koa['callback']> {
+    const [answer, pulls] = [super.callback(), this.#pulls];
+    if (!pulls) return answer;
+    return async (request, response) => {
+      // Koa could do HTTP/2 as well, which nobody serves here.
+      const answered = await pulls.answer(request as IncomingMessage, response as ServerResponse);
+      if (!answered) await answer(request, response);
+    };
+  }
+}
+
 /** For what has paths of its own beside the Distribution API, whose requests are the most by far. */
 function beside(middleware: Middleware): Middleware {
   return (ctx, next) => (ctx.path.startsWith('/v2/') ? next() : middleware(ctx, next));
 }
 
-/** Docker's clients tell a registry by this header. */
 function version(ctx: Context, next: Next): Promise<void> {
-  ctx.res.setHeader('Docker-Distribution-Api-Version', 'registry/2.0');
+  ctx.res.setHeader(...VERSION_HEADER);
   return next();
 }
 

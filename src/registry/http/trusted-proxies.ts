@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { Middleware } from 'koa';
 import { forbidden } from '#errors/errors.ts';
@@ -32,23 +33,37 @@ export class TrustedProxies {
   }
 }
 
-/**
- * Makes `ctx.ip`, `ctx.protocol` and `ctx.host` those of the client, also behind proxies that are trusted. Throws
- * `forbidden` for what a proxy took in plain HTTP.
- */
+/** What a request says of its way here, as far as it is believed. */
+export interface Way {
+  /** The client's address. */
+  readonly ip: string;
+  /** As the client wrote it, if a proxy says so. */
+  readonly protocol?: string | undefined;
+  readonly host?: string | undefined;
+}
+
+/** Where a request came from, also behind proxies that are trusted. Throws `forbidden` for what one took in plain HTTP. */
+export function wayOf(request: IncomingMessage, proxies: TrustedProxies): Way {
+  const peer = plainAddress(request.socket.remoteAddress ?? '');
+  if (!proxies.includes(peer)) return { ip: peer };
+  const said = (name: string) => String(request.headers[name] ?? '');
+  const protocol = last(said('x-forwarded-proto')).toLowerCase();
+  if (protocol === 'http') throw forbidden('this registry is served over HTTPS', { code: 'DENIED' });
+  const host = last(said('x-forwarded-host'));
+  return {
+    ip: proxies.clientOf(peer, said('x-forwarded-for')),
+    protocol: protocol === 'https' ? protocol : undefined,
+    host: /^[\w.:[\]-]+$/.test(host) ? host : undefined,
+  };
+}
+
+/** Makes `ctx.ip`, `ctx.protocol` and `ctx.host` those of the client. Throws as `wayOf`. */
 export function clientAddress(proxies: TrustedProxies): Middleware {
   return (ctx, next) => {
-    const peer = plainAddress(ctx.req.socket.remoteAddress ?? '');
-    if (!proxies.includes(peer)) {
-      ctx.request.ip = peer;
-      return next();
-    }
-    ctx.request.ip = proxies.clientOf(peer, ctx.get('X-Forwarded-For'));
-    const protocol = last(ctx.get('X-Forwarded-Proto')).toLowerCase();
-    if (protocol === 'http') throw forbidden('this registry is served over HTTPS', { code: 'DENIED' });
-    if (protocol === 'https') Object.defineProperty(ctx.request, 'protocol', { value: protocol });
-    const host = last(ctx.get('X-Forwarded-Host'));
-    if (/^[\w.:[\]-]+$/.test(host)) Object.defineProperty(ctx.request, 'host', { value: host });
+    const { ip, protocol, host } = wayOf(ctx.req, proxies);
+    ctx.request.ip = ip;
+    if (protocol !== undefined) Object.defineProperty(ctx.request, 'protocol', { value: protocol });
+    if (host !== undefined) Object.defineProperty(ctx.request, 'host', { value: host });
     return next();
   };
 }

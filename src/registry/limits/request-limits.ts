@@ -31,7 +31,7 @@ export class RequestLimits {
   }
 
   byAddress(address: string): Verdict | undefined {
-    return this.#take('address', this.#options.address, address, addressKey(address));
+    return this.#take('address', this.#options.address, address);
   }
 
   /** `anonymous` has only its address. */
@@ -41,12 +41,13 @@ export class RequestLimits {
   }
 
   pull(principal: string, address: string): Verdict | undefined {
-    const key = principal === 'anonymous' ? addressKey(address) : principal;
-    return this.#take('pulls', this.#options.pulls, address, key);
+    const named = principal === 'anonymous' ? undefined : principal;
+    return this.#take('pulls', this.#options.pulls, address, named);
   }
 
-  #take(limit: LimitName, rate: Rate | null, address: string, key: string): Verdict | undefined {
+  #take(limit: LimitName, rate: Rate | null, address: string, principal?: string): Verdict | undefined {
     if (rate === null || this.#options.exempt.include(address)) return undefined;
+    const key = principal ?? addressKey(address);
     return { limit, rate, ...this.#options.buckets.take(`${limit} ${key}`, rate) };
   }
 }

@@ -32,6 +32,11 @@ export class Mirror {
     return this.#rules.nameOf(namespace, repository);
   }
 
+  /** Whether the repository is pulled through. */
+  mirrors(repository: RepositoryName): boolean {
+    return this.#rules.find(repository) !== undefined;
+  }
+
   /** Whether the repository has what upstream has and nothing else, so that nothing can be pushed to it. */
   isPure(repository: RepositoryName): boolean {
     return this.#rules.find(repository)?.pure === true;

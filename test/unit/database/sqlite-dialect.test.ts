@@ -170,3 +170,22 @@ it('answers prepared reads while a transaction is open, with what was committed 
   await expect(counted()).rejects.toThrow('closed');
   db = open();
 });
+
+it('reads again what another connection changed', async () => {
+  const wordOf = prepare<{ id: number }, { word: string }>(db, (parameter) =>
+    db.selectFrom('words').select('word').where('id', '=', parameter('id')),
+  );
+  await insert(db, 'a');
+  const rows = await wordOf({ id: 1 });
+  expect(rows).toEqual([{ word: 'a' }]);
+  expect(await wordOf({ id: 1 })).toBe(rows);
+  expect(await wordOf({ id: 2 })).toEqual([]);
+  const other = new DatabaseSync(join(folder, 'x.db'));
+  other.exec(`update words set word = 'changed'`);
+  expect(await wordOf({ id: 1 })).toEqual([{ word: 'changed' }]);
+  other.exec(`begin; delete from words`);
+  expect(await wordOf({ id: 1 })).toEqual([{ word: 'changed' }]);
+  other.exec('commit');
+  expect(await wordOf({ id: 1 })).toEqual([]);
+  other.close();
+});
