@@ -1,5 +1,6 @@
 // Brings this machine to what `--for start|test|check|peers` needs, and does nothing where that is there already. Runs on
 // the host's own Node (20 or newer) before anything is installed, so it uses nothing but Node itself.
+import { ensureCompiled } from './compiled-code.mjs';
 import { ensureDebianPackages } from './debian-packages.mjs';
 import { ensureNodePackages } from './node-packages.mjs';
 import { fail } from './say.mjs';
@@ -15,6 +16,7 @@ switch (purpose) {
     await ensureDebianPackages('start');
     const { ensureAccount } = await import('./account.mjs');
     ensureAccount();
+    ensureCompiled();
     break;
   }
   case 'test': {

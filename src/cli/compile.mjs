@@ -1,0 +1,10 @@
+import { enableCompileCache, flushCompileCache } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+// Strips and compiles the code of every role into the cache that `main.mjs` reads it from, in a process that ends: in one
+// that serves, what strips types would stay for as long as it lives, and it takes 15 MB.
+enableCompileCache(fileURLToPath(new URL('../../.cache/compile', import.meta.url)));
+for (const role of ['command', 'serve', 'run-role', 'registry', 'worker']) await import(`./${role}.ts`);
+await import('#content/s3-content-store.ts');
+flushCompileCache();
+process.exit(0);
