@@ -23,10 +23,8 @@ export class Exporters {
   readonly #byType: ReadonlyMap<string, Exporter>;
 
   constructor({ images, local, mounts, trees }: ExportersPorts) {
-    const { store, registries, rows } = images;
-    const writer = new ImageWriter({
-      layers: new LayerExport({ layers: images.layers, blobs: images.blobs }),
-    });
+    const { store, layers, blobs, registries, rows } = images;
+    const writer = new ImageWriter({ layers: new LayerExport({ layers, blobs, local }) });
     const push = new ImagePush({ registries, layerRows: rows.layers });
     const image = new ImageExporter({ writer, push, local, layers, store, images: rows.images });
     this.#byType = new Map<string, Exporter>([
