@@ -43,20 +43,32 @@ export class BlockQueue {
     for (const block of blocks) this.#pool.give(block);
   }
 
-  /** Moves the first bytes, as many as fit, of which there are enough. */
-  takeInto(target: Uint8Array): void {
-    for (let done = 0; done < target.length; ) {
-      const block = this.#blocks[0]!;
-      const length = Math.min(block.length - this.#start, target.length - done);
-      target.set(block.subarray(this.#start, this.#start + length), done);
-      done += length;
-      this.#size -= length;
-      this.#start += length;
-      if (this.#start < block.length && this.#size > 0) continue;
-      this.#blocks.shift();
-      this.#pool.give(block);
+  /**
+   * Takes out the first `size` bytes, of which there are enough, in the blocks that they are in. `free` gives these back,
+   * when nobody reads them any more.
+   */
+  detach(size: number): { chunks: Uint8Array[]; free: () => void } {
+    const chunks: Uint8Array[] = [];
+    const blocks: Buffer[] = [];
+    for (let left = size; left > 0; ) {
+      const block = this.#blocks.shift()!;
+      const end = Math.min(this.#start + left, block.length);
+      chunks.push(block.subarray(this.#start, end));
+      blocks.push(block);
+      left -= end - this.#start;
+      this.#size -= end - this.#start;
       this.#start = 0;
+      if (left === 0 && this.#size > 0 && end < block.length) this.#keepRest(block, end);
     }
+    return { chunks, free: () => blocks.forEach((block) => void this.#pool.give(block)) };
+  }
+
+  /** What follows in a block that is no longer the queue's. */
+  #keepRest(block: Buffer, start: number): void {
+    const copy = this.#pool.take();
+    block.copy(copy, start, start);
+    this.#blocks.unshift(copy);
+    this.#start = start;
   }
 
   /** The bytes as they lie there; of use until the queue changes. */

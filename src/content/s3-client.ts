@@ -25,9 +25,13 @@ export function createS3Client(settings: S3Settings): S3Client {
     // A second round trip, on a connection of its own, before each part.
     expectContinueHeader: false,
   });
-  const plain = settings.endpoint?.startsWith('http:') ?? false;
-  if (!(settings.signPayload ?? plain)) unsignedPayload(client);
+  if (!signsPayload(settings)) unsignedPayload(client);
   return client;
+}
+
+/** Whether requests are signed together with what they bring. */
+export function signsPayload({ signPayload, endpoint }: S3Settings): boolean {
+  return signPayload ?? endpoint?.startsWith('http:') ?? false;
 }
 
 /** A client that makes URLs for others; it sends nothing itself. */

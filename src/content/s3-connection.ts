@@ -63,8 +63,11 @@ export class S3Connection {
     return !this.#socket.destroyed && this.#socket.writable;
   }
 
-  /** Sends the text of a request that has no body. The answer has to be read to its end, or destroyed. */
-  send(request: string): S3Answer {
+  /**
+   * Sends the text of a request, and its body, whose bytes are the connection's until the answer begins. The answer has to
+   * be read to its end, or destroyed.
+   */
+  send(request: string, body: readonly Uint8Array[] = []): S3Answer {
     this.#socket.ref();
     const answer = new S3Answer({
       headBuffer: this.#headBuffer,
@@ -72,7 +75,7 @@ export class S3Connection {
       ended: (reusable) => this.#ended(reusable),
     });
     this.#answer = answer;
-    if (this.usable) this.#socket.write(request, 'latin1');
+    if (this.usable) this.#write(request, body);
     else answer.fail(this.#failure ?? new Error('the connection was closed'));
     return answer;
   }
@@ -109,6 +112,13 @@ export class S3Connection {
         resolve();
       });
     });
+  }
+
+  #write(request: string, body: readonly Uint8Array[]): void {
+    this.#socket.cork();
+    this.#socket.write(request, 'latin1');
+    for (const bytes of body) this.#socket.write(bytes);
+    this.#socket.uncork();
   }
 
   #resume(): void {

@@ -6,6 +6,7 @@ import { S3Bucket } from './s3-bucket.ts';
 import { createLinkClient, createS3Client } from './s3-client.ts';
 import { S3ContentReader } from './s3-content-reader.ts';
 import { S3ContentWriter } from './s3-content-writer.ts';
+import { S3Direct } from './s3-direct.ts';
 import { S3Downloads } from './s3-downloads.ts';
 import { S3Ingest } from './s3-ingest.ts';
 import { S3Keys } from './s3-keys.ts';
@@ -24,6 +25,7 @@ export class S3ContentStore implements ContentStore, AsyncDisposable {
   readonly #client: S3Client;
   readonly #links: S3Client;
   readonly #bucket: S3Bucket;
+  readonly #direct: S3Direct;
   readonly #downloads: S3Downloads;
   readonly #multipart: S3Multipart;
   readonly #keys: S3Keys;
@@ -35,8 +37,9 @@ export class S3ContentStore implements ContentStore, AsyncDisposable {
     this.#links = createLinkClient(settings);
     const { bucket, encryption } = settings;
     this.#bucket = new S3Bucket({ client: this.#client, bucket, encryption });
-    this.#downloads = new S3Downloads({ client: this.#client, bucket: this.#bucket, settings });
-    this.#multipart = new S3Multipart({ client: this.#client, bucket, encryption });
+    this.#direct = new S3Direct({ client: this.#client, settings });
+    this.#downloads = new S3Downloads({ direct: this.#direct, bucket: this.#bucket });
+    this.#multipart = new S3Multipart({ client: this.#client, direct: this.#direct, bucket, encryption });
     this.#keys = new S3Keys(settings.prefix);
     this.#buffers = new S3PartBuffers(settings);
   }
@@ -104,7 +107,7 @@ export class S3ContentStore implements ContentStore, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#downloads[Symbol.dispose]();
+    this.#direct[Symbol.dispose]();
     this.#client.destroy();
     this.#links.destroy();
   }

@@ -14,7 +14,8 @@ const MAX_TAILS = 16;
 
 /**
  * Sends parts while bytes come in. A part is cut when `MIN_PART` bytes more are there, so that what is left at the end
- * of a chunk of `MIN_PART` bytes or more is never too small for one.
+ * of a chunk of `MIN_PART` bytes or more is never too small for one; when many uploads gather at once, which is worth
+ * more than that, as soon as it can be.
  */
 export class S3ContentWriter implements ContentWriter {
   readonly #ingest: S3Ingest;
@@ -45,8 +46,7 @@ export class S3ContentWriter implements ContentWriter {
     this.#pending.add(chunk);
     this.#buffers.count(chunk.length);
     this.#offset += chunk.length;
-    for (let size = this.#partSize(); this.#unsent >= size + MIN_PART; size = this.#partSize())
-      await this.#send(size);
+    for (let size = this.#nextSize(); size !== undefined; size = this.#nextSize()) await this.#send(size);
   }
 
   async *read(): AsyncIterable<Uint8Array> {
@@ -105,9 +105,11 @@ export class S3ContentWriter implements ContentWriter {
     return this.#ingest.tailsSize + this.#pending.size;
   }
 
-  #partSize(): number {
-    if (this.#buffers.crowded) return MIN_PART;
-    return this.#buffers.partSize * 2 ** Math.floor((this.#nextPart - 1) / PARTS_OF_A_SIZE);
+  /** Of a part that can be sent now; undefined when there is not enough for one. */
+  #nextSize(): number | undefined {
+    if (this.#buffers.crowded) return this.#unsent >= MIN_PART ? MIN_PART : undefined;
+    const size = this.#buffers.partSize * 2 ** Math.floor((this.#nextPart - 1) / PARTS_OF_A_SIZE);
+    return this.#unsent >= size + MIN_PART ? size : undefined;
   }
 
   get #nextPart(): number {
@@ -124,10 +126,10 @@ export class S3ContentWriter implements ContentWriter {
     while (this.#sending.size >= PARTS_AHEAD) await Promise.race(this.#sending);
     this.#throwFailure();
     let part: S3Part | undefined;
-    const { sent } = await this.#buffers.send(size, {
-      fill: (target) => {
-        this.#pending.takeInto(target);
+    const { sent } = await this.#buffers.send({
+      take: () => {
         this.#buffers.count(-size);
+        return this.#pending.detach(size);
       },
       send: async (bytes) => {
         part = await this.#ingest.putPart(number, bytes, this.#breakOff.signal);

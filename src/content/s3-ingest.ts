@@ -101,7 +101,7 @@ export class S3Ingest {
   }
 
   /** Sends a part; `number`s are given out in the order of the bytes, beginning with `parts + 1`. */
-  async putPart(number: number, bytes: Uint8Array, signal?: AbortSignal): Promise<S3Part> {
+  async putPart(number: number, bytes: readonly Uint8Array[], signal?: AbortSignal): Promise<S3Part> {
     return await this.#ports.multipart.upload(this.#key, this.#upload!, number, bytes, signal);
   }
 

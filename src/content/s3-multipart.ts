@@ -11,6 +11,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { isKind } from '#errors/errors.ts';
 import { encryptionParameters, fail } from './s3-bucket.ts';
+import type { S3Direct } from './s3-direct.ts';
 import type { S3Encryption } from './s3-settings.ts';
 
 /** No part but the last may be smaller, in bytes. */
@@ -37,11 +38,18 @@ export interface S3MultipartUpload {
 /** Multipart uploads to one bucket. Everything throws `unavailable`, and `not-found` for an upload that is not there. */
 export class S3Multipart {
   readonly #client: S3Client;
+  readonly #direct: S3Direct;
   readonly #bucket: string;
   readonly #encryption: ReturnType<typeof encryptionParameters>;
 
-  constructor(options: { client: S3Client; bucket: string; encryption?: S3Encryption | undefined }) {
+  constructor(options: {
+    client: S3Client;
+    direct: S3Direct;
+    bucket: string;
+    encryption?: S3Encryption | undefined;
+  }) {
     this.#client = options.client;
+    this.#direct = options.direct;
     this.#bucket = options.bucket;
     this.#encryption = encryptionParameters(options.encryption);
   }
@@ -54,23 +62,35 @@ export class S3Multipart {
     return answer.UploadId!;
   }
 
+  /** Sends a part; its bytes stay as they are until then. */
   async upload(
     key: string,
     id: string,
     number: number,
-    bytes: Uint8Array,
+    bytes: readonly Uint8Array[],
     signal?: AbortSignal,
   ): Promise<S3Part> {
-    const part = { ...this.#of(key, id), PartNumber: number, Body: bytes };
+    const query = { partNumber: String(number), uploadId: id };
+    const etag =
+      (await this.#direct.ask({ method: 'PUT', key, query, body: bytes, signal }, ({ status, fields }) =>
+        status === 200 ? fields.get('etag') : undefined,
+      )) ?? (await this.#uploadThroughLibrary(key, id, number, bytes, signal));
+    const size = bytes.reduce((sum, { length }) => sum + length, 0);
+    return { number, size, etag, modifiedAt: new Date() };
+  }
+
+  async #uploadThroughLibrary(
+    key: string,
+    id: string,
+    number: number,
+    bytes: readonly Uint8Array[],
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
+    const part = { ...this.#of(key, id), PartNumber: number, Body: Buffer.concat(bytes) };
     const answer = await this.#client
       .send(new UploadPartCommand(part), signal && { abortSignal: signal })
       .catch(fail(`PUT part ${number} of ${key}`));
-    return {
-      number,
-      size: bytes.length,
-      etag: answer.ETag!,
-      modifiedAt: new Date(),
-    };
+    return answer.ETag!;
   }
 
   /** A part made of bytes `start` to `end`, inclusive, of the object at the same key: the server copies. */

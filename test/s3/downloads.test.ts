@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { S3Bucket } from '#content/s3-bucket.ts';
 import { createS3Client } from '#content/s3-client.ts';
+import { S3Direct } from '#content/s3-direct.ts';
 import { S3Downloads } from '#content/s3-downloads.ts';
 import { S3Proxy } from './s3-proxy.ts';
 import { s3Content, s3Settings, sharedS3 } from './shared-s3.ts';
@@ -28,7 +29,8 @@ async function setUp() {
       throw new Error('the library was asked');
     },
   } as unknown as S3Bucket;
-  const downloads = made.use(new S3Downloads({ client, bucket, settings }));
+  const direct = made.use(new S3Direct({ client, settings }));
+  const downloads = new S3Downloads({ direct, bucket });
   const all = made.move();
   return {
     downloads,

@@ -29,9 +29,14 @@ it('gives back what was put in, in order, whatever the sizes', () => {
           queue.prepend([chunk.subarray(0, 3), chunk.subarray(3)]);
           model = [...chunk, ...model];
         } else if (what === 'take') {
-          const taken = new Uint8Array(Math.min(length, model.length));
-          queue.takeInto(taken);
-          expect([...taken]).toEqual(model.splice(0, taken.length));
+          const { chunks, free } = queue.detach(Math.min(length, model.length));
+          const taken = model.splice(0, length);
+          // What comes later lands elsewhere.
+          const later = bytes(3);
+          queue.add(later);
+          model.push(...later);
+          expect(chunks.flatMap((chunk) => [...chunk])).toEqual(taken);
+          free();
         } else {
           expect([...queue.chunks()].flatMap((chunk) => [...chunk])).toEqual(model);
         }

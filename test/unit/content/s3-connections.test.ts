@@ -123,12 +123,12 @@ it('does not use a connection that the server closed meanwhile', () =>
 it('reads no faster than its consumer, however long that takes, and gives up on a silent server', () =>
   withServer(
     (_, response) => response.setHeader('Content-Length', 64 * MIB + 1).write(Buffer.alloc(64 * MIB)),
-    { idleTimeout: 200 },
+    { idleTimeout: 1000 },
     async (connections) => {
       const answer = (await connections.take()).send(REQUEST);
       await answer.head;
       while (!answer.paused) await new Promise((resolve) => setTimeout(resolve, 10));
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await new Promise((resolve) => setTimeout(resolve, 1500));
       await expect(text(answer)).rejects.toThrow('silent');
     },
   ));
