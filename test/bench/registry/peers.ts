@@ -30,13 +30,14 @@ export async function startDistribution(storage: Storage): Promise<Contestant> {
 /** A zot that was built elsewhere: it is in no package registry. */
 export function startZot(program: string): Promise<Contestant> {
   return startPeer({
-    name: `zot ${moduleVersion(program)}`,
+    name: `zot ${moduleVersion(program)}`.trim(),
     program,
     install: 'hand its binary in with --zot',
     settings: ({ address, folder }) => ({
       distSpecVersion: '1.1.1',
       storage: { rootDirectory: join(folder, 'data') },
-      http: { address: address.split(':')[0], port: address.split(':')[1] },
+      // The load pushes Docker's media types too.
+      http: { address: address.split(':')[0], port: address.split(':')[1], compat: ['docker2s2'] },
       log: { level: 'error' },
     }),
   });
