@@ -31,7 +31,7 @@ export class Client {
     for (const client of this.#clients.values()) client.close();
   }
 
-  /** One request; throws `Uncertain` when no answer comes. */
+  /** One request; throws `Uncertain` when no answer comes, or one that says to come again. */
   async send(method: string, path: string, body?: Uint8Array | string, type?: string): Promise<Answer> {
     const address = this.#registries.address();
     const client = this.#clients.get(address) ?? new DistributionClient(address);
@@ -42,9 +42,10 @@ export class Client {
       .catch((error: Error) => {
         throw new Uncertain(`${method} ${path}: ${error.message}`);
       });
-    if (answer.status >= 500) {
-      throw new Error(`${method} ${path}: ${answer.status} ${answer.body.toString().slice(0, 500)}`);
-    }
+    const failure = `${method} ${path}: ${answer.status} ${answer.body.toString().slice(0, 500)}`;
+    // A database or a store that does not answer in time on a busy machine: come again, as a client does.
+    if (answer.status === 503) throw new Uncertain(failure);
+    if (answer.status >= 500) throw new Error(failure);
     return answer;
   }
 
