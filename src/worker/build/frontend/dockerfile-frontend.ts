@@ -3,15 +3,13 @@ import { DockerfileError } from '../dockerfile/dockerfile-error.ts';
 import { parseDockerfile } from '../dockerfile/parser.ts';
 import { lineByLine } from '../dockerfile/ranges.ts';
 import { SourceError } from '../llb/source-error.ts';
-import { compileDockerfile } from './compile/compile-dockerfile.ts';
-import { readEpoch } from './epoch.ts';
+import { DockerfileBuild } from './dockerfile-build.ts';
 import type { Bridge, Frontend, FrontendRequest, FrontendResult } from './frontend.ts';
-import { ImageResolver } from './inputs/image-resolver.ts';
 import { type DockerfileSource, MainContext } from './inputs/main-context.ts';
-import { NamedContexts } from './inputs/named-contexts.ts';
 import { silentLinter, warningLinter } from './lint-warnings.ts';
-import { type BuildOptions, readBuildOptions } from './options/build-options.ts';
+import { readBuildOptions } from './options/build-options.ts';
 import { type PlatformResult, resultOf } from './result.ts';
+import { answerSubrequest } from './subrequests.ts';
 import { refuseForeignSyntax } from './syntax.ts';
 
 /** `dockerfile.v0`: Dockerfiles as graphs (BuildKit's frontend/dockerfile, syntax 1.26). */
@@ -27,44 +25,41 @@ export class DockerfileFrontend implements Frontend {
     const options = readBuildOptions(request.options);
     const context = await MainContext.open(request, bridge);
     const source = await context.readDockerfile();
+    const build = new DockerfileBuild({
+      request,
+      bridge,
+      options,
+      context,
+      source,
+      platform: this.#platform,
+    });
     try {
       refuseForeignSyntax(request.options, source.text);
-      return await this.#compile(request, bridge, { options, context, source });
+      if (source.text === '') throw new DockerfileError('the Dockerfile cannot be empty');
+      const { requestid } = request.options;
+      return requestid === undefined ? await compileAll(build) : await answerSubrequest(requestid, build);
     } catch (error) {
       throw withSource(error, source);
     }
   }
+}
 
-  async #compile(
-    request: FrontendRequest,
-    bridge: Bridge,
-    { options, context, source }: { options: BuildOptions; context: MainContext; source: DockerfileSource },
-  ): Promise<FrontendResult> {
-    const linter = warningLinter(source, options, bridge);
-    const dockerfile = parseDockerfile(source.text, linter);
-    const images = new ImageResolver(bridge);
-    const contexts = new NamedContexts({ request, bridge, images, mode: options.resolveMode });
-    const epoch = readEpoch(options.buildArgs.get('SOURCE_DATE_EPOCH'));
-    const targets = options.platforms.length > 0 ? options.platforms : [undefined];
-    const results = await Promise.all(
-      targets.map(async (targetPlatform, at): Promise<PlatformResult> => {
-        const compiled = await compileDockerfile({
-          dockerfile,
-          source,
-          options,
-          context,
-          contexts,
-          images,
-          linter: at === 0 ? linter : silentLinter(),
-          buildPlatform: this.#platform,
-          targetPlatform,
-          epoch,
-        });
-        return { platform: targetPlatform ?? this.#platform, compiled };
-      }),
-    );
-    return resultOf(results, { multiPlatform: options.multiPlatform, epoch });
-  }
+async function compileAll(build: DockerfileBuild): Promise<FrontendResult> {
+  const { options, source, bridge } = build;
+  const linter = warningLinter(source, options, bridge);
+  const dockerfile = parseDockerfile(source.text, linter);
+  const targets = options.platforms.length > 0 ? options.platforms : [undefined];
+  const results = await Promise.all(
+    targets.map(async (targetPlatform, at): Promise<PlatformResult> => {
+      // Findings would be the same for each platform.
+      const compiled = await build.compile(dockerfile, {
+        targetPlatform,
+        linter: at === 0 ? linter : silentLinter(),
+      });
+      return { platform: targetPlatform ?? build.platform, compiled };
+    }),
+  );
+  return resultOf(results, options);
 }
 
 /** What is wrong with the Dockerfile, with the Dockerfile. */

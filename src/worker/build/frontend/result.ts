@@ -11,7 +11,7 @@ export interface PlatformResult {
 /** Graphs and configurations in the shape that exporters take; one alone has no platform in its names. */
 export function resultOf(
   results: readonly PlatformResult[],
-  { multiPlatform, epoch }: { multiPlatform: boolean; epoch: Date | undefined },
+  { multiPlatform }: { readonly multiPlatform: boolean },
 ): FrontendResult {
   const refs = new Map<string, CompiledDockerfile['edge']>();
   const metadata = new Map<string, Uint8Array>();
@@ -21,6 +21,7 @@ export function resultOf(
     refs.set(multiPlatform ? id : '', compiled.edge);
     metadata.set(`containerimage.config${suffix}`, compiled.config);
     if (compiled.baseConfig) metadata.set(`containerimage.base.config${suffix}`, compiled.baseConfig);
+    const { epoch } = compiled;
     if (epoch) metadata.set(`source.date.epoch${suffix}`, Buffer.from(String(epoch.getTime() / 1000)));
   }
   metadata.set('refs.platforms', Buffer.from(JSON.stringify(platformsOf(results))));

@@ -4,8 +4,11 @@ import { checkDefaultBases } from '../../dockerfile/lint/from-checks.ts';
 import type { Linter } from '../../dockerfile/lint/linter.ts';
 import type { Dockerfile } from '../../dockerfile/parser.ts';
 import type { Edge } from '../../llb/vertex.ts';
-import type { Draft } from '../graph/draft.ts';
+import { resolveEpoch } from '../epoch.ts';
+import type { Bridge } from '../frontend.ts';
 import { Drafts } from '../graph/draft.ts';
+import type { Environment } from '../graph/environment.ts';
+import { mergeNames } from '../graph/merge-names.ts';
 import { encodeImage, type Image } from '../image/image.ts';
 import type { ImageResolver } from '../inputs/image-resolver.ts';
 import type { DockerfileSource, MainContext } from '../inputs/main-context.ts';
@@ -31,7 +34,7 @@ export interface CompileRequest {
   readonly buildPlatform: Platform;
   /** undefined: nobody said; what the base image is for. */
   readonly targetPlatform: Platform | undefined;
-  readonly epoch: Date | undefined;
+  readonly bridge: Pick<Bridge, 'solve' | 'readDirectory'>;
   /** Compile what the target does not need as well: to see what is wrong with it. */
   readonly allStages?: boolean;
 }
@@ -43,17 +46,28 @@ export interface CompiledDockerfile {
   /** Configuration of the image. */
   readonly config: Uint8Array;
   readonly baseConfig: Uint8Array | undefined;
+  readonly epoch: Date | undefined;
 }
+
+const EPOCH = 'SOURCE_DATE_EPOCH';
 
 /** A Dockerfile as a graph and an image configuration, for one platform. */
 export async function compileDockerfile(request: CompileRequest): Promise<CompiledDockerfile> {
-  const { dockerfile, options, contexts, images, context, linter } = request;
+  const { dockerfile, contexts, images, context, linter } = request;
   const { escape: escapeToken } = dockerfile.directives;
   const targetPlatform = normalizePlatform(request.targetPlatform ?? request.buildPlatform);
-  const targetName = options.target || dockerfile.stages.at(-1)!.from.stage || '';
-  const own = builderArgs(request.buildPlatform, targetPlatform, targetName, options.buildArgs);
+  const targetName = request.options.target || dockerfile.stages.at(-1)!.from.stage || '';
+  const { buildArgs: given } = request.options;
+  const own = builderArgs(request.buildPlatform, targetPlatform, targetName, given);
   checkDefaultBases(dockerfile, (name) => own.get(name), linter);
-  const globals = globalArgs(own, dockerfile.globalArgs, options.buildArgs, escapeToken);
+  const globals = globalArgs(own, dockerfile.globalArgs, given, escapeToken);
+  const epoch = await resolveEpoch(
+    given.get(EPOCH) ?? globals.environment.get(EPOCH) ?? '',
+    context,
+    request.bridge,
+  );
+  const options = { ...request.options, buildArgs: withEpoch(given, epoch) };
+  if (globals.environment.get(EPOCH) !== undefined) setEpoch(globals.environment, epoch);
 
   const drafts = new Drafts();
   const used = new Set<string>();
@@ -67,7 +81,7 @@ export async function compileDockerfile(request: CompileRequest): Promise<Compil
     targetPlatform,
     globalArgs: globals.environment,
     context: drafts.add(() => context.edge(patterns, followedPaths(used))),
-    epoch: request.epoch,
+    epoch,
     linter,
     ignored: patterns.length > 0 ? new PatternMatcher(patterns) : undefined,
     written: { history: 0 },
@@ -75,7 +89,7 @@ export async function compileDockerfile(request: CompileRequest): Promise<Compil
   const table = planStages(compilation, dockerfile.stages, { contexts, globals: globals.uses });
   const target = table.target(options.target);
   refuseCircles(table.all);
-  if (table.all.length === 1) target.label = '';
+  if (standsAlone(table.all)) target.label = '';
   const all = request.allStages ?? false;
   const needed = await resolveStages({ compilation, table, images, contexts, all }, target);
   for (const stage of table.all) {
@@ -89,10 +103,38 @@ export async function compileDockerfile(request: CompileRequest): Promise<Compil
   drafts.finish();
   return {
     target,
-    edge: edgeOf(target.files),
+    edge: target.files && mergeNames(target.files.edge),
     config: encodeImage(image),
     baseConfig: target.baseConfig,
+    epoch,
   };
+}
+
+/** Stages see what SOURCE_DATE_EPOCH came to. */
+function withEpoch(given: ReadonlyMap<string, string>, epoch: Date | undefined): ReadonlyMap<string, string> {
+  if (!given.has(EPOCH)) return given;
+  const buildArgs = new Map(given);
+  if (epoch) buildArgs.set(EPOCH, secondsOf(epoch));
+  else buildArgs.delete(EPOCH);
+  return buildArgs;
+}
+
+function setEpoch(environment: Environment, epoch: Date | undefined): void {
+  if (epoch) environment.set(EPOCH, secondsOf(epoch));
+  else environment.delete(EPOCH);
+}
+
+function secondsOf(epoch: Date): string {
+  return String(epoch.getTime() / 1000);
+}
+
+/** BuildKit counts a mount as a stage, whatever it is of; then progress names stages. */
+function standsAlone(stages: readonly Stage[]): boolean {
+  const [only, ...more] = stages;
+  if (!only || more.length > 0) return false;
+  return only.commands.every(
+    ({ instruction }) => instruction.name !== 'RUN' || instruction.mounts.length === 0,
+  );
 }
 
 /** Labels that were asked for come last; the platform that was asked for is the image's. */
@@ -111,8 +153,4 @@ function finished(
     ...image,
     platform: isSame && variant ? { ...platform, variant: platform.variant ?? variant } : platform,
   };
-}
-
-function edgeOf(draft: Draft | undefined): Edge | undefined {
-  return draft?.edge;
 }

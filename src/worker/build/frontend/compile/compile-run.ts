@@ -28,7 +28,9 @@ export function compileRun(compilation: Compilation, stage: Stage, command: Comm
   );
   const { args, script, shown } = commandOf(instruction, stage);
   const planned = planMounts(compilation, stage, command, mounts);
-  const execMounts = [...(script ? [scriptMount(compilation, script)] : []), ...planned.mounts];
+  const mounted = [...(script ? [scriptMount(compilation, script)] : []), ...planned.mounts].sort(
+    byKindAndPlace,
+  );
   const metadata = {
     name: nameOf(compilation, stage, command, mounts, shown),
     ...(stage.ignoreCache && { ignoreCache: true }),
@@ -50,9 +52,8 @@ export function compileRun(compilation: Compilation, stage: Stage, command: Comm
       ...(files && { input: inputs.add(files.edge) }),
       output: 0,
     };
-    const others = execMounts.map((mount) => mount(inputs));
-    const sorted = [root, ...others].sort(byKindAndPlace);
-    return { vertex: vertex({ ...op, mounts: sorted }, inputs.edges, options), output: 0 };
+    const all = [root, ...mounted.map(({ mount }) => mount(inputs))];
+    return { vertex: vertex({ ...op, mounts: all }, inputs.edges, options), output: 0 };
   });
   addHistory(compilation, stage, createdBy, { layer: true });
 }
@@ -132,7 +133,11 @@ function scriptMount(compilation: Compilation, script: { name: string; content: 
       name: '[internal] preparing inline document',
     }),
   );
-  return (inputs) => ({ type: 'bind', dest: SCRIPTS, input: inputs.add(file.edge), readonly: true });
+  return {
+    type: 'bind',
+    dest: SCRIPTS,
+    mount: (inputs) => ({ type: 'bind', dest: SCRIPTS, input: inputs.add(file.edge), readonly: true }),
+  };
 }
 
 function nameOf(
@@ -160,8 +165,8 @@ function argsPrefix({ args, environment }: Stage): string[] {
 }
 
 /** Files first, by where they are; then what is made for the command. */
-function byKindAndPlace(a: ExecMount, b: ExecMount): number {
-  const made = (mount: ExecMount) => ['secret', 'ssh'].indexOf(mount.type) + 1;
+function byKindAndPlace(a: PlannedMount, b: PlannedMount): number {
+  const made = (mount: PlannedMount) => ['secret', 'ssh'].indexOf(mount.type) + 1;
   if (made(a) !== made(b)) return made(a) - made(b);
   if (made(a) > 0 || a.dest === b.dest) return 0;
   return a.dest < b.dest ? -1 : 1;

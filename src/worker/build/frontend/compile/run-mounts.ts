@@ -11,7 +11,11 @@ import type { Compilation } from './compilation.ts';
 import type { Command, Stage } from './stage.ts';
 
 /** A mount that gets its number among the inputs when they are known. */
-export type PlannedMount = (inputs: Inputs) => ExecMount;
+export interface PlannedMount {
+  readonly type: ExecMount['type'];
+  readonly dest: string;
+  readonly mount: (inputs: Inputs) => ExecMount;
+}
 
 export interface PlannedMounts {
   readonly mounts: readonly PlannedMount[];
@@ -42,12 +46,12 @@ export function planMounts(
     } else if (mount.type === 'ssh') {
       const agent = planAgent(stage, mount, instruction, agents.length);
       agents.push(agent.dest);
-      planned.push(() => agent);
+      planned.push(fixed(agent));
     } else planned.push(planFiles(compilation, stage, mount, command.sources[at]));
   }
   if (steps.shmSize !== undefined) {
     const { shmSize } = steps;
-    planned.push(() => ({ type: 'tmpfs', dest: '/dev/shm', size: shmSize }));
+    planned.push(fixed({ type: 'tmpfs', dest: '/dev/shm', size: shmSize }));
   }
   return { mounts: planned, secretEnv, agentSocket: agents[0] };
 }
@@ -67,7 +71,7 @@ function planFiles(
   const { readOnly } = mount;
   if (mount.type === 'tmpfs') {
     const size = mount.sizeLimit;
-    return () => ({ type: 'tmpfs', dest, ...(size && { size }), ...(readOnly && { readonly: true }) });
+    return fixed({ type: 'tmpfs', dest, ...(size && { size }), ...(readOnly && { readonly: true }) });
   }
   const path = joinPath('/', mount.source ?? '');
   if (source) source.paths.add(path);
@@ -83,10 +87,16 @@ function planFiles(
     ...(selector !== '/' && { selector }),
     ...(readOnly && { readonly: true }),
   });
-  if (mount.type === 'bind') return (inputs) => ({ type: 'bind', ...place(inputs) });
+  if (mount.type === 'bind')
+    return { type: 'bind', dest, mount: (inputs) => ({ type: 'bind', ...place(inputs) }) };
   const id = `${compilation.options.cacheNamespace}/${mount.id || cleanPath(mount.target ?? '')}`;
   const sharing = mount.sharing ?? 'shared';
-  return (inputs) => ({ type: 'cache', id, sharing, ...place(inputs) });
+  return { type: 'cache', dest, mount: (inputs) => ({ type: 'cache', id, sharing, ...place(inputs) }) };
+}
+
+/** A mount of nothing that has a number. */
+function fixed(mount: ExecMount): PlannedMount {
+  return { type: mount.type, dest: mount.dest, mount: () => mount };
 }
 
 function mountedFiles(compilation: Compilation, mount: Mount, source: Stage | undefined): Draft | undefined {
@@ -139,11 +149,7 @@ function planSecret(stage: Stage, mount: Mount, instruction: RunInstruction) {
     ? [{ type: 'secret', dest, id, ...optional, ...ownerOf(mount, 0o400) }]
     : [];
   return {
-    mounts: mounted.map(
-      (one): PlannedMount =>
-        () =>
-          one,
-    ),
+    mounts: mounted.map(fixed),
     env: env === undefined ? [] : [{ id, name: env, ...optional }],
   };
 }

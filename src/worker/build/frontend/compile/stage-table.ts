@@ -10,6 +10,7 @@ export class StageTable {
   readonly #stages: Stage[] = [];
   readonly #byName = new Map<string, Stage>();
   readonly #target: Platform;
+  #last: Stage | undefined;
 
   constructor(target: Platform) {
     this.#target = target;
@@ -26,6 +27,7 @@ export class StageTable {
   /** A stage builds on an earlier one that its FROM names. The last stage of a name is the one that is meant. */
   add(stage: Stage): void {
     this.#stages.push(stage);
+    this.#last = stage;
     stage.base = this.#byName.get(stage.baseName);
     if (stage.name) this.#byName.set(stage.name, stage);
   }
@@ -34,9 +36,9 @@ export class StageTable {
     return this.#byName.get(name.toLowerCase());
   }
 
-  /** '': the last. Throws `DockerfileError`. */
+  /** '': the last of the file. Throws `DockerfileError`. */
   target(name: string): Stage {
-    const stage = name === '' ? this.#stages.at(-1) : this.find(name);
+    const stage = name === '' ? this.#last : this.find(name);
     if (stage) return stage;
     throw new DockerfileError(
       `target stage ${JSON.stringify(name)} could not be found${didYouMean(name, this.names)}`,

@@ -26,6 +26,8 @@ export interface DockerfileSource {
 }
 
 interface Remote {
+  /** What was asked for, before it was unpacked or made smaller. */
+  readonly source?: Edge;
   /** What COPY reads. */
   readonly context?: Edge;
   /** Where the Dockerfile is. */
@@ -56,6 +58,11 @@ export class MainContext {
   static async open(request: FrontendRequest, bridge: Bridge): Promise<MainContext> {
     const remote = await findRemote(request, bridge);
     return new MainContext(bridge, request.options, remote);
+  }
+
+  /** The repository or the download that the context is; undefined for the client's own files. */
+  get remoteSource(): Edge | undefined {
+    return this.#remote.source;
   }
 
   /** Throws `not-found`. */
@@ -149,9 +156,10 @@ export async function loadIgnoreFile(
 }
 
 async function findRemote({ options, inputs }: FrontendRequest, bridge: Bridge): Promise<Remote> {
-  const { context, dockerfile, filename } = await findContext(options, inputs, bridge);
+  const { source, context, dockerfile, filename } = await findContext(options, inputs, bridge);
   const subdirectory = options.contextsubdir;
   return {
+    ...(source && { source }),
     ...(context && { context: subdirectory === undefined ? context : scopedTo(context, subdirectory) }),
     // A client that names a directory of its own for the Dockerfile means that one.
     ...(dockerfile && options.dockerfilekey === undefined && { dockerfile }),
@@ -168,7 +176,7 @@ async function findContext(
   const git = readGitReference(url);
   if (git) {
     const edge = gitContext(git, url, options);
-    return { context: edge, dockerfile: edge };
+    return { source: edge, context: edge, dockerfile: edge };
   }
   if (/^https?:\/\//.test(url)) return downloaded(url, bridge);
   return {
@@ -195,13 +203,13 @@ async function downloaded(url: string, bridge: Bridge): Promise<Remote> {
   });
   const ref = await bridge.solve(edge);
   const head = await bridge.readFile(ref, CONTEXT, { offset: 0, length: 1024 });
-  if (!looksLikeArchive(head)) return { context: edge, dockerfile: edge, filename: CONTEXT };
+  if (!looksLikeArchive(head)) return { source: edge, context: edge, dockerfile: edge, filename: CONTEXT };
   const unpacked = fileEdge(
     undefined,
     [{ ...COPY, from: new Draft(() => edge), src: `/${CONTEXT}`, dest: '/', unpack: true }],
     { name: `copy /${CONTEXT} /` },
   );
-  return { context: unpacked, dockerfile: unpacked };
+  return { source: edge, context: unpacked, dockerfile: unpacked };
 }
 
 function scopedTo(context: Edge, directory: string): Edge {
