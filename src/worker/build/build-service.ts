@@ -1,5 +1,7 @@
 import type { Bridge, FrontendRequest, FrontendResult } from './frontend/frontend.ts';
 import type { Edge } from './llb/vertex.ts';
+import type { BuildSession } from './session/build-session.ts';
+import type { BuildLimits } from './solve/op-driver.ts';
 import type { ProgressSink } from './solve/progress.ts';
 
 /** Builds, as BuildKit's Control API sees them. Classic builds and `slipway build` are its clients too. */
@@ -14,6 +16,8 @@ export interface BuildStart {
   /** The client's name for it. */
   readonly ref: string;
   readonly sessionId: string;
+  /** In place of that of a client that is connected. */
+  readonly session?: BuildSession;
   /** `dockerfile.v0`; undefined: `definition` is solved, or, without it, what the client returns through the bridge. */
   readonly frontend?: string;
   readonly frontendOptions: Readonly<Record<string, string>>;
@@ -23,6 +27,8 @@ export interface BuildStart {
   readonly cacheExports: readonly CacheOption[];
   readonly cacheImports: readonly CacheOption[];
   readonly entitlements: readonly string[];
+  /** What its steps may use, beside what they are entitled to. */
+  readonly limits?: Omit<BuildLimits, 'entitlements'>;
   /** Not in the history. */
   readonly internal: boolean;
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { MemoryContentStore } from '#content/memory-content-store.ts';
 import { openWorkerDatabase, type WorkerDatabase } from '#database/worker/open.ts';
+import type { Platform } from '#oci/platform.ts';
 import { busyboxArchive } from '#test/images/busybox-image.ts';
 import { createDrivers, type Drivers, type DriversOptions } from '#worker/build/drivers/drivers.ts';
 import type { ExecMount, ExecOp, FileAction, FileOp, Op, SourceOp } from '#worker/build/llb/op.ts';
@@ -118,6 +119,14 @@ export class DriversWorld implements AsyncDisposable {
     return Buffer.concat(this.logs.map(({ data }) => data)).toString();
   }
 
+  /** As before the first test. */
+  begin(): void {
+    this.#controller = new AbortController();
+    this.logs.length = 0;
+    this.statuses.length = 0;
+    this.limits = { entitlements: new Set(), cgroupParent: this.cgroupParent };
+  }
+
   cancel(): void {
     this.#controller.abort(new Error('canceled by the test'));
   }
@@ -224,6 +233,10 @@ export class DriversWorld implements AsyncDisposable {
     if (left.length > 0) throw new Error(`a driver left ${left.join(', ')}`);
   }
 
+  vertex(op: Op, inputs: number, platform?: Platform): Vertex {
+    return vertexOf(op, inputs, platform);
+  }
+
   #driverOf(op: Op): OpDriver {
     return this.drivers.ops[op.kind] as OpDriver;
   }
@@ -284,12 +297,15 @@ export function fileOf(...wishes: FileActionWish[]): FileOp {
   return { kind: 'file', actions: actions as FileAction[] };
 }
 
-function vertexOf(op: Op, inputs: number): Vertex<never> {
+function vertexOf(op: Op, inputs: number, platform?: Platform): Vertex<never> {
   const edges: Edge[] = Array.from({ length: inputs }, (_, at) => ({
     vertex: vertex(SOURCE(`local://input-${at}`), [], { metadata: { name: `input ${at}` } }),
     output: 0,
   }));
-  return vertex(op, edges, { metadata: { name: 'under test' } }) as Vertex<never>;
+  return vertex(op, edges, {
+    metadata: { name: 'under test' },
+    ...(platform && { platform }),
+  }) as Vertex<never>;
 }
 
 /** Namespaces of their own without a way out. */

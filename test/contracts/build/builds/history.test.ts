@@ -61,6 +61,7 @@ describe('the history of builds', () => {
     await world.begin({ ref: 'one' }).done;
     await world.history.delete('one');
     listening[Symbol.dispose]();
+    world.frontend = async () => resultOf(step('one'));
     await world.begin({ ref: 'two' }).done;
     expect(heard.map(({ type, record }) => [type, record.ref])).toEqual([
       ['started', 'one'],
@@ -72,6 +73,7 @@ describe('the history of builds', () => {
 
   it('forgets the oldest when they are too many, but none that is pinned', async () => {
     await using small = await BuildWorld.open({ history: { maxBuilds: 2 } });
+    small.frontend = async () => resultOf(step('one'));
     for (const ref of ['a', 'b', 'c', 'd']) {
       await small.begin({ ref }).done;
       if (ref === 'a') await small.history.pin('a', true);

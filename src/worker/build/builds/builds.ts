@@ -1,0 +1,118 @@
+import { conflict, forbidden, notFound } from '#errors/errors.ts';
+import type { Build, BuildService, BuildStart } from '../build-service.ts';
+import type { BuildHistory } from '../history/build-history.ts';
+import type { BuildLog } from '../history/build-log.ts';
+import { FairSlots } from '../solve/fair-slots.ts';
+import type { BuildLimits } from '../solve/op-driver.ts';
+import { type BuildOutcome, RunningBuild, type RunningBuildPorts } from './running-build.ts';
+import { withoutSecrets } from './without-secrets.ts';
+
+export interface BuildsPorts extends RunningBuildPorts {
+  readonly history: BuildHistory;
+  /** Told of what failed beside a build. */
+  readonly report: (error: unknown) => void;
+}
+
+export interface BuildsOptions {
+  /** Builds beyond it wait for their turn. */
+  readonly maxConcurrent: number;
+  /** What clients may ask for their steps. */
+  readonly entitlements: BuildLimits['entitlements'];
+}
+
+interface Known {
+  readonly build: RunningBuild;
+  readonly log: BuildLog;
+  readonly internal: boolean;
+  /** It is in the history. */
+  begun?: Promise<void>;
+  /** Set when it has ended. */
+  forgetting?: NodeJS.Timeout;
+}
+
+/** How long one that has ended can be found, and how long one that is about to begin is waited for. */
+const LINGER_MS = 60_000;
+const PATIENCE_MS = 6_000;
+
+/** The builds of a worker. Call `stop` at the end. */
+export class Builds implements BuildService {
+  readonly #ports: BuildsPorts;
+  readonly #options: BuildsOptions;
+  readonly #turns: FairSlots;
+  readonly #known = new Map<string, Known>();
+  readonly #awaited = new Map<string, Set<(build: Build) => void>>();
+
+  constructor(ports: BuildsPorts, options: BuildsOptions) {
+    this.#ports = ports;
+    this.#options = options;
+    this.#turns = new FairSlots(options.maxConcurrent);
+  }
+
+  begin(start: BuildStart): Build {
+    const before = this.#known.get(start.ref);
+    if (before && !before.forgetting) throw conflict(`build ${start.ref} exists already`);
+    if (before) this.#forget(before);
+    const limits = { ...start.limits, entitlements: this.#granted(start.entitlements) };
+    const { history } = this.#ports;
+    const log = history.openLog(start.ref);
+    const ended = (outcome: BuildOutcome) => this.#ended(known, outcome);
+    const build = new RunningBuild(this.#ports, start, { log, turns: this.#turns, limits, ended });
+    const known: Known = { build, log, internal: start.internal };
+    this.#known.set(start.ref, known);
+    if (!start.internal)
+      known.begun = history.begun(withoutSecrets(build.record())).catch(this.#ports.report);
+    for (const tell of this.#awaited.get(start.ref) ?? []) tell(build);
+    return build;
+  }
+
+  async find(ref: string, { signal }: { signal: AbortSignal }): Promise<Build> {
+    const known = this.#known.get(ref);
+    if (known) return known.build;
+    const { promise, resolve, reject } = Promise.withResolvers<Build>();
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
+    const give = () => reject(notFound(`no such job ${ref}`));
+    patience.addEventListener('abort', give, { once: true });
+    const waiting = this.#awaited.get(ref) ?? new Set();
+    this.#awaited.set(ref, waiting.add(resolve));
+    try {
+      return await promise;
+    } finally {
+      patience.removeEventListener('abort', give);
+      waiting.delete(resolve);
+      if (waiting.size === 0) this.#awaited.delete(ref);
+    }
+  }
+
+  /** Ends running builds and waits for them. */
+  async stop(): Promise<void> {
+    const all = [...this.#known.values()];
+    for (const { build, forgetting } of all) if (!forgetting) build.cancel();
+    await Promise.allSettled(all.map(({ build }) => build.done));
+    for (const known of all) this.#forget(known);
+  }
+
+  #granted(wanted: readonly string[]): BuildLimits['entitlements'] {
+    const allowed = this.#options.entitlements;
+    const granted = new Set(wanted) as Set<string> as BuildLimits['entitlements'];
+    const refused = [...granted].find((entitlement) => !allowed.has(entitlement));
+    if (refused)
+      throw forbidden(`granting entitlement ${refused} is not allowed by build daemon configuration`);
+    return granted;
+  }
+
+  async #ended(known: Known, outcome: BuildOutcome): Promise<void> {
+    const { build, log, internal } = known;
+    try {
+      if (!internal) await this.#ports.history.ended(withoutSecrets(build.record(outcome)), await log.keep());
+    } catch (error) {
+      this.#ports.report(error);
+    }
+    known.forgetting = setTimeout(() => this.#forget(known), LINGER_MS).unref();
+  }
+
+  #forget(known: Known): void {
+    clearTimeout(known.forgetting);
+    if (this.#known.get(known.build.ref) === known) this.#known.delete(known.build.ref);
+    known.log.close({ keep: !known.internal }).catch(this.#ports.report);
+  }
+}

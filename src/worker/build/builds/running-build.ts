@@ -1,0 +1,244 @@
+import { canceled, isKind, messageOf, SlipwayError, unsupported } from '#errors/errors.ts';
+import { digestOf } from '#oci/digest.ts';
+import { attestationOptions } from '../attest/attestation-options.ts';
+import type { Build, BuildStart } from '../build-service.ts';
+import type { Exporter, SolvedResult } from '../export/exporter.ts';
+import type { Bridge, Frontend, FrontendRequest, FrontendResult } from '../frontend/frontend.ts';
+import type { BuildLog } from '../history/build-log.ts';
+import type { BuildRecord } from '../history/build-record.ts';
+import { StepSummary } from '../history/step-summary.ts';
+import type { BuildSession } from '../session/build-session.ts';
+import type { Sessions } from '../session/sessions.ts';
+import type { FairSlots } from '../solve/fair-slots.ts';
+import type { BuildLimits } from '../solve/op-driver.ts';
+import type { ProgressSink } from '../solve/progress.ts';
+import type { SolveJob } from '../solve/solve-job.ts';
+import type { Solver } from '../solve/solver.ts';
+import { attestationsOf, type PackageScan } from './attestations.ts';
+import { BuildBridge, type ImageResolver, type OpenBuild, type RefReader } from './build-bridge.ts';
+import { shownAsVertex } from './shown-as-vertex.ts';
+
+export interface RunningBuildPorts {
+  readonly solver: Solver;
+  readonly sessions: Sessions;
+  readonly images: ImageResolver;
+  readonly reader: RefReader;
+  readonly packages: PackageScan;
+  /** By name: `dockerfile.v0`. */
+  readonly frontends: ReadonlyMap<string, Frontend>;
+  readonly exporters: { of(type: string): Exporter };
+}
+
+export interface RunningBuildOptions {
+  readonly log: BuildLog;
+  readonly turns: FairSlots;
+  readonly limits: BuildLimits;
+  /** Hears how it ended, before its client does. */
+  readonly ended: (outcome: BuildOutcome) => Promise<void>;
+}
+
+export type BuildOutcome = Pick<BuildRecord, 'completedAt' | 'error'> &
+  Partial<Pick<BuildRecord, 'response'>>;
+
+/** One build, from the moment it is asked for. */
+export class RunningBuild implements Build {
+  readonly ref: string;
+  readonly bridge: Bridge;
+  readonly done: Promise<Readonly<Record<string, string>>>;
+  readonly createdAt = new Date();
+  readonly #ports: RunningBuildPorts;
+  readonly #start: BuildStart;
+  readonly #limits: BuildLimits;
+  readonly #log: BuildLog;
+  readonly #summary = new StepSummary();
+  readonly #progress: ProgressSink;
+  readonly #controller = new AbortController();
+  readonly #opened = Promise.withResolvers<OpenBuild>();
+  /** What the client's frontend comes to. */
+  readonly #returned = Promise.withResolvers<FrontendResult>();
+  /** The last frontend of ours that was asked for something, as provenance tells it. */
+  #asked: { readonly frontend: string; readonly options: Readonly<Record<string, string>> };
+
+  constructor(
+    ports: RunningBuildPorts,
+    start: BuildStart,
+    { log, turns, limits, ended }: RunningBuildOptions,
+  ) {
+    this.ref = start.ref;
+    this.#ports = ports;
+    this.#start = start;
+    this.#limits = limits;
+    this.#log = log;
+    this.#progress = both(log, this.#summary);
+    this.#asked = { frontend: start.frontend ?? '', options: start.frontendOptions };
+    const { signal } = this.#controller;
+    this.bridge = new BuildBridge(ports, { opened: this.#opened.promise, progress: this.#progress, signal });
+    for (const { promise } of [this.#opened, this.#returned]) promise.catch(() => undefined);
+    this.done = this.#run(turns)
+      .finally(() => log.end())
+      .then(
+        async (response) => {
+          await ended({ completedAt: new Date(), response });
+          return response;
+        },
+        async (error: unknown) => {
+          await ended({ completedAt: new Date(), error: failureOf(error) });
+          throw error;
+        },
+      );
+    this.done.catch(() => undefined);
+  }
+
+  async runFrontend(name: string, request: FrontendRequest): Promise<FrontendResult> {
+    const frontend = this.#ports.frontends.get(name);
+    if (!frontend) throw unsupported(`frontend ${JSON.stringify(name)} is not one of this builder's`);
+    this.#asked = { frontend: name, options: { ...this.#start.frontendOptions, ...request.options } };
+    await this.#opened.promise;
+    return await frontend.solve(request, this.bridge);
+  }
+
+  finish(result: FrontendResult): void {
+    this.#returned.resolve(result);
+  }
+
+  fail(error: unknown): void {
+    this.#returned.reject(error);
+  }
+
+  watch(sink: ProgressSink, options: { signal: AbortSignal }): Promise<void> {
+    return this.#log.replay(sink, options);
+  }
+
+  cancel(): void {
+    this.#controller.abort(canceled('context canceled'));
+  }
+
+  /** As it is to be remembered, as far as it has got. */
+  record(outcome: BuildOutcome = {}): BuildRecord {
+    return {
+      ref: this.ref,
+      frontend: this.#asked.frontend,
+      frontendOptions: this.#asked.options,
+      exporters: this.#start.exporters,
+      createdAt: this.createdAt,
+      response: {},
+      steps: this.#summary.steps,
+      warnings: this.#summary.warnings,
+      ...outcome,
+    };
+  }
+
+  async #run(turns: FairSlots): Promise<Readonly<Record<string, string>>> {
+    const { signal } = this.#controller;
+    try {
+      const { session = await this.#ports.sessions.find(this.#start.sessionId, { signal }) } = this.#start;
+      const gone = () => this.cancel();
+      session.closed.addEventListener('abort', gone, { once: true });
+      try {
+        if (session.closed.aborted) throw canceled('the client is gone');
+        // What clients ask to see what we can do waits for nobody.
+        if (this.#start.internal) return await this.#build(session);
+        return await turns.run(session.id, signal, () => this.#build(session));
+      } finally {
+        session.closed.removeEventListener('abort', gone);
+      }
+    } catch (error) {
+      // Whatever an abort made fail, the reason is the abort.
+      const reason = signal.aborted ? signal.reason : error;
+      this.#opened.reject(reason);
+      this.#returned.reject(reason);
+      throw reason;
+    }
+  }
+
+  async #build(session: BuildSession): Promise<Readonly<Record<string, string>>> {
+    const { signal } = this.#controller;
+    // What makes no sense is said before anything is done.
+    attestationOptions(this.#start.frontendOptions);
+    for (const { type } of this.#start.exporters) this.#ports.exporters.of(type);
+    await using job = this.#ports.solver.job({
+      owner: this.ref,
+      session,
+      progress: this.#progress,
+      limits: this.#limits,
+      signal,
+    });
+    this.#opened.resolve({ session, job });
+    const left = Promise.withResolvers<never>();
+    left.promise.catch(() => undefined);
+    signal.addEventListener('abort', () => left.reject(signal.reason), { once: true });
+    const result = await Promise.race([this.#result(), left.promise]);
+    const refs = await Promise.race([solveAll(job, result), left.promise]);
+    if (this.#start.exporters.length === 0) return {};
+    const attestations = await this.#attestations(result, refs, job);
+    return await this.#export({ refs, metadata: result.metadata, attestations }, session);
+  }
+
+  /** What the frontend comes to: ours, none, or the client's. */
+  async #result(): Promise<FrontendResult> {
+    const { frontend, frontendOptions: options, frontendInputs: inputs, definition } = this.#start;
+    if (frontend) return await this.runFrontend(frontend, { options, inputs });
+    if (definition) return { refs: new Map([['', definition]]), metadata: new Map() };
+    return await this.#returned.promise;
+  }
+
+  async #attestations(result: FrontendResult, refs: SolvedResult['refs'], job: SolveJob) {
+    const { frontend, options: frontendOptions } = this.#asked;
+    const options = attestationOptions(frontendOptions);
+    const { ref, createdAt: startedAt } = this;
+    const { signal } = this.#controller;
+    const resolved = job.resolved.bind(job);
+    const build = { ref, frontend, frontendOptions, startedAt, resolved, signal };
+    const scan: PackageScan = (tree, given) => {
+      const name = '[internal] scanning for packages';
+      return shownAsVertex(this.#progress, { digest: digestOf(`${ref} ${name}`), name }, () =>
+        this.#ports.packages(tree, given),
+      );
+    };
+    return await attestationsOf(result, refs, build, options, scan);
+  }
+
+  async #export(result: SolvedResult, session: BuildSession): Promise<Readonly<Record<string, string>>> {
+    const { signal } = this.#controller;
+    const wanted = this.#start.exporters.map(({ type, attrs }) => ({
+      attrs,
+      exporter: this.#ports.exporters.of(type),
+    }));
+    const responses: Readonly<Record<string, string>>[] = [];
+    // One after the other: what the first has compressed, the next has at hand.
+    for (const [exporterId, { attrs, exporter }] of wanted.entries()) {
+      const context = { attrs, exporterId, session, progress: this.#progress, signal };
+      responses.push(await exporter.export(result, context));
+    }
+    return Object.assign({}, ...responses);
+  }
+}
+
+async function solveAll(job: SolveJob, { refs }: FrontendResult): Promise<SolvedResult['refs']> {
+  const solved = await Promise.all(
+    [...refs].map(async ([platform, edge]) => [platform, edge && (await job.solve(edge))] as const),
+  );
+  return new Map(solved);
+}
+
+/** How a failure is remembered. */
+export function failureOf(error: unknown): NonNullable<BuildRecord['error']> {
+  if (isKind(error, 'canceled')) return { kind: 'canceled', message: 'context canceled' };
+  const kind = error instanceof SlipwayError ? error.kind : 'internal';
+  return { kind, message: messageOf(error) };
+}
+
+function both(one: ProgressSink, other: ProgressSink): ProgressSink {
+  return {
+    vertex: (event) => {
+      one.vertex(event);
+      other.vertex(event);
+    },
+    status: (event) => one.status(event),
+    log: (event) => one.log(event),
+    warning: (event) => {
+      one.warning(event);
+      other.warning(event);
+    },
+  };
+}

@@ -1,0 +1,39 @@
+/** A build as it is remembered. Nothing in it is secret. */
+export interface BuildRecord {
+  readonly ref: string;
+  readonly frontend: string;
+  readonly frontendOptions: Readonly<Record<string, string>>;
+  readonly exporters: readonly { readonly type: string; readonly attrs: Readonly<Record<string, string>> }[];
+  readonly createdAt: Date;
+  /** undefined: under way. */
+  readonly completedAt?: Date;
+  readonly error?: { readonly kind: string; readonly message: string };
+  /** The exporters' attributes for the client. */
+  readonly response: Readonly<Record<string, string>>;
+  readonly steps: readonly StepRecord[];
+  readonly warnings: number;
+}
+
+export interface StepRecord {
+  readonly digest: string;
+  readonly name: string;
+  readonly startedAt?: Date;
+  /** In milliseconds, over all that it took. */
+  readonly duration: number;
+  readonly completed: boolean;
+  readonly cached: boolean;
+  readonly error?: string;
+  /** Why it was not found in the cache, as far as that is known. */
+  readonly missed?: string;
+}
+
+export interface HistoryEvent {
+  readonly type: 'started' | 'complete' | 'deleted';
+  readonly record: KeptRecord;
+}
+
+export interface KeptRecord extends BuildRecord {
+  /** Is not forgotten by itself. */
+  readonly pinned: boolean;
+  readonly generation: number;
+}
