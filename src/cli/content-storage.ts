@@ -24,28 +24,30 @@ async function loadS3() {
   return await import('#content/s3-content-store.ts');
 }
 
-/** The store that the configuration names; disposing lets go of its connections. Throws `unavailable` where it is not. */
-export async function openContentStorage(
-  config: ContentStorageConfig,
-): Promise<{ content: ContentStore } & AsyncDisposable> {
+/** The store that the configuration names; disposing lets go of its connections. */
+export interface ContentStorage extends AsyncDisposable {
+  readonly content: ContentStore;
+  /** Throws `invalid` when it refuses to be used, which somebody has to mend, and `unavailable` when it cannot be reached. */
+  check(): Promise<void>;
+}
+
+export async function openContentStorage(config: ContentStorageConfig): Promise<ContentStorage> {
   const { driver, filesystem, s3 } = config.registry.storage;
   if (driver === 's3') return await openS3(s3);
   const content = new FilesystemContentStore(
     filesystem.directory ?? join(config.dataDir, 'registry', 'blobs'),
   );
-  return { content, async [Symbol.asyncDispose]() {} };
+  return { content, async check() {}, async [Symbol.asyncDispose]() {} };
 }
 
-async function openS3(config: S3Config): Promise<{ content: ContentStore } & AsyncDisposable> {
+async function openS3(config: S3Config): Promise<ContentStorage> {
   const { S3ContentStore } = await loadS3();
   const content = new S3ContentStore(await s3Settings(config));
-  try {
-    await content.check();
-  } catch (error) {
-    await content[Symbol.asyncDispose]();
-    throw error;
-  }
-  return { content, [Symbol.asyncDispose]: () => content[Symbol.asyncDispose]() };
+  return {
+    content,
+    check: () => content.check(),
+    [Symbol.asyncDispose]: () => content[Symbol.asyncDispose](),
+  };
 }
 
 async function s3Settings(config: S3Config): Promise<S3Settings> {

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import type { Leases } from '#database/registry/leases.ts';
+import { isKind } from '#errors/errors.ts';
 import type { AuditRepository } from '#registry/events/audit-repository.ts';
 import type { Housekeeping } from '#registry/housekeeping.ts';
 import type { Reconciler } from '#registry/reconciler.ts';
@@ -36,7 +37,13 @@ export async function startBackground(
 ): Promise<AsyncDisposable> {
   const { gc, retention, limits } = config;
   await housekeeping.gcStatus.setDelays({ delay: gc.delay, jitter: Math.round(gc.delay / 10) });
-  if (alone) await expireUploads(reconciler, limits.uploadExpiry, logger, new Date());
+  if (alone) {
+    await expireUploads(reconciler, limits.uploadExpiry, logger, new Date()).catch((error: unknown) => {
+      // By their age they go all the same, later.
+      if (!isKind(error, 'unavailable')) throw error;
+      logger.warn({ err: error }, 'what was being written at the end of the last run is left for later');
+    });
+  }
   const tasks: Task[] = [
     {
       name: 'retention',

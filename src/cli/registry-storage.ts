@@ -16,6 +16,8 @@ export interface RegistryStorage extends AsyncDisposable {
   /** How `db` was opened. */
   readonly database: RegistryDatabaseOptions;
   readonly content: ContentStore;
+  /** Of the content: see `ContentStorage`. */
+  checkContent(): Promise<void>;
 }
 
 /**
@@ -36,7 +38,13 @@ export async function openRegistryStorage(
   const log = observability && queryLog(new Operations('database', observability));
   const db = await openRegistryDatabase(database, { log });
   opened.defer(() => db.destroy());
-  const { content } = opened.use(await openContentStorage(config));
+  const storage = opened.use(await openContentStorage(config));
   const all = opened.move();
-  return { db, database, content, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return {
+    db,
+    database,
+    content: storage.content,
+    checkContent: () => storage.check(),
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
 }

@@ -4,6 +4,7 @@ import type { Config } from '#config/schema.ts';
 import { ObservedContentStore } from '#content/observed-content-store.ts';
 import { watchChanges } from '#database/registry/changes.ts';
 import { Leases } from '#database/registry/leases.ts';
+import { isKind } from '#errors/errors.ts';
 import { Operations } from '#observability/operations.ts';
 import { createHousekeeping } from '#registry/housekeeping.ts';
 import { BlobRedirects } from '#registry/http/blob-redirects.ts';
@@ -36,6 +37,11 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   const { limits, monitoring } = config.registry;
   const observability = started.use(await createObservability(config, logger));
   const storage = started.use(await openRegistryStorage(config, observability));
+  // Starts without a store that does not answer, as it goes on without one that ceases to; not with one that refuses.
+  await storage.checkContent().catch((error) => {
+    if (!isKind(error, 'unavailable')) throw error;
+    logger.warn({ err: error }, 'the content store cannot be reached: there are no blobs until it can');
+  });
   const content = new ObservedContentStore(storage.content, new Operations('content', observability));
   const { auth: authConfig } = config.registry;
   const accounts = openAuth(storage.db, authConfig);

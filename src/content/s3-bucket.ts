@@ -8,8 +8,8 @@ import {
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { isKind } from '#errors/errors.ts';
-import { s3Failure } from './s3-errors.ts';
+import { invalid, isKind } from '#errors/errors.ts';
+import { isRefusal, reason, s3Failure } from './s3-errors.ts';
 import type { S3Encryption } from './s3-settings.ts';
 
 /** DeleteObjects takes no more. */
@@ -33,11 +33,14 @@ export class S3Bucket {
     this.#encryption = encryptionParameters(options.encryption);
   }
 
-  /** Throws unless the bucket is there and may be used. */
+  /** Throws `invalid` when the bucket is not there or may not be used, `unavailable` when nobody says so. */
   async check(): Promise<void> {
-    await this.#client
-      .send(new HeadBucketCommand({ Bucket: this.#name }))
-      .catch(fail(`HEAD bucket ${this.#name}`));
+    try {
+      await this.#client.send(new HeadBucketCommand({ Bucket: this.#name }));
+    } catch (error) {
+      if (!isRefusal(error)) throw s3Failure(error, `HEAD bucket ${this.#name}`);
+      throw invalid(`the bucket ${this.#name} cannot be used: ${reason(error)}`, { cause: error });
+    }
   }
 
   /**

@@ -44,7 +44,7 @@ export class S3ContentStore implements ContentStore, AsyncDisposable {
     this.#buffers = new S3PartBuffers(settings);
   }
 
-  /** Throws `unavailable` unless the bucket is there and may be used. */
+  /** Throws `invalid` when the bucket is not there or may not be used, `unavailable` when nobody says so. */
   async check(): Promise<void> {
     await this.#bucket.check();
   }

@@ -17,6 +17,12 @@ export function isMissing(error: unknown): boolean {
   return ['NoSuchKey', 'NotFound', 'NoSuchUpload'].includes(name) || statusOf(error) === 404;
 }
 
+/** An answer, or the lack of anything to ask with, that stays the same until somebody changes something. */
+export function isRefusal(error: unknown): boolean {
+  const status = statusOf(error) ?? 0;
+  return nameOf(error) === 'CredentialsProviderError' || (status >= 300 && status < 500 && status !== 429);
+}
+
 function nameOf(error: unknown): string {
   return error instanceof Error ? error.name : '';
 }
@@ -26,7 +32,7 @@ function statusOf(error: unknown): number | undefined {
   return metadata?.httpStatusCode;
 }
 
-function reason(error: unknown): string {
+export function reason(error: unknown): string {
   const status = statusOf(error);
   const [name, message] = [nameOf(error), messageOf(error)];
   const what = name === '' || name === 'Error' || message.startsWith(name) ? message : `${name}: ${message}`;

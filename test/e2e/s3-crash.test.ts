@@ -106,3 +106,27 @@ it('after pushes: every one that was acknowledged is whole', async () => {
   }
   await pushImage(client, 'crash/many', 'after');
 });
+
+it('starts while S3 is away, is not ready, and has everything again when it is back', async () => {
+  const bytes = randomBytes(1000);
+  const digest = await pushBlob(client, 'crash/away', bytes);
+  await slipway.stop('SIGTERM');
+  client.close();
+  await proxy.refuse();
+  await slipway.start();
+  const ready = async () => (await client.send('GET', '/readyz')).status;
+  expect(await ready()).toBe(503);
+  const blob = `/v2/crash/away/blobs/${digest}`;
+  expect([await client.send('HEAD', blob), await client.send('GET', blob)]).toMatchObject([
+    { status: 200 },
+    { status: 503 },
+  ]);
+  await proxy.resume();
+  await expect.poll(ready, { timeout: 60_000 }).toBe(200);
+  expect((await client.send('GET', blob)).body.equals(bytes)).toBe(true);
+});
+
+it('does not start on a bucket that refuses', async () => {
+  const env = s3Environment({ ...(await sharedS3()), bucket: 'nobody-s-bucket' }, { prefix: 'e2e' });
+  await expect(startSlipway({ command: 'registry', env })).rejects.toThrow(/nobody-s-bucket cannot be used/);
+});
