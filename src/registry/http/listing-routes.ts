@@ -7,6 +7,7 @@ import { linkNext, page, pageSize } from './paging.ts';
 import { digestIn, endpoint, queryValue } from './parameters.ts';
 import { accessOf, expectListing, repositoryFor } from './request-state.ts';
 import type { Routes } from './routes.ts';
+import { sendAsciiJson } from './send-ascii-json.ts';
 
 interface Services {
   readonly tags: TagsRepository;
@@ -33,8 +34,7 @@ export function listingRoutes(routes: Routes, { tags, repositories, referrers }:
       throw notFound('repository name not known to registry', { code: 'NAME_UNKNOWN', detail: { name } });
     }
     if (found.last !== undefined) linkNext(ctx, { n: String(wanted), last: found.last });
-    ctx.body = `{"name":${JSON.stringify(name)},"tags":${found.names}}`;
-    ctx.type = 'application/json';
+    sendAsciiJson(ctx, `{"name":"${name}","tags":${found.names}}`);
   });
 
   routes.get(endpoint('/referrers/([^/]+)'), async (ctx) => {
