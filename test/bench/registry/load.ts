@@ -7,6 +7,8 @@ export interface Request {
   readonly body?: Uint8Array;
 }
 
+const READ_SIZE = 64 * 1024;
+
 /**
  * Keeps `connections` busy for some seconds, each with one request after another, and says how many a second were
  * answered as expected. On bare sockets: the load must cost less than what it measures.
@@ -44,15 +46,24 @@ export class Connection implements Disposable {
 
   static async to(address: string): Promise<Connection> {
     const [host = '', port] = address.split(':');
-    const socket = connect({ host, port: Number(port), noDelay: true });
+    let connection: Connection | undefined;
+    const onread = {
+      buffer: Buffer.allocUnsafeSlow(READ_SIZE),
+      callback(length: number, buffer: Uint8Array) {
+        // Nothing comes before anything was asked for.
+        connection!.#receive(buffer as Buffer, length);
+        return true;
+      },
+    };
+    const socket = connect({ host, port: Number(port), noDelay: true, onread });
     await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
-    return new Connection(socket, address);
+    connection = new Connection(socket, address);
+    return connection;
   }
 
   constructor(socket: Socket, host: string) {
     this.#socket = socket;
     this.#host = host;
-    socket.on('data', (data) => this.#receive(data));
     socket.on('error', (error) => this.#answered?.reject(error));
     socket.on('close', () => this.#answered?.reject(new Error('the registry closed the connection')));
   }
@@ -99,11 +110,12 @@ export class Connection implements Disposable {
     return this.#answered.promise;
   }
 
-  #receive(data: Buffer): void {
+  /** The first `length` bytes of what is read into again and again: memory of its own for each would cost more. */
+  #receive(data: Buffer, length: number): void {
     if (this.#bodyLeft > 0) {
-      this.#bodyLeft -= data.length;
+      this.#bodyLeft -= length;
     } else {
-      this.#head += data.toString('latin1');
+      this.#head += data.toString('latin1', 0, length);
       const end = this.#head.indexOf('\r\n\r\n');
       if (end < 0) return;
       const head = this.#head.slice(0, end);
