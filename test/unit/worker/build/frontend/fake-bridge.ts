@@ -9,7 +9,8 @@ import type { Edge, Vertex } from '#worker/build/llb/vertex.ts';
 import type { Ref } from '#worker/build/solve/ref.ts';
 
 export interface FakeBuild {
-  readonly dockerfile: string;
+  /** The client's; undefined: it has none, or `files` has it. */
+  readonly dockerfile?: string;
   readonly options?: Readonly<Record<string, string>>;
   readonly inputs?: Readonly<Record<string, Edge>>;
   /** Files of the client's directories, by `directory/path`. */
