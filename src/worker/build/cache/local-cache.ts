@@ -12,7 +12,7 @@ import type { CacheRecord, CacheStore, FinishedStep, LoadedRecord } from './cach
 import { RecordRepository, type RecordRow } from './record-repository.ts';
 
 /** What the cache needs of the image store. */
-export type CachedLayers = Pick<LayerStore, 'pinStack' | 'retain' | 'release' | 'users' | 'find'>;
+export type CachedLayers = Pick<LayerStore, 'pins' | 'pinStack' | 'retain' | 'release' | 'users' | 'find'>;
 
 /** Before a record's ID, as a user of its layers. */
 const USER_PREFIX = 'build-record:';
@@ -50,7 +50,7 @@ export class LocalCache implements CacheStore, CacheContents {
       const known = await this.#rows.get(id);
       if (known && (await this.#allHere(outputs))) {
         await this.#rows.count(id, new Date());
-        return { refs: outputs, lease: this.#hold(id) };
+        return { refs: outputs, lease: this.#hold(id, topsOf(outputs.map(chainsOf))) };
       }
       if (known) await this.#forget(id, outputs);
       return undefined;
@@ -80,7 +80,7 @@ export class LocalCache implements CacheStore, CacheContents {
         last_used_at: at,
         usage_count: 0,
       };
-      const lease = this.#hold(id);
+      const lease = this.#hold(id, tops);
       for (const replaced of await this.#rows.save(row, keys)) await this.remove(replaced.id);
       return lease;
     } finally {
@@ -145,7 +145,7 @@ export class LocalCache implements CacheStore, CacheContents {
     return rows.reduce((sum, row) => sum + (row?.bytes ?? 0), 0);
   }
 
-  #hold(id: string): Lease {
+  #hold(id: string, tops: readonly Digest[]): Lease {
     this.#inUse.set(id, (this.#inUse.get(id) ?? 0) + 1);
     return new Lease(async () => {
       const left = this.#inUse.get(id)! - 1;
@@ -154,6 +154,8 @@ export class LocalCache implements CacheStore, CacheContents {
         return;
       }
       this.#inUse.delete(id);
+      // Whoever has used them had them kept for a while; the record keeps them now.
+      for (const top of tops) this.#layers.pins.handedOver(top);
       // Replaced while it was in use.
       for (const row of await this.#rows.replaced([id])) await this.remove(row.id);
     });

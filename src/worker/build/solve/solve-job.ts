@@ -1,4 +1,4 @@
-import { canceled, invalid } from '#errors/errors.ts';
+import { canceled, invalid, SlipwayError } from '#errors/errors.ts';
 import type { Edge, Vertex } from '../llb/vertex.ts';
 import { refuseUnentitled } from './entitlements.ts';
 import type { Passenger } from './flights.ts';
@@ -194,7 +194,11 @@ export class SolveJob implements AsyncDisposable {
     const slot = `${at} ${realized.identities[output]}`;
     const known = node.contents.get(slot);
     if (known !== undefined) return known;
-    const digest = this.#drive(node.vertex, (_driver, context) => contentDigest(ref, context));
+    const digest = this.#drive(node.vertex, (_driver, context) => contentDigest(ref, context)).catch(
+      (error: unknown) => {
+        throw unfound(error);
+      },
+    );
     node.contents.set(slot, digest);
     return digest;
   }
@@ -276,6 +280,16 @@ export class SolveJob implements AsyncDisposable {
     done.then(over, over);
     return done;
   }
+}
+
+/** In BuildKit's words. */
+function unfound(error: unknown): unknown {
+  if (!(error instanceof SlipwayError) || error.kind === 'canceled') return error;
+  const { kind, code, message } = error;
+  return new SlipwayError(kind, `failed to compute cache key: ${message}`, {
+    ...(code !== undefined && { code }),
+    cause: error,
+  });
 }
 
 function outputOf<T>(outputs: readonly T[], at: number, vertex: Vertex): T {
