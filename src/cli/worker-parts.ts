@@ -25,6 +25,7 @@ import { OverlaySnapshotter } from '#worker/snapshots/overlay-snapshotter.ts';
 import { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
 import { VolumeService } from '#worker/volumes/volume-service.ts';
 import { basePuller } from './base-puller.ts';
+import { createWorkerBuilds } from './worker-builds.ts';
 
 export type WorkerParts = Awaited<ReturnType<typeof createWorkerParts>>;
 
@@ -38,7 +39,8 @@ export type WorkerParts = Awaited<ReturnType<typeof createWorkerParts>>;
  *     snapshots/    unpacked layers and containers' own files
  *     containers/   a container's log, /etc/hosts …
  *     volumes/
- *     build/        contexts of builds under way
+ *     build/        contexts of classic builds under way
+ *     builds/       what builds of graphs keep and need
  */
 export async function createWorkerParts(
   config: Config,
@@ -114,18 +116,17 @@ export async function createWorkerParts(
       hostname: hostname(),
     },
   );
+  const steps = new RuncStepRunner({ stateDir: join(runDir, 'steps'), runc: host.tools.runc.path! });
+  const running = { snapshotter, mounter, steps, sandboxes: networks, database, host };
   const builder = createBuilder(
-    {
-      images: images.store,
-      puller: basePuller(images.puller),
-      snapshotter,
-      mounter,
-      steps: new RuncStepRunner({ stateDir: join(runDir, 'steps'), runc: host.tools.runc.path! }),
-      sandboxes: networks,
-      database,
-      host,
-    },
+    { ...running, images: images.store, puller: basePuller(images.puller) },
     { root: join(directory, 'build') },
+  );
+  const id = await engineId(join(directory, 'id'));
+  const builds = await createWorkerBuilds(
+    { ...running, images, trees },
+    { id, root: join(directory, 'builds'), log },
+    closing,
   );
 
   await snapshotter.reconcile();
@@ -138,9 +139,10 @@ export async function createWorkerParts(
   closing.defer(() => containers.stop());
   await builder.reconcile();
   closing.defer(() => builder.stop());
+  await builds.reconcile();
 
   return {
-    id: await engineId(join(directory, 'id')),
+    id,
     directory,
     events,
     images,
@@ -148,6 +150,7 @@ export async function createWorkerParts(
     volumes,
     containers,
     builder,
+    builds,
   };
 }
 

@@ -4,6 +4,7 @@ import type { Config } from '#config/schema.ts';
 import { unavailable } from '#errors/errors.ts';
 import { absentRoutes } from '#worker/http/absent-routes.ts';
 import { buildRoutes } from '#worker/http/build-routes.ts';
+import { buildkitRoutes } from '#worker/http/buildkit-routes.ts';
 import { containersRoutes } from '#worker/http/containers-routes.ts';
 import { diskUsageRoutes } from '#worker/http/disk-usage-routes.ts';
 import { eventsRoutes } from '#worker/http/events-routes.ts';
@@ -17,6 +18,7 @@ import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import { missingParts } from '#worker/runtime/host/missing-parts.ts';
 import { probeHost } from '#worker/runtime/host/probe-host.ts';
 import { readHost } from '#worker/system/host.ts';
+import { listenForBuildkit } from './buildkit-listener.ts';
 import { listen } from './listen.ts';
 import type { RoleContext, RunningRole } from './role.ts';
 import { version } from './version.ts';
@@ -40,6 +42,7 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
     started.defer(() => closeServer(server));
     addresses.push(await listen(server, address, { group: config.worker.socketGroup }));
   }
+  addresses.push(...(await listenForBuildkit(config, { grpc: parts.builds.grpc, role, started })));
   const running = started.move();
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
@@ -50,7 +53,7 @@ async function addRoutes(
   host: HostFacts,
   config: Config,
 ): Promise<void> {
-  const { containers, events, images, networks, volumes, builder } = parts;
+  const { containers, events, images, networks, volumes, builder, builds } = parts;
   systemRoutes(router, {
     id: parts.id,
     slipwayVersion: version,
@@ -71,6 +74,7 @@ async function addRoutes(
   networksRoutes(router, { networks, containers: containers.networks });
   volumesRoutes(router, { volumes });
   buildRoutes(router, { builder });
+  buildkitRoutes(router, builds);
   eventsRoutes(router, { events });
   imagesRoutes(router, images);
   absentRoutes(router);

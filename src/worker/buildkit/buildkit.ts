@@ -1,12 +1,16 @@
 import type { Logger } from 'pino';
 import type { BuildService } from '#worker/build/build-service.ts';
+import type { BuildHistory } from '#worker/build/history/build-history.ts';
 import { buildError } from './build-error.ts';
+import { type ContentSource, contentService } from './content-service.ts';
+import type { CacheParts } from './control/cache-calls.ts';
 import { controlService } from './control/control-service.ts';
 import type { WorkerFacts } from './control/worker-record.ts';
 import { BridgeStates } from './gateway/bridge-state.ts';
 import { gatewayService } from './gateway/gateway-service.ts';
 import { Code, type GrpcError } from './grpc/grpc-error.ts';
 import { GrpcServer } from './grpc/grpc-server.ts';
+import { Content } from './proto/github.com/containerd/containerd/api/services/content/v1/content_pb.ts';
 import { Control } from './proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
 import { LLBBridge } from './proto/github.com/moby/buildkit/frontend/gateway/pb/gateway_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus } from './proto/grpc/health/v1/health_pb.ts';
@@ -16,11 +20,15 @@ export interface BuildkitParts {
   readonly builds: BuildService;
   readonly sessions: SessionManager;
   readonly worker: WorkerFacts;
+  readonly cache: CacheParts;
+  readonly history: BuildHistory;
+  readonly content: ContentSource;
   readonly log: Logger;
 }
 
 /** BuildKit's API, to be given connections. */
-export function createBuildkit({ builds, sessions, worker, log }: BuildkitParts): GrpcServer {
+export function createBuildkit(parts: BuildkitParts): GrpcServer {
+  const { log } = parts;
   const bridges = new BridgeStates();
   const toError = (error: unknown): GrpcError => {
     const mapped = buildError(error);
@@ -30,8 +38,9 @@ export function createBuildkit({ builds, sessions, worker, log }: BuildkitParts)
   const serving = { status: HealthCheckResponse_ServingStatus.SERVING };
   return (
     new GrpcServer({ toError, log })
-      .add(Control, controlService({ builds, sessions, bridges, worker }))
-      .add(LLBBridge, gatewayService({ builds, bridges, worker }))
+      .add(Control, controlService({ ...parts, bridges }))
+      .add(LLBBridge, gatewayService({ ...parts, bridges }))
+      .add(Content, contentService(parts.content))
       .add(Health, { check: async () => serving })
       // Clients send what they have traced whether anybody wants it or not, and take offence at an error.
       .addEmpty('/opentelemetry.proto.collector.trace.v1.TraceService/Export')

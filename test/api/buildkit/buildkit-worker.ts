@@ -3,8 +3,11 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { openWorkerDatabase } from '#database/worker/open.ts';
+import { notFound } from '#errors/errors.ts';
 import { hostPlatform } from '#oci/platform.ts';
 import { RetainedDirectories } from '#worker/build/context/retained-directories.ts';
+import { BuildHistory } from '#worker/build/history/build-history.ts';
 import { createBuildkit } from '#worker/buildkit/buildkit.ts';
 import { SessionManager } from '#worker/buildkit/session/session-manager.ts';
 import { buildkitRoutes } from '#worker/http/buildkit-routes.ts';
@@ -23,7 +26,18 @@ export async function startBuildkitWorker() {
   const sessions = new SessionManager({ directories, limits: { maxBytes: 2 ** 30, maxEntries: 100_000 } });
   const builds = new ScriptedBuilds(sessions);
   const worker = { id: 'test', hostname: 'test', platforms: [hostPlatform()], slipwayVersion: '0.0.0' };
-  const grpc = createBuildkit({ builds, sessions, worker, log });
+  const database = await openWorkerDatabase(join(folder, 'worker.db'));
+  const history = new BuildHistory({ database }, { directory: join(folder, 'history') });
+  await history.reconcile();
+  const grpc = createBuildkit({
+    builds,
+    sessions,
+    worker,
+    history,
+    cache: { contents: [directories], freeBytes: async () => 2 ** 40 },
+    content: { open: async (digest) => Promise.reject(notFound(digest)) },
+    log,
+  });
   const socket = join(folder, 'buildkit.sock');
   const server = createServer((connection) => grpc.accept(connection));
   await new Promise<void>((resolve) => server.listen(socket, resolve));
@@ -51,6 +65,7 @@ export async function startBuildkitWorker() {
     builds,
     sessions,
     directories,
+    history,
     address: `unix://${socket}`,
     async [Symbol.asyncDispose]() {
       sessions.close();
@@ -58,6 +73,7 @@ export async function startBuildkitWorker() {
       await new Promise((resolve) => server.close(resolve));
       engine.closeAllConnections();
       await new Promise((resolve) => engine.close(resolve));
+      await database.destroy();
       rmSync(folder, { recursive: true, force: true });
     },
   };

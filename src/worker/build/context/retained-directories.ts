@@ -2,22 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { CacheContents, CacheUsage } from '../cache/cache-contents.ts';
 import type { SyncedDirectory } from '../session/build-session.ts';
 
 /** A client's directory that a build has to itself: to sync into first, to read from afterwards. */
 export interface RetainedDirectory extends SyncedDirectory {
   /** Says what a sync came to; `id` is another afterwards if anything changed. Without it nothing is kept. */
   settle(synced: { readonly changed: boolean; readonly entries: number; readonly bytes: number }): void;
-}
-
-export interface RetainedUsage {
-  readonly id: string;
-  readonly name: string;
-  readonly bytes: number;
-  readonly entries: number;
-  readonly inUse: boolean;
-  readonly createdAt: Date;
-  readonly lastUsedAt: Date;
 }
 
 export interface RetainOptions {
@@ -35,6 +26,7 @@ const stateSchema = z.object({
   generation: z.string(),
   bytes: z.number(),
   entries: z.number(),
+  uses: z.number(),
   createdAt: z.number(),
   lastUsedAt: z.number(),
   /** What was written before a power failure may not be what it says it is. */
@@ -58,7 +50,7 @@ const DEFAULTS = { maxBytes: 20 * GIB, maxDirectories: 64 };
  *     <root>/<id>/files/       as the client has them
  *     <root>/<id>/state.json   not there while it is in use: what a killed worker leaves half-done is not kept
  */
-export class RetainedDirectories {
+export class RetainedDirectories implements CacheContents {
   readonly #options: Required<RetainOptions>;
   readonly #kept = new Map<string, Kept>();
   #boot = '';
@@ -90,28 +82,30 @@ export class RetainedDirectories {
     return this.#use(found ?? this.#add(key, variant), variant);
   }
 
-  usage(): RetainedUsage[] {
+  async usage(): Promise<CacheUsage[]> {
     return [...this.#kept.values()].map(({ id, state, inUse }) => ({
       id,
-      name: nameOf(state.key),
+      type: 'source.local',
+      kind: 'source',
+      description: `local source for ${nameOf(state.key)}`,
       bytes: state.bytes,
-      entries: state.entries,
       inUse,
       createdAt: new Date(state.createdAt),
       lastUsedAt: new Date(state.lastUsedAt),
+      usageCount: state.uses,
     }));
   }
 
-  /** Removes directories that nobody uses; answers what they were. */
-  async prune(wanted: (usage: RetainedUsage) => boolean = () => true): Promise<RetainedUsage[]> {
-    const chosen = this.usage().filter((usage) => !usage.inUse && wanted(usage));
-    await Promise.all(chosen.map(({ id }) => this.#remove(id)));
-    return chosen;
+  async remove(id: string): Promise<number | undefined> {
+    const kept = this.#kept.get(id);
+    if (!kept || kept.inUse) return undefined;
+    await this.#remove(id);
+    return kept.state.bytes;
   }
 
   #add(key: string, variant: string): Kept {
     const now = Date.now();
-    const numbers = { bytes: 0, entries: 0, createdAt: now, lastUsedAt: now };
+    const numbers = { bytes: 0, entries: 0, uses: 0, createdAt: now, lastUsedAt: now };
     const state = { key, variant, generation: randomUUID(), ...numbers, boot: this.#boot };
     const kept = { id: randomUUID(), state, inUse: false };
     this.#kept.set(kept.id, kept);
@@ -120,6 +114,7 @@ export class RetainedDirectories {
 
   async #use(kept: Kept, variant: string): Promise<RetainedDirectory> {
     kept.inUse = true;
+    kept.state = { ...kept.state, uses: kept.state.uses + 1 };
     const directory = join(this.#options.root, kept.id);
     const root = join(directory, 'files');
     try {

@@ -1,5 +1,6 @@
 import { isKind } from '#errors/errors.ts';
 import type { BuildService } from '#worker/build/build-service.ts';
+import type { BuildHistory } from '#worker/build/history/build-history.ts';
 import type { BridgeStates } from '../gateway/bridge-state.ts';
 import type { ServerCall, ServiceHandlers } from '../grpc/server-call.ts';
 import type {
@@ -10,6 +11,8 @@ import { messageDuplex } from '../session/message-duplex.ts';
 import { MessageQueue } from '../session/message-queue.ts';
 import type { SessionManager } from '../session/session-manager.ts';
 import { buildStart } from './build-start.ts';
+import { type CacheParts, cacheCalls } from './cache-calls.ts';
+import { historyCalls, sendTime } from './history-calls.ts';
 import { StatusFeed } from './status-feed.ts';
 import { versionRecord, type WorkerFacts, workerRecord } from './worker-record.ts';
 
@@ -18,26 +21,29 @@ export interface ControlParts {
   readonly sessions: SessionManager;
   readonly bridges: BridgeStates;
   readonly worker: WorkerFacts;
+  readonly cache: CacheParts;
+  readonly history: BuildHistory;
 }
 
 /** `moby.buildkit.v1.Control`: builds, their progress, and the sessions of their clients. */
 export function controlService(parts: ControlParts): ServiceHandlers<typeof Control> {
-  const { builds, worker } = parts;
+  const { worker } = parts;
   return {
     listWorkers: async () => ({ record: [workerRecord(worker)] }),
     info: async () => ({ buildkitVersion: versionRecord(worker) }),
     solve: async (request, call) => ({ ExporterResponse: await solve(parts, request, call) }),
     async *status({ Ref: ref }, call) {
       sendTime(call);
-      const build = await builds.find(ref, { signal: call.signal });
       const feed = new StatusFeed();
       call.signal.addEventListener('abort', () => feed.end(), { once: true });
-      build.watch(feed, { signal: call.signal }).then(
+      watch(parts, { ref, feed, signal: call.signal }).then(
         () => feed.end(),
         (error: unknown) => feed.end(isKind(error, 'canceled') ? undefined : error),
       );
       yield* feed.messages();
     },
+    ...cacheCalls(parts.cache),
+    ...historyCalls(parts.history),
     session: (messages, call) => tunnel(parts.sessions, messages, call),
   };
 }
@@ -54,6 +60,17 @@ async function solve({ builds, bridges }: ControlParts, request: SolveRequest, {
   } finally {
     signal.removeEventListener('abort', cancel);
   }
+}
+
+/** A build under way, or one of the past. */
+async function watch(
+  { builds, history }: ControlParts,
+  { ref, feed, signal }: { ref: string; feed: StatusFeed; signal: AbortSignal },
+): Promise<void> {
+  const past = await history.find(ref);
+  if (past?.completedAt) return history.replay(ref, feed, { signal });
+  const build = await builds.find(ref, { signal });
+  await build.watch(feed, { signal });
 }
 
 /** A session within the call: the client serves HTTP/2 on the bytes of these messages. */
@@ -73,9 +90,4 @@ async function* tunnel(
   call.sendHeaders();
   yield* outgoing;
   await over;
-}
-
-/** Clients reckon with the difference between their clock and ours. */
-function sendTime(call: ServerCall): void {
-  call.sendHeaders({ 'buildkit-currenttimestamp': new Date().toISOString() });
 }

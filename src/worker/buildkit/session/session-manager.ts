@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
-import { conflict, invalid, isKind, tooMany, unavailable } from '#errors/errors.ts';
+import { conflict, invalid, isKind, notFound, tooMany } from '#errors/errors.ts';
 import type { BuildSession } from '#worker/build/session/build-session.ts';
+import type { Sessions } from '#worker/build/session/sessions.ts';
 import { GrpcClient } from '../grpc/grpc-client.ts';
 import type { Metadata } from '../grpc/metadata.ts';
 import { ClientSession, type SessionParts } from './client-session.ts';
@@ -11,7 +12,7 @@ const PATIENCE = 10_000;
 const MAX_SESSIONS = 1_000;
 
 /** Clients' sessions, by the id that their builds name. */
-export class SessionManager {
+export class SessionManager implements Sessions {
   readonly #parts: SessionParts;
   readonly #sessions = new Map<string, ClientSession>();
   readonly #waiting = new Map<string, Set<(session: ClientSession) => void>>();
@@ -54,7 +55,7 @@ export class SessionManager {
     }
   }
 
-  /** Waits a little for a session that is about to be opened. Throws `unavailable` when there is none. */
+  /** Waits a little for a session that is about to be opened. Throws `not-found` when there is none. */
   async find(id: string, { signal }: { signal: AbortSignal }): Promise<BuildSession> {
     const known = this.#sessions.get(id);
     if (known) return known;
@@ -63,7 +64,7 @@ export class SessionManager {
       return await this.#opened(id, AbortSignal.any([signal, deadline]));
     } catch (error) {
       if (deadline.aborted && !isKind(error, 'canceled'))
-        throw unavailable(`no active session for ${id}: context deadline exceeded`);
+        throw notFound(`no active session for ${id}: context deadline exceeded`);
       throw error;
     }
   }
