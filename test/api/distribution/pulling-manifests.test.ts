@@ -48,6 +48,29 @@ it('answers HEAD with the headers of GET and no body', async () => {
   });
 });
 
+it('serves a large manifest, byte for byte', async () => {
+  const image = await pushImage(registry.client, 'pull/large', 'v1', {
+    annotations: { large: 'ä'.repeat(50_000) },
+  });
+  const answer = await registry.client.send('GET', '/v2/pull/large/manifests/v1');
+  expect([answer.status, answer.body.equals(Buffer.from(image.payload))]).toEqual([200, true]);
+});
+
+it('answers a plain GET, which has a way of its own, as any other', async () => {
+  const image = await pushImage(registry.client, 'pull/ways', 'v1', { annotations: { a: 'é' } });
+  const path = '/v2/pull/ways/manifests/v1';
+  const own = { headers: { 'X-Request-Id': 'the-same' } };
+  const [plain, other] = [
+    await registry.client.send('GET', path, own),
+    await registry.client.send('GET', `${path}?n=1`, own),
+  ];
+  expect(plain.body.toString()).toBe(image.payload);
+  expect({ ...plain, headers: { ...plain.headers, date: '' } }).toEqual({
+    ...other,
+    headers: { ...other.headers, date: '' },
+  });
+});
+
 it('answers 304 to a client that has it', async () => {
   const { digest } = await pushImage(registry.client, 'pull/cached', 'v1');
   const path = '/v2/pull/cached/manifests/v1';

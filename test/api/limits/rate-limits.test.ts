@@ -89,6 +89,15 @@ it('counts pulls: manifests that are fetched', async () => {
   expect((await send('/v2/limits/a/tags/list', from)).status).toBe(200);
 });
 
+it('counts a pull once, whatever comes of it', async () => {
+  await start({ address: { count: 4, period: HOUR }, pulls: { count: 3, period: HOUR } });
+  const [nothing, from] = ['/v2/limits/nothing/manifests/v1', '9.9.9.9'];
+  const statuses = [];
+  for (let i = 0; i < 5; i++) statuses.push((await send(nothing, from)).status);
+  expect(statuses).toEqual([404, 404, 404, 429, 429]);
+  expect(refusals).toEqual(['pulls', 'address']);
+});
+
 it('refuses what a proxy took in plain HTTP', async () => {
   await start({});
   const headers = { 'X-Forwarded-For': '9.9.9.9', 'X-Forwarded-Proto': 'http' };
