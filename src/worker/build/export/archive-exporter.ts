@@ -11,6 +11,7 @@ import type { ExportContext, Exporter, SolvedResult } from './exporter.ts';
 import { responseOf } from './image-exporter.ts';
 import { parseImageOptions } from './image-options.ts';
 import type { ExportedResult, ImageWriter } from './image-writer.ts';
+import { isMap } from './result-platforms.ts';
 
 /** A name that the archive is to be known by. */
 interface ArchiveName {
@@ -39,7 +40,7 @@ export class ArchiveExporter implements Exporter {
       throw invalid(`type=${this.#format} with tar=false is not supported: the client gets an archive`);
     }
     const docker = this.#format === 'docker';
-    if (docker && result.metadata.has('refs.platforms')) {
+    if (docker && isMap(result)) {
       throw invalid('docker exporter does not currently support exporting manifest lists');
     }
     const names = options.names.map(archiveName);
@@ -47,7 +48,7 @@ export class ArchiveExporter implements Exporter {
     const name = `exporting to ${this.#format} image format`;
     return ExportStep.run(progress, { name, id }, async (step) => {
       const writing = { ...options, ociTypes: options.ociTypes ?? true };
-      const exported = await this.#writer.write(result, writing, { step, signal });
+      const exported = await this.#writer.write(withoutInlineOnly(result), writing, { step, signal });
       const response = responseOf(
         exported,
         names.map(({ full }) => full),
@@ -65,6 +66,15 @@ export class ArchiveExporter implements Exporter {
       return response;
     });
   }
+}
+
+/** Attestations that are meant for images that are pushed are not for archives. */
+function withoutInlineOnly({ attestations, ...result }: SolvedResult): SolvedResult {
+  if (!attestations) return result;
+  const kept = [...attestations].map(
+    ([platform, stated]) => [platform, stated.filter(({ inlineOnly }) => !inlineOnly)] as const,
+  );
+  return { ...result, attestations: new Map(kept) };
 }
 
 async function* files(

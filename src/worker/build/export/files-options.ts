@@ -2,7 +2,7 @@ import { invalid, unsupported } from '#errors/errors.ts';
 import type { Ref } from '../solve/ref.ts';
 import { booleanAttr, epochAttr } from './export-attrs.ts';
 import type { SolvedResult } from './exporter.ts';
-import { metadataOf, resultPlatforms } from './result-platforms.ts';
+import { isMap, metadataOf, resultPlatforms } from './result-platforms.ts';
 
 /** What exporters of files (`type=local`, `type=tar`) hand over. */
 export interface ExportedFiles {
@@ -15,7 +15,7 @@ export interface ExportedFiles {
 /** Throws `invalid`, `unsupported`. */
 export function exportedFiles(result: SolvedResult, attrs: Readonly<Record<string, string>>): ExportedFiles {
   const platforms = resultPlatforms(result);
-  const several = result.metadata.has('refs.platforms');
+  const several = isMap(result);
   const split = attrs['platform-split'];
   const inDirectories = split === undefined ? several : booleanAttr('platform-split', split);
   if (!inDirectories && platforms.length > 1) {

@@ -11,7 +11,7 @@ import { documentOf, type ExportedDocument, jsonOf } from './exported-document.t
 import type { SolvedResult } from './exporter.ts';
 import type { ImageOptions } from './image-options.ts';
 import type { ExportedLayer, LayerExport } from './layer-export.ts';
-import { metadataOf, type ResultPlatform, resultPlatforms } from './result-platforms.ts';
+import { isMap, metadataOf, type ResultPlatform, resultPlatforms } from './result-platforms.ts';
 
 /** The image of one platform. */
 export interface ExportedImage {
@@ -50,7 +50,7 @@ export class ImageWriter {
   ): Promise<ExportedResult> {
     const platforms = resultPlatforms(result);
     const attested = platforms.some(({ id }) => (result.attestations?.get(id)?.length ?? 0) > 0);
-    const several = platforms.length > 1 || result.metadata.has('refs.platforms') || attested;
+    const several = isMap(result) || attested;
     if (attested && !options.ociTypes) {
       throw invalid('cannot export attestations with "oci-mediatypes=false"');
     }

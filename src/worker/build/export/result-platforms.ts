@@ -45,6 +45,11 @@ export function resultPlatforms(result: SolvedResult): ResultPlatform[] {
   return [{ id: formatPlatform(platform), platform, ref }];
 }
 
+/** Whether a result is several images by name, if only one of one name, and not an image alone. */
+export function isMap({ refs }: SolvedResult): boolean {
+  return refs.size > 0 && !refs.has('');
+}
+
 /** `name/ID` of a result's metadata, or `name` where it is said once for all. */
 export function metadataOf(
   { metadata }: SolvedResult,
