@@ -9,6 +9,8 @@ import type { S3Settings } from './s3-settings.ts';
 
 /** How long a store that wants more than a signature is left to AWS's library, in milliseconds. */
 const RETREAT = 60_000;
+/** Refusals that say nothing of what the next request is going to get. */
+const OF_THE_OBJECT = new Set([404, 412, 416, 429]);
 
 export interface S3DirectRequest {
   readonly method: 'GET' | 'PUT';
@@ -58,7 +60,7 @@ export class S3Direct implements Disposable {
       const result = success(head, answer);
       if (result !== undefined) return result;
       answer.destroy();
-      if ([301, 307, 400, 403].includes(head.status)) this.#notBefore = Date.now() + RETREAT;
+      if (head.status < 500 && !OF_THE_OBJECT.has(head.status)) this.#notBefore = Date.now() + RETREAT;
       return undefined;
     } catch {
       return undefined;
