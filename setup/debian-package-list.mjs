@@ -31,6 +31,9 @@ export const packages = [
     name: 'catatonit',
     paths: ['docker-init', 'catatonit', '/usr/libexec/catatonit/catatonit', 'tini-static'],
   },
+  // Contexts and ADDs that are repositories.
+  { purpose: 'start', name: 'git', paths: ['git'] },
+  { purpose: 'start', name: 'openssh-client', paths: ['ssh'] },
   // ADD unpacks these.
   { purpose: 'start', name: 'xz-utils', paths: ['xz'] },
   { purpose: 'start', name: 'bzip2', paths: ['bzip2'] },

@@ -39,7 +39,7 @@ export class DriversWorld implements AsyncDisposable {
   readonly sandboxes = new LoopbackSandboxes();
   readonly mounter = new KernelMounter();
   readonly session = new TestSession();
-  readonly resources = new AsyncDisposableStack();
+  resources = new AsyncDisposableStack();
   readonly logs: LogEvent[] = [];
   readonly statuses: StatusEvent[] = [];
   /** Of this world alone, so that what is left in it is this test's. */
@@ -125,6 +125,12 @@ export class DriversWorld implements AsyncDisposable {
     this.logs.length = 0;
     this.statuses.length = 0;
     this.limits = { entitlements: new Set(), cgroupParent: this.cgroupParent };
+  }
+
+  /** As when the build has ended. */
+  async end(): Promise<void> {
+    await this.resources.disposeAsync();
+    this.resources = new AsyncDisposableStack();
   }
 
   cancel(): void {

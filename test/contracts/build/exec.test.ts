@@ -39,7 +39,7 @@ describe('a command', () => {
       message: 'process "/bin/sh -c exit 7" did not complete successfully: exit code: 7',
       classicMessage: "The command '/bin/sh -c exit 7' returned a non-zero code: 7",
     });
-    await expect(world.sh(base, 'kill -9 $$')).rejects.toMatchObject({ exitCode: 137 });
+    await expect(world.sh(base, `sh -c 'kill -9 $$'; exit $?`)).rejects.toMatchObject({ exitCode: 137 });
     await expect(world.sh(base, 'exit 7', { validExitCodes: [7] })).resolves.toBeDefined();
     await expect(world.sh(base, '', { args: ['/nowhere'] })).rejects.toMatchObject({
       kind: 'invalid',

@@ -21,6 +21,11 @@ import { Layers } from './layers.ts';
 import { MergeDriver } from './merge-driver.ts';
 import { RefReader } from './ref-reader.ts';
 import { RefViews } from './ref-views.ts';
+import { AddressPolicy } from './source/address-policy.ts';
+import { GitRepositories } from './source/git-repository.ts';
+import { GitSource } from './source/git-source.ts';
+import { HttpFiles } from './source/http-files.ts';
+import { HttpSource } from './source/http-source.ts';
 import { ImageResolver } from './source/image-resolver.ts';
 import { ImageSource } from './source/image-source.ts';
 import { LocalSource } from './source/local-source.ts';
@@ -47,6 +52,11 @@ export interface DriversOptions {
   /** What one archive that is added unpacks to. */
   readonly maxUnpackedBytes?: number;
   readonly maxUnpackedEntries?: number;
+  /** One download's, and those together that are kept. */
+  readonly maxDownloadBytes?: number;
+  readonly maxKeptDownloadBytes?: number;
+  /** Networks that builds may not download from, in CIDR notation. */
+  readonly refusedNetworks?: readonly string[];
 }
 
 /** Everything that this folder offers, wired. */
@@ -75,6 +85,9 @@ const DEFAULTS = {
   maxCacheMountBytes: 20 * GIB,
   maxUnpackedBytes: 64 * GIB,
   maxUnpackedEntries: 2_000_000,
+  maxDownloadBytes: 64 * GIB,
+  maxKeptDownloadBytes: 10 * GIB,
+  refusedNetworks: [],
 };
 
 /**
@@ -83,6 +96,9 @@ const DEFAULTS = {
  *     mounts/     mount points of what is mounted now
  *     steps/<id>  what a running command needs beside its files
  *     digests/    what is known of clients' files
+ *     http/       downloads
+ *     git/        mirrors of repositories
+ *     checkouts/  their work trees, while they are used
  */
 export function createDrivers(ports: DriversPorts, given: DriversOptions): Drivers {
   const options = { ...DEFAULTS, ...given };
@@ -103,11 +119,24 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
     images: images.rows.images,
     layerRows: images.rows.layers,
   });
+  const policy = new AddressPolicy(options.refusedNetworks);
+  const downloads = new HttpFiles(join(options.root, 'http'), {
+    policy,
+    maxBytes: options.maxDownloadBytes,
+    keepBytes: options.maxKeptDownloadBytes,
+  });
+  const repositories = new GitRepositories(options.root);
+  const checkouts = { directory: join(options.root, 'checkouts') };
   const networks = new StepNetworks({ sandboxes });
   const limits = { maxBytes: options.maxUnpackedBytes, maxEntries: options.maxUnpackedEntries };
   return {
     ops: {
-      source: new SourceDriver([new ImageSource({ resolver, layers }), new LocalSource()]),
+      source: new SourceDriver([
+        new ImageSource({ resolver, layers }),
+        new LocalSource(),
+        new GitSource({ repositories, policy, host }, checkouts),
+        new HttpSource({ files: downloads }),
+      ]),
       exec: new ExecDriver(
         { workspaces, views, layers, caches, mounter, networks, steps, host, digests },
         { directory: join(options.root, 'steps') },
@@ -140,4 +169,4 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
   };
 }
 
-const EPHEMERAL = new Set(['mounts', 'steps']);
+const EPHEMERAL = new Set(['mounts', 'steps', 'checkouts']);

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import type { FilePool } from '../files/file-pool.ts';
 import type { PathStat } from '../files/read-tree.ts';
 import type { FileStat } from '../frontend/frontend.ts';
@@ -57,17 +58,19 @@ function fileStat({ rdev, mode, size, seconds, nanoseconds, ...stat }: PathStat)
   };
 }
 
+const GO_TYPES: ReadonlyMap<number, number> = new Map([
+  [constants.S_IFDIR, 2 ** 31],
+  [constants.S_IFLNK, 2 ** 27],
+  [constants.S_IFBLK, 2 ** 26],
+  [constants.S_IFCHR, 2 ** 26 + 2 ** 21],
+  [constants.S_IFIFO, 2 ** 25],
+  [constants.S_IFSOCK, 2 ** 24],
+]);
+
 /** st_mode as Go's os.FileMode. */
 function goMode(mode: number): number {
-  const types: Record<number, number> = {
-    9604: 2 ** 31,
-    21609: 2 ** 27,
-    14406: 2 ** 26,
-    4802: 2 ** 26 + 2 ** 21,
-    2401: 2 ** 25,
-    26411: 2 ** 24,
-  };
-  const special =
-    (mode & 0o4000 ? 2 ** 23 : 0) + (mode & 0o2000 ? 2 ** 22 : 0) + (mode & 0o1000 ? 2 ** 20 : 0);
-  return (types[mode & 0o170000] ?? 0) + special + (mode & 0o777);
+  const setuid = mode & 0o4000 ? 2 ** 23 : 0;
+  const setgid = mode & 0o2000 ? 2 ** 22 : 0;
+  const sticky = mode & 0o1000 ? 2 ** 20 : 0;
+  return (GO_TYPES.get(mode & constants.S_IFMT) ?? 0) + setuid + setgid + sticky + (mode & 0o777);
 }

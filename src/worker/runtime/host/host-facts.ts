@@ -26,7 +26,7 @@ export interface CgroupFacts {
   readonly blkioWeight: boolean;
 }
 
-export type ToolName = 'runc' | 'conmon' | 'socat' | 'iptables' | 'init';
+export type ToolName = 'runc' | 'conmon' | 'socat' | 'iptables' | 'init' | 'git';
 
 export interface Tool {
   /** Undefined when it is not installed. */

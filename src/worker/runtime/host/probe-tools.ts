@@ -44,6 +44,12 @@ const CANDIDATES: Record<ToolName, Candidate> = {
     required: true,
     paths: inPath('iptables'),
   },
+  git: {
+    package: 'git',
+    purpose: 'build contexts that are repositories',
+    required: false,
+    paths: inPath('git'),
+  },
   // Statically linked ones only: it runs inside images that may have no libc, or another one.
   init: {
     package: 'catatonit',

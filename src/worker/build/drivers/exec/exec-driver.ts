@@ -62,7 +62,8 @@ export class ExecDriver implements OpDriver<ExecOp> {
     checkEntitlements(vertex.op, context);
     await requireRunnable(vertex.platform);
     const id = randomBytes(32).toString('hex');
-    const directory = join(this.#directory, id);
+    // Short: a socket's path in it has 107 bytes at most.
+    const directory = join(this.#directory, id.slice(0, 12));
     await mkdir(directory, { recursive: true, mode: 0o700 });
     try {
       return await this.#runIn(directory, id, vertex, inputs, context);

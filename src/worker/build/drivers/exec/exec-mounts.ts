@@ -182,7 +182,7 @@ export class ExecMounts implements AsyncDisposable {
 
   async #privateFiles(): Promise<PrivateFiles> {
     this.#private ??= this.#opened.use(
-      await PrivateFiles.open(join(this.#directory, 'private'), this.#ports.mounter),
+      await PrivateFiles.open(join(this.#directory, 'own'), this.#ports.mounter),
     );
     return this.#private;
   }

@@ -25,7 +25,7 @@ describe('missingParts', () => {
     const init = { ...tools.init, required: false };
     const host = hostWith({
       seccompProfile: '{}',
-      tools: { runc: present, socat: present, iptables: present, conmon, init },
+      tools: { runc: present, socat: present, iptables: present, git: present, conmon, init },
     });
     expect(missingParts(host)).toEqual([
       { name: 'conmon', purpose: 'watches', required: true, remedy: 'apt-get install conmon' },

@@ -26,6 +26,7 @@ export function hostWith(changes: Partial<HostFacts> = {}): HostFacts {
       socat: tool,
       iptables: tool,
       init: { ...tool, package: 'catatonit' },
+      git: tool,
     },
     ...changes,
   };

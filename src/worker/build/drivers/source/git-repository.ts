@@ -1,0 +1,193 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { KeyedLock } from '#async/keyed-lock.ts';
+import { invalid, notFound, unavailable } from '#errors/errors.ts';
+import { setPathTimes } from '#worker/snapshots/libc.ts';
+import type { GitProgram } from './git-program.ts';
+import { type GitRequest, isCommit } from './git-remote.ts';
+
+export interface ResolvedCommit {
+  readonly commit: string;
+  /** Full (`refs/heads/main`), or the commit where it was asked for by that. */
+  readonly ref: string;
+}
+
+/**
+ * Bare repositories of what was fetched, one a remote, in which later builds find most of what they want:
+ *
+ *     git/<hash of the remote>   the mirror
+ *     checkouts/<random>         work trees of running builds
+ */
+export class GitRepositories {
+  readonly #root: string;
+  readonly #locks = new KeyedLock();
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** What a ref stands for now. Throws `not-found`, `invalid` (another commit than asked for), `unavailable`. */
+  async resolve(git: GitProgram, request: GitRequest): Promise<ResolvedCommit> {
+    const { ref, checksum } = request;
+    const resolved = isCommit(ref) ? { commit: ref, ref } : await this.#ask(git, request);
+    if (!resolved.commit.startsWith(checksum)) {
+      throw invalid(`expected checksum to match ${checksum}, got ${resolved.commit}`);
+    }
+    return resolved;
+  }
+
+  /** A work tree of its own, which goes when it is disposed of. */
+  async checkout(
+    git: GitProgram,
+    request: GitRequest,
+    { commit, ref }: ResolvedCommit,
+  ): Promise<{ readonly root: string } & AsyncDisposable> {
+    const mirror = join(this.#root, 'git', hash(request.remote));
+    const place = join(this.#root, 'checkouts', randomBytes(8).toString('hex'));
+    const remove = () => rm(place, { recursive: true, force: true });
+    const tree = join(place, 'tree');
+    await mkdir(tree, { recursive: true, mode: 0o755 });
+    try {
+      await this.#locks.run(mirror, async () => {
+        await this.#fetch(git, request, { mirror, commit, ref });
+        const gitDir = request.keepGitDir && request.subdir === '' ? join(tree, '.git') : mirror;
+        if (gitDir === mirror) {
+          const options = { gitDir, workTree: tree, index: join(place, 'index') };
+          await git.run(['checkout', '--no-overlay', '--force', commit, '--', '.'], options);
+        } else {
+          await this.#clone(git, request, { mirror, tree, gitDir, commit, ref });
+        }
+        await this.#submodules(git, request, { gitDir, tree });
+        if (request.commitTimes) await this.#setTimes(git, { gitDir, tree, commit });
+      });
+      return { root: await subdirectory(tree, request.subdir), [Symbol.asyncDispose]: remove };
+    } catch (error) {
+      await remove();
+      throw error;
+    }
+  }
+
+  async #ask(git: GitProgram, { remote, ref }: GitRequest): Promise<ResolvedCommit> {
+    const wanted = ref === '' ? ['HEAD'] : [ref, `${ref}^{}`];
+    const output = await git.run(['ls-remote', '--symref', '--', remote, ...wanted]);
+    const found = new Map<string, string>();
+    for (const line of output.split('\n')) {
+      const [value = '', name = ''] = line.split('\t');
+      if (name) found.set(value.startsWith('ref: ') ? `symref ${name}` : name, value.replace(/^ref: /, ''));
+    }
+    if (ref === '') {
+      const commit = found.get('HEAD');
+      if (!commit) throw notFound(`could not find default branch for repository: ${remote}`);
+      return { commit, ref: found.get('symref HEAD') ?? commit };
+    }
+    const names = [
+      `refs/${ref.replace(/^refs\//, '')}`,
+      `refs/heads/${ref.replace(/^refs\/heads\//, '')}`,
+      `refs/tags/${ref.replace(/^refs\/tags\//, '')}`,
+    ];
+    const name = names.find((candidate) => found.has(candidate));
+    if (!name) throw notFound(`repository does not contain ref ${ref}, output: ${JSON.stringify(output)}`);
+    return { commit: found.get(`${name}^{}`) ?? found.get(name)!, ref: name };
+  }
+
+  async #fetch(
+    git: GitProgram,
+    { remote }: GitRequest,
+    { mirror, commit, ref }: { mirror: string; commit: string; ref: string },
+  ): Promise<void> {
+    const gitDir = mirror;
+    if (!(await git.test(['rev-parse', '--git-dir'], { gitDir }))) {
+      await rm(mirror, { recursive: true, force: true });
+      await mkdir(join(this.#root, 'git'), { recursive: true, mode: 0o700 });
+      await git.run(['init', '--bare', '--quiet', `${mirror}.new`]);
+      await rename(`${mirror}.new`, mirror);
+      await git.run(['config', 'remote.origin.url', remote], { gitDir });
+    }
+    const has = () => git.test(['cat-file', '-e', `${commit}^{commit}`], { gitDir });
+    if (await has()) return;
+    const quick = ['fetch', '--quiet', '--depth=1', '--no-tags', '--force', '--', remote];
+    // Nearly every server gives a commit by its name; to others the ref has to be named.
+    if (await git.test([...quick, commit], { gitDir })) return;
+    if (!isCommit(ref)) await git.run([...quick, `+${ref}:refs/slipway/${hash(ref)}`], { gitDir });
+    if (await has()) return;
+    const shallow = await git.run(['rev-parse', '--is-shallow-repository'], { gitDir });
+    const whole = shallow.trim() === 'true' ? ['--unshallow'] : [];
+    const everything = ['+refs/heads/*:refs/slipway/heads/*', '+refs/tags/*:refs/slipway/tags/*'];
+    await git.run(['fetch', '--quiet', ...whole, '--force', '--', remote, ...everything], { gitDir });
+    if (!(await has())) throw unavailable(`the repository ${remote} does not contain commit ${commit}`);
+  }
+
+  /** A repository of its own, for those who want to ask it. */
+  async #clone(
+    git: GitProgram,
+    { remote }: GitRequest,
+    at: { mirror: string; tree: string; gitDir: string; commit: string; ref: string },
+  ): Promise<void> {
+    const { mirror, tree: workTree, gitDir, commit, ref } = at;
+    const own = { gitDir, workTree };
+    await git.run(['init', '--quiet', workTree]);
+    await git.run(['remote', 'add', 'origin', withoutCredentials(remote)], own);
+    // Objects are transferred, never linked to.
+    const held = `refs/slipway/commits/${commit}`;
+    await git.run(['update-ref', held, commit], { gitDir: mirror });
+    const target = isCommit(ref) ? held : `${held}:${ref}`;
+    const args = ['fetch', '--quiet', '--update-head-ok', '--depth=1', '--', `file://${mirror}`, target];
+    await git.run(args, { ...own, local: true });
+    await git.run(['checkout', '--quiet', '--force', 'FETCH_HEAD'], own);
+    await git.run(['reflog', 'expire', '--all', '--expire=now'], own);
+    await rm(join(gitDir, 'FETCH_HEAD'), { force: true });
+  }
+
+  async #submodules(
+    git: GitProgram,
+    { submodules, keepGitDir }: GitRequest,
+    { gitDir, tree }: { gitDir: string; tree: string },
+  ): Promise<void> {
+    const declared = await lstat(join(tree, '.gitmodules')).catch(() => undefined);
+    if (!submodules || !declared?.isFile()) return;
+    const own = gitDir.startsWith(`${tree}/`) ? {} : { index: join(tree, '..', 'index') };
+    const args = ['submodule', 'update', '--init', '--checkout', '--recursive', '--depth=1'];
+    await git.run(args, { gitDir, workTree: tree, ...own });
+    // They lead to the mirror, which no build has.
+    if (!keepGitDir) await removeGitFiles(tree);
+  }
+
+  async #setTimes(
+    git: GitProgram,
+    { gitDir, tree, commit }: { gitDir: string; tree: string; commit: string },
+  ): Promise<void> {
+    const time = Number(await git.run(['log', '-1', '--format=%ct', commit], { gitDir }));
+    for (const entry of await readdir(tree, { recursive: true, withFileTypes: true })) {
+      setPathTimes(join(entry.parentPath, entry.name), time, 0);
+    }
+    setPathTimes(tree, time, 0);
+  }
+}
+
+/** Throws `invalid` where a part of it is no directory: a link could lead anywhere. */
+async function subdirectory(tree: string, subdir: string): Promise<string> {
+  let path = tree;
+  for (const part of subdir.split('/').filter(Boolean)) {
+    path = join(path, part);
+    const stats = await lstat(path).catch(() => undefined);
+    if (!stats?.isDirectory()) throw invalid(`invalid subdir ${subdir}: ${part} is no directory`);
+  }
+  return path;
+}
+
+async function removeGitFiles(directory: string): Promise<void> {
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (entry.name === '.git' && entry.isFile()) await rm(path);
+    else if (entry.isDirectory() && entry.name !== '.git') await removeGitFiles(path);
+  }
+}
+
+function withoutCredentials(remote: string): string {
+  return remote.replace(/^([a-z]+:\/\/)[^/@]*@/, '$1');
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

@@ -1,0 +1,84 @@
+import { mkdir } from 'node:fs/promises';
+import { unavailable } from '#errors/errors.ts';
+import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
+import type { SourceOp } from '../../llb/op.ts';
+import type { Vertex } from '../../llb/vertex.ts';
+import type { BuildSession } from '../../session/build-session.ts';
+import type { CacheMap, OpContext } from '../../solve/op-driver.ts';
+import type { Ref } from '../../solve/ref.ts';
+import type { AddressPolicy } from './address-policy.ts';
+import { GitProgram } from './git-program.ts';
+import { type GitRequest, parseGitSource } from './git-remote.ts';
+import type { GitRepositories, ResolvedCommit } from './git-repository.ts';
+import type { Source } from './source-driver.ts';
+
+export interface GitSourcePorts {
+  readonly repositories: GitRepositories;
+  readonly policy: AddressPolicy;
+  readonly host: HostFacts;
+}
+
+/** Work trees of repositories, at a commit. Within a session a ref stands for one and the same commit. */
+export class GitSource implements Source {
+  readonly schemes = ['git'];
+  readonly #ports: GitSourcePorts;
+  readonly #directory: string;
+  readonly #resolved = new WeakMap<BuildSession, Map<string, Promise<ResolvedCommit>>>();
+
+  /** `directory` is for what git needs while it runs. */
+  constructor(ports: GitSourcePorts, options: { directory: string }) {
+    this.#ports = ports;
+    this.#directory = options.directory;
+  }
+
+  async cacheMap(vertex: Vertex<SourceOp>, context: OpContext): Promise<CacheMap> {
+    const request = parseGitSource(vertex.op);
+    const resolved = await this.#resolve(request, context);
+    return { digest: `git:${keyOf(request, resolved)}`, resolved: resolved.commit, inputs: [] };
+  }
+
+  async run(vertex: Vertex<SourceOp>, context: OpContext): Promise<Ref> {
+    const request = parseGitSource(vertex.op);
+    const resolved = await this.#resolve(request, context);
+    await using git = await this.#open(request, context);
+    const checkout = await this.#ports.repositories.checkout(git, request, resolved);
+    const { root } = context.resources.use(checkout);
+    return { kind: 'directory', root, id: `git:${request.remote} ${keyOf(request, resolved)}` };
+  }
+
+  #resolve(request: GitRequest, context: OpContext): Promise<ResolvedCommit> {
+    const known = this.#resolved.get(context.session) ?? new Map<string, Promise<ResolvedCommit>>();
+    this.#resolved.set(context.session, known);
+    const key = JSON.stringify([request.remote, request.ref, request.checksum]);
+    const running = known.get(key);
+    if (running) return running;
+    const resolving = this.#ask(request, context);
+    known.set(key, resolving);
+    resolving.catch(() => known.delete(key));
+    return resolving;
+  }
+
+  async #ask(request: GitRequest, context: OpContext): Promise<ResolvedCommit> {
+    await using git = await this.#open(request, context);
+    return await this.#ports.repositories.resolve(git, request);
+  }
+
+  async #open(request: GitRequest, { session, signal }: OpContext): Promise<GitProgram> {
+    const { path, package: debianPackage } = this.#ports.host.tools.git;
+    if (!path) throw unavailable(`git sources need git on the worker: apt-get install ${debianPackage}`);
+    await this.#ports.policy.checkHost(request.host.replace(/:\d+$/, ''));
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    return GitProgram.open(path, request, { directory: this.#directory, session, signal });
+  }
+}
+
+function keyOf(request: GitRequest, { commit, ref }: ResolvedCommit): string {
+  const { keepGitDir, subdir, submodules, commitTimes } = request;
+  return [
+    commit,
+    keepGitDir ? `.git#${ref}` : '',
+    subdir ? `:${subdir}` : '',
+    submodules ? '' : '(skip-submodules)',
+    commitTimes ? '(mtime=commit)' : '',
+  ].join('');
+}

@@ -1,0 +1,88 @@
+import { invalid } from '#errors/errors.ts';
+import { digestOf, isDigest } from '#oci/digest.ts';
+import { canonicalJson } from '../../llb/canonical-json.ts';
+import type { SourceOp } from '../../llb/op.ts';
+import type { Vertex } from '../../llb/vertex.ts';
+import type { CacheMap, OpContext } from '../../solve/op-driver.ts';
+import type { Ref } from '../../solve/ref.ts';
+import type { HttpFileRequest, HttpFiles } from './http-files.ts';
+import type { Source } from './source-driver.ts';
+
+/** What a client may send along, besides a secret. */
+const HEADERS = new Set(['accept', 'user-agent']);
+
+/** Files of web servers: ADD's URLs, and contexts that are archives. */
+export class HttpSource implements Source {
+  readonly schemes = ['http', 'https'];
+  readonly #files: HttpFiles;
+
+  constructor(ports: { files: HttpFiles }) {
+    this.#files = ports.files;
+  }
+
+  async cacheMap(vertex: Vertex<SourceOp>, context: OpContext): Promise<CacheMap> {
+    const { checksum } = await requestOf(vertex, context);
+    if (checksum !== undefined) {
+      const name =
+        vertex.op.attrs['http.filename'] ?? new URL(vertex.op.identifier).pathname.split('/').at(-1);
+      return { digest: keyOf(vertex, [name, checksum]), resolved: checksum, inputs: [] };
+    }
+    const { filename, digest, lastModified } = await this.#get(vertex, context);
+    return { digest: keyOf(vertex, [filename, digest, lastModified]), resolved: digest, inputs: [] };
+  }
+
+  async run(vertex: Vertex<SourceOp>, context: OpContext): Promise<Ref> {
+    const { directory, digest } = await this.#get(vertex, context);
+    return { kind: 'directory', root: directory, id: `http:${digest}:${directory}` };
+  }
+
+  async #get(vertex: Vertex<SourceOp>, context: OpContext) {
+    const request = await requestOf(vertex, context);
+    return context.resources.use(await this.#files.get(request, context));
+  }
+}
+
+/** Throws `invalid`. */
+async function requestOf(
+  { op: { identifier, attrs } }: Vertex<SourceOp>,
+  { session, signal }: OpContext,
+): Promise<HttpFileRequest> {
+  const checksum = attrs['http.checksum'];
+  if (checksum && !isDigest(checksum)) throw invalid(`invalid checksum ${checksum} for ${identifier}`);
+  if (attrs['http.sig.pubkey'] || attrs['http.sig.signature']) {
+    throw invalid('signatures of downloads are not verified by this builder');
+  }
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(attrs)) {
+    const header = name.startsWith('http.header.') ? name.slice('http.header.'.length).toLowerCase() : '';
+    if (HEADERS.has(header)) headers[header] = value;
+  }
+  const secret = attrs['http.authheadersecret'];
+  if (secret) {
+    const value = await session.secret(secret, { signal });
+    headers.authorization = Buffer.from(value).toString('utf8').trim();
+  }
+  return {
+    url: identifier,
+    headers,
+    filename: attrs['http.filename'] || undefined,
+    mode: numberOf(attrs, 'http.perm') || 0o600,
+    uid: numberOf(attrs, 'http.uid'),
+    gid: numberOf(attrs, 'http.gid'),
+    checksum: checksum || undefined,
+  };
+}
+
+/** As Go's ParseInt with base 0 has it: `0600` and `0o600` are octal. Throws `invalid`. */
+function numberOf(attrs: Readonly<Record<string, string>>, name: string): number {
+  const text = attrs[name] || '0';
+  const octal = /^0o?([0-7]+)$/i.exec(text);
+  const value = octal ? Number.parseInt(octal[1]!, 8) : Number(text);
+  if (!Number.isSafeInteger(value) || value < 0) throw invalid(`invalid ${name}: ${text}`);
+  return value;
+}
+
+function keyOf({ op: { attrs } }: Vertex<SourceOp>, found: readonly unknown[]): string {
+  const { 'http.checksum': _, ...counted } = attrs;
+  return `http:${digestOf(canonicalJson([counted, ...found]))}`;
+}
