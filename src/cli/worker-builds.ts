@@ -1,12 +1,14 @@
 import { statfs } from 'node:fs/promises';
-import { availableParallelism, hostname } from 'node:os';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { Config } from '#config/schema.ts';
 import type { WorkerDatabase } from '#database/worker/open.ts';
 import { notFound, unsupported } from '#errors/errors.ts';
 import { hostPlatform } from '#oci/platform.ts';
 import { Builds } from '#worker/build/builds/builds.ts';
 import type { CacheContents } from '#worker/build/cache/cache-contents.ts';
+import { CacheKeeper } from '#worker/build/cache/cache-keeper.ts';
 import { LocalCache } from '#worker/build/cache/local-cache.ts';
 import { RetainedDirectories } from '#worker/build/context/retained-directories.ts';
 import { createDrivers, type Drivers, type DriversPorts } from '#worker/build/drivers/drivers.ts';
@@ -30,8 +32,6 @@ interface Ports extends DriversPorts {
 
 const GIB = 1024 ** 3;
 const CONTEXT_LIMITS = { maxBytes: 64 * GIB, maxEntries: 2_000_000 };
-const MAX_CONCURRENT_BUILDS = 8;
-const ENTITLEMENTS = new Set(['network.host'] as const);
 
 /**
  * All that builds graphs, and BuildKit's API to it. Call `reconcile` once the images and snapshots have been. In `root`:
@@ -42,7 +42,7 @@ const ENTITLEMENTS = new Set(['network.host'] as const);
  */
 export async function createWorkerBuilds(
   ports: Ports,
-  { id, root, log }: { id: string; root: string; log: Logger },
+  { id, root, log, config }: { id: string; root: string; log: Logger; config: Config['worker']['build'] },
   closing: AsyncDisposableStack,
 ) {
   const { database, images, trees } = ports;
@@ -52,14 +52,13 @@ export async function createWorkerBuilds(
   const directories = new RetainedDirectories({ root: join(root, 'contexts') });
   const sessions = new SessionManager({ directories, limits: CONTEXT_LIMITS });
   closing.defer(() => sessions.close());
-  const history = new BuildHistory({ database }, { directory: join(root, 'history') });
+  const { maxBuilds, maxAge: maxAgeMs, maxLogs: maxLogBytes } = config.history;
+  const kept = { directory: join(root, 'history'), maxBuilds, maxAgeMs, maxLogBytes };
+  const history = new BuildHistory({ database }, kept);
   const report = (error: unknown) => log.error({ err: error }, 'a build left something undone');
   const builds = new Builds(
     {
-      solver: new Solver(
-        { drivers: drivers.ops, cache },
-        { parallelism: Math.max(2, availableParallelism()) },
-      ),
+      solver: new Solver({ drivers: drivers.ops, cache }, { parallelism: config.parallelism }),
       sessions,
       images: drivers.images,
       reader: drivers.reader,
@@ -69,15 +68,31 @@ export async function createWorkerBuilds(
       history,
       report,
     },
-    { maxConcurrent: MAX_CONCURRENT_BUILDS, entitlements: ENTITLEMENTS },
+    { maxConcurrent: config.maxConcurrent, entitlements: new Set(config.entitlements) },
   );
   closing.defer(() => builds.stop());
+  const parts = { contents: [cache, mountContents(drivers), directories], freeBytes: () => freeBytes(root) };
+  const keeper = new CacheKeeper(
+    {
+      parts: parts.contents,
+      freeBytes: parts.freeBytes,
+      collect: async () => void (await images.layers.prune()),
+      report,
+    },
+    {
+      reservedBytes: config.cache.reserved,
+      maxUsedBytes: config.cache.maxUsed,
+      minFreeBytes: config.cache.minFree,
+      maxUnusedMs: config.cache.maxUnused,
+    },
+  );
+  closing.use(keeper);
   const grpc = createBuildkit({
     builds,
     sessions,
     history,
     worker: { id, hostname: hostname(), platforms: [hostPlatform()], slipwayVersion: version },
-    cache: { contents: [cache, mountContents(drivers), directories], freeBytes: () => freeBytes(root) },
+    cache: parts,
     content: { open: async (digest) => Promise.reject(notFound(`content ${digest}: not found`)) },
     log,
   });
@@ -92,6 +107,7 @@ export async function createWorkerBuilds(
       await cache.reconcile();
       await directories.reconcile();
       await history.reconcile();
+      keeper.start();
     },
   };
 }

@@ -125,7 +125,7 @@ export async function createWorkerParts(
   const id = await engineId(join(directory, 'id'));
   const builds = await createWorkerBuilds(
     { ...running, images, trees },
-    { id, root: join(directory, 'builds'), log },
+    { id, root: join(directory, 'builds'), log, config: config.worker.build },
     closing,
   );
 

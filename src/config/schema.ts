@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { loopbackOrUnix } from './address.ts';
+import { buildSchema } from './build-schema.ts';
 import { buildkitSchema } from './buildkit-schema.ts';
 import { tracingSchema } from './monitoring-schema.ts';
 import { duration } from './quantity.ts';
@@ -31,6 +32,7 @@ export const configSchema = z.strictObject({
     insecureRegistries: z.array(z.string().min(1)),
     maxConcurrentDownloads: concurrency,
     maxConcurrentUploads: concurrency,
+    build: buildSchema,
     buildkit: buildkitSchema,
     network: z.strictObject({
       defaultBridge: z.strictObject({

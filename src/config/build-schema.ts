@@ -1,0 +1,17 @@
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import { duration, size } from './quantity.ts';
+
+/** How the worker builds. */
+export const buildSchema = z.strictObject({
+  parallelism: z
+    .int()
+    .min(1)
+    .max(1024)
+    .nullable()
+    .transform((given) => given ?? Math.max(2, availableParallelism())),
+  maxConcurrent: z.int().min(1).max(1024),
+  entitlements: z.array(z.enum(['network.host', 'security.insecure', 'device'])),
+  cache: z.strictObject({ reserved: size, maxUsed: size, minFree: size, maxUnused: duration }),
+  history: z.strictObject({ maxBuilds: z.int().min(1), maxAge: duration, maxLogs: size }),
+});
