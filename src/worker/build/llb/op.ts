@@ -3,7 +3,6 @@
  * Numbers of inputs are positions in `Vertex.inputs`, numbers of outputs those of `Edge.output`.
  */
 export type Op = SourceOp | ExecOp | FileOp | MergeOp | DiffOp;
-export type OpKind = Op['kind'];
 
 /** Brings files from elsewhere. No inputs, one output. */
 export interface SourceOp {
