@@ -129,7 +129,7 @@ export class GitProgram implements AsyncDisposable {
       // From one directory of ours to another.
       ...(local && { GIT_ALLOW_PROTOCOL: 'file' }),
     };
-    return runProgram(this.#path, args, { env, cwd: workTree ?? gitDir ?? '/', signal: this.#signal });
+    return runProgram(this.#path, args, { env, cwd: workTree ?? '/', signal: this.#signal });
   }
 }
 
