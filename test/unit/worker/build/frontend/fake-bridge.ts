@@ -79,9 +79,9 @@ export async function build(fake: FakeBuild): Promise<FakeResult> {
 
 function readFile(fake: FakeBuild, ref: Ref, path: string): string | Uint8Array | undefined {
   const root = ref.kind === 'directory' ? ref.root : '';
-  if (root === 'local://dockerfile' && path === (fake.options?.filename ?? 'Dockerfile'))
-    return fake.dockerfile;
-  return fake.files?.[`${root.replace('local://', '')}/${path}`];
+  const isDockerfile = root === 'local://dockerfile' && path === (fake.options?.filename ?? 'Dockerfile');
+  const own = isDockerfile ? fake.dockerfile : undefined;
+  return own ?? fake.files?.[`${root.replace('local://', '')}/${path}`];
 }
 
 function identifierOf(vertex: Vertex): string {
