@@ -162,6 +162,7 @@ export class RunningBuild implements Build {
       progress: this.#progress,
       limits: this.#limits,
       signal,
+      missed: ({ digest }, reason) => this.#summary.missed(digest, reason),
     });
     this.#opened.resolve({ session, job });
     const left = Promise.withResolvers<never>();

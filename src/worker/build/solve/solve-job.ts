@@ -1,10 +1,11 @@
-import { canceled, invalid, SlipwayError } from '#errors/errors.ts';
+import { canceled } from '#errors/errors.ts';
 import type { Edge, Vertex } from '../llb/vertex.ts';
 import { refuseUnentitled } from './entitlements.ts';
 import type { Passenger } from './flights.ts';
-import { cacheKey, identityOf } from './identity.ts';
+import { identityOf } from './identity.ts';
 import { JobProgress } from './job-progress.ts';
 import type { Holdable } from './lease.ts';
+import { NodeKeys } from './node-keys.ts';
 import type { CacheMap, OpContext, OpDriver } from './op-driver.ts';
 import { drive } from './op-drivers.ts';
 import { RecordLookups } from './record-lookups.ts';
@@ -12,7 +13,8 @@ import type { Ref } from './ref.ts';
 import { blame } from './solve-error.ts';
 import type { JobOptions, SolverParts } from './solver.ts';
 import { runStep, shown } from './step-run.ts';
-import { below, type Found, type Realized, type VertexNode, VertexNodes } from './vertex-node.ts';
+import { below, type Found, outputOf, type Realized, type VertexNode, VertexNodes } from './vertex-node.ts';
+import { whyMissed } from './why-missed.ts';
 
 /**
  * The graph of one build, and what it has come to. A vertex is looked up by its definition; when that is not known, by
@@ -25,6 +27,7 @@ export class SolveJob implements AsyncDisposable {
   readonly #progress: JobProgress;
   readonly #lookups: RecordLookups;
   readonly #nodes = new VertexNodes();
+  readonly #keys: NodeKeys;
   readonly #resolved = new Map<string, string>();
   readonly #leases: Holdable[] = [];
   readonly #underWay = new Set<Promise<unknown>>();
@@ -39,6 +42,13 @@ export class SolveJob implements AsyncDisposable {
     this.#progress = new JobProgress(options.progress);
     this.#signal = AbortSignal.any([options.signal, this.#closing.signal]);
     this.#lookups = new RecordLookups(parts.cache, this.#signal);
+    this.#keys = new NodeKeys({
+      map: (node) => this.#map(node),
+      realize: (node) => this.#realize(node),
+      drive: (vertex, task) => this.#drive(vertex, task),
+      track: (node, task) => this.#track(node, task),
+      known: (key) => this.#lookups.wish(key),
+    });
     const { promise, reject } = Promise.withResolvers<never>();
     this.#signal.addEventListener('abort', () => reject(canceled()), { once: true });
     promise.catch(() => undefined);
@@ -56,11 +66,9 @@ export class SolveJob implements AsyncDisposable {
       this.#progress.known(added.vertex);
     });
     // From the sources up, so that none waits for another, nor calls itself as deep as the graph is.
-    for (const one of below(node)) this.#definition(one).catch(() => undefined);
+    for (const one of below(node)) this.#keys.definition(one).catch(() => undefined);
     const { refs } = await this.#realize(node);
-    const ref = refs[output];
-    if (!ref) throw blame(invalid(`${vertex.metadata.name} has no output ${output}`), vertex);
-    return ref;
+    return outputOf(refs, output, vertex);
   }
 
   /** What a source was found to be, as far as it is known by now. */
@@ -101,13 +109,13 @@ export class SolveJob implements AsyncDisposable {
     node.found ??= this.#track(node, async () => {
       if (node.vertex.op.kind === 'source') return this.#asFound(await this.#source(node));
       if (!node.renewed) {
-        const record = await this.#lookups.find(await this.#definition(node));
+        const record = await this.#lookups.find(await this.#keys.definition(node));
         if (record) return { record, identities: record.outputs.map(identityOf) };
       }
       if (!node.vertex.metadata.ignoreCache) {
-        const record = await this.#lookups.find(await this.#contentKey(node, (input) => this.#find(input)));
+        const record = await this.#lookups.find(await this.#keys.content(node, (input) => this.#find(input)));
         if (record) {
-          await this.#parts.cache.link(await this.#definition(node), record);
+          await this.#parts.cache.link(await this.#keys.definition(node), record);
           return { record, identities: record.outputs.map(identityOf) };
         }
       }
@@ -152,57 +160,6 @@ export class SolveJob implements AsyncDisposable {
     return ofClient ? `${digest} ${this.#options.session.id}` : digest;
   }
 
-  /** The key by what made it, inputs included; of sources that only their contents identify, those. */
-  #definition(node: VertexNode): Promise<string> {
-    node.definition ??= this.#track(node, async () => {
-      const map = await this.#map(node);
-      const inputs = node.inputs.map(async (input, at) => {
-        const { opaque } = await this.#map(input.node);
-        if (opaque) return this.#content(node, at, (below) => this.#realize(below));
-        const { selector = '' } = map.inputs[at] ?? {};
-        return `${await this.#definition(input.node)}:${input.output} ${selector}`;
-      });
-      const key = cacheKey('definition', map.digest, await Promise.all(inputs));
-      if (!node.renewed && node.inputs.length > 0) this.#lookups.wish(key);
-      return key;
-    });
-    return node.definition;
-  }
-
-  /** The key by what its inputs have come to; `resolve` says what that is. */
-  async #contentKey(
-    node: VertexNode,
-    resolve: (input: VertexNode) => Promise<{ identities: readonly string[] }>,
-  ): Promise<string> {
-    const map = await this.#map(node);
-    const inputs = await Promise.all(node.inputs.map((_input, at) => this.#content(node, at, resolve)));
-    return cacheKey('content', map.digest, inputs);
-  }
-
-  /** What an input is, to the vertex: that of its contents which is read, or the whole. */
-  async #content(
-    node: VertexNode,
-    at: number,
-    resolve: (input: VertexNode) => Promise<{ identities: readonly string[] }>,
-  ): Promise<string> {
-    const { node: input, output } = node.inputs[at]!;
-    const { contentDigest, selector = '' } = (await this.#map(node)).inputs[at] ?? {};
-    if (!contentDigest)
-      return `${outputOf((await resolve(input)).identities, output, input.vertex)} ${selector}`;
-    const realized = await this.#realize(input);
-    const ref = outputOf(realized.refs, output, input.vertex);
-    const slot = `${at} ${realized.identities[output]}`;
-    const known = node.contents.get(slot);
-    if (known !== undefined) return known;
-    const digest = this.#drive(node.vertex, (_driver, context) => contentDigest(ref, context)).catch(
-      (error: unknown) => {
-        throw unfound(error);
-      },
-    );
-    node.contents.set(slot, digest);
-    return digest;
-  }
-
   async #source(node: VertexNode): Promise<Realized> {
     const { vertex } = node;
     const { digest } = await this.#map(node);
@@ -220,9 +177,10 @@ export class SolveJob implements AsyncDisposable {
 
   async #run(node: VertexNode): Promise<Realized> {
     const { vertex } = node;
+    node.ran = true;
     const inputs = await Promise.all(node.inputs.map((input) => this.#realize(input.node)));
     // Once more: a record that was lost on the way may have come to something else when it was done again.
-    const contentKey = await this.#contentKey(node, (input) => this.#realize(input));
+    const contentKey = await this.#keys.content(node, (input) => this.#realize(input));
     const request = {
       vertex,
       inputs: inputs.map(({ refs }, at) =>
@@ -230,7 +188,8 @@ export class SolveJob implements AsyncDisposable {
       ),
       leases: inputs.map(({ lease }) => lease),
       contentKey,
-      definitionKey: await this.#definition(node),
+      definitionKey: await this.#keys.definition(node),
+      traces: await this.#missed(node),
       limits: this.#options.limits,
       owner: this.#options.owner,
     };
@@ -240,6 +199,16 @@ export class SolveJob implements AsyncDisposable {
         runStep(this.#parts, request, flight),
       ),
     );
+  }
+
+  /** Tells why a step has to be done, and answers what the next one to ask is to find of it. */
+  async #missed(node: VertexNode): Promise<readonly string[]> {
+    const { vertex } = node;
+    const traces = await this.#keys.traces(node);
+    const { cache } = this.#parts;
+    const find = (keys: readonly string[]) => cache.find(keys, { signal: this.#signal, nearby: true });
+    this.#options.missed?.(vertex, await whyMissed(node, await this.#map(node), traces, find));
+    return Object.values(traces);
   }
 
   #realized({ value: refs, lease }: { value: readonly Ref[]; lease: Holdable }): Realized {
@@ -280,20 +249,4 @@ export class SolveJob implements AsyncDisposable {
     done.then(over, over);
     return done;
   }
-}
-
-/** In BuildKit's words. */
-function unfound(error: unknown): unknown {
-  if (!(error instanceof SlipwayError) || error.kind === 'canceled') return error;
-  const { kind, code, message } = error;
-  return new SlipwayError(kind, `failed to compute cache key: ${message}`, {
-    ...(code !== undefined && { code }),
-    cause: error,
-  });
-}
-
-function outputOf<T>(outputs: readonly T[], at: number, vertex: Vertex): T {
-  const output = outputs[at];
-  if (output === undefined) throw blame(invalid(`${vertex.metadata.name} has no output ${at}`), vertex);
-  return output;
 }

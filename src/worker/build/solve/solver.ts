@@ -1,4 +1,5 @@
 import type { CacheStore } from '../cache/cache-store.ts';
+import type { Vertex } from '../llb/vertex.ts';
 import type { BuildSession } from '../session/build-session.ts';
 import { FairSlots } from './fair-slots.ts';
 import { Flights } from './flights.ts';
@@ -27,6 +28,8 @@ export interface JobOptions {
   readonly progress: ProgressSink;
   readonly limits: BuildLimits;
   readonly signal: AbortSignal;
+  /** Hears why a step was not found in the cache. */
+  readonly missed?: (vertex: Vertex, reason: string) => void;
 }
 
 /** Solves the graphs of all builds of a worker: what two of them want at once is done once. */

@@ -22,6 +22,8 @@ export interface StepRequest {
   readonly leases: readonly Holdable[];
   readonly contentKey: string;
   readonly definitionKey: string;
+  /** What later steps that are not found are compared with. */
+  readonly traces: readonly string[];
   readonly limits: BuildLimits;
   /** Whose turn it takes. */
   readonly owner: string;
@@ -78,7 +80,7 @@ async function justDone(
 
 async function perform(
   { drivers, cache }: StepPorts,
-  { vertex, inputs, contentKey, definitionKey, limits }: StepRequest,
+  { vertex, inputs, contentKey, definitionKey, traces, limits }: StepRequest,
   { signal, progress, session }: FlightContext,
 ): Promise<Outcome<readonly Ref[]>> {
   const driven = await shown(progress, () =>
@@ -88,7 +90,7 @@ async function perform(
   );
   const createdAt = new Date();
   const outputs = driven.value.map((ref) => dated(ref, inputs, createdAt));
-  const keys = [contentKey, definitionKey];
+  const keys = [contentKey, definitionKey, ...traces];
   const kept = await cache.save({
     keys,
     kind: vertex.op.kind,

@@ -1,8 +1,10 @@
+import { invalid } from '#errors/errors.ts';
 import type { CacheRecord } from '../cache/cache-store.ts';
 import type { Edge, Vertex } from '../llb/vertex.ts';
 import type { Holdable } from './lease.ts';
 import type { CacheMap } from './op-driver.ts';
 import type { Ref } from './ref.ts';
+import { blame } from './solve-error.ts';
 
 /** A vertex within one build, and how far it has got. What is there has been asked for, and is not asked for twice. */
 export interface VertexNode {
@@ -16,6 +18,8 @@ export interface VertexNode {
   readonly contents: Map<string, Promise<string>>;
   found?: Promise<Found>;
   realized?: Promise<Realized>;
+  /** It was not in the cache. */
+  ran?: boolean;
 }
 
 export interface NodeEdge {
@@ -96,4 +100,11 @@ export function below(root: VertexNode): VertexNode[] {
     order.push(node);
   }
   return order;
+}
+
+/** Throws `invalid` when there is none of that number. */
+export function outputOf<T>(outputs: readonly T[], at: number, vertex: Vertex): T {
+  const output = outputs[at];
+  if (output === undefined) throw blame(invalid(`${vertex.metadata.name} has no output ${at}`), vertex);
+  return output;
 }

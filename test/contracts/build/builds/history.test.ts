@@ -2,8 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openWorkerDatabase } from '#database/worker/open.ts';
 import { BuildHistory } from '#worker/build/history/build-history.ts';
 import type { HistoryEvent } from '#worker/build/history/build-record.ts';
-import { gate, step } from '../solver/fake-drivers.ts';
-import { Recorder } from '../solver/solver-world.ts';
+import type { Edge } from '#worker/build/llb/vertex.ts';
+import { base, gate, source, step } from '../solver/fake-drivers.ts';
+import { Recorder, session } from '../solver/solver-world.ts';
 import { BuildWorld, resultOf } from './build-world.ts';
 
 let world: BuildWorld;
@@ -44,6 +45,35 @@ describe('the history of builds', () => {
       context: 'https://xxxxx@example.com/x.git',
       'build-arg:API_TOKEN': '(hidden)',
       'build-arg:createdAt': 'text',
+    });
+  });
+
+  it('says why a step had to be done', async () => {
+    const copy = () => step('copy', [base, source('local://context')], { content: true });
+    const reasons = async (edge: Edge, files: string) => {
+      world.sessions.set('client', session('client', files));
+      world.frontend = async () => resultOf(edge);
+      const build = world.begin();
+      await build.done;
+      const { steps } = (await world.history.find(build.ref))!;
+      return Object.fromEntries(
+        steps.flatMap(({ name, missed }) => (missed === undefined ? [] : [[name, missed]])),
+      );
+    };
+    expect(await reasons(step('make', [copy()]), 'v1')).toEqual({
+      copy: 'not done before',
+      make: 'not done before',
+    });
+    expect(await reasons(step('make', [copy()]), 'v1')).toEqual({});
+    expect(await reasons(step('make', [copy()]), 'v2')).toEqual({
+      copy: 'content changed: local://context',
+      make: 'copy came to something else',
+    });
+    expect(await reasons(step('make', [source('docker-image://other')]), 'v2')).toEqual({
+      make: 'changed: docker-image://other',
+    });
+    expect(await reasons(step('make', [copy()], { ignoreCache: true }), 'v2')).toEqual({
+      make: 'the cache was not to be used',
     });
   });
 

@@ -105,7 +105,7 @@ describe('solving a graph', () => {
 });
 
 describe('a graph that is large', () => {
-  it('may be 10,000 vertices deep', async () => {
+  it('may be 10,000 vertices deep', { timeout: 120_000 }, async () => {
     const world = new SolverWorld();
     let top = step('nothing 0');
     for (let at = 1; at < 10_000; at++) top = step(`nothing ${at}`, [top]);
@@ -117,7 +117,7 @@ describe('a graph that is large', () => {
     expect(world.fake.ran).toHaveLength(10_001);
   });
 
-  it('may be 10,000 vertices wide', async () => {
+  it('may be 10,000 vertices wide', { timeout: 120_000 }, async () => {
     const world = new SolverWorld();
     const all = Array.from({ length: 10_000 }, (_unused, at) => step(`nothing ${at}`));
     await using job = world.job().job;
