@@ -4,19 +4,19 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import type { WorkerDatabase } from '#database/worker/open.ts';
-import { notFound, unsupported } from '#errors/errors.ts';
+import { notFound } from '#errors/errors.ts';
 import { hostPlatform } from '#oci/platform.ts';
 import { Builds } from '#worker/build/builds/builds.ts';
-import type { CacheContents } from '#worker/build/cache/cache-contents.ts';
 import { CacheKeeper } from '#worker/build/cache/cache-keeper.ts';
 import { LocalCache } from '#worker/build/cache/local-cache.ts';
 import { RetainedDirectories } from '#worker/build/context/retained-directories.ts';
-import { createDrivers, type Drivers, type DriversPorts } from '#worker/build/drivers/drivers.ts';
+import { createDrivers, type DriversPorts } from '#worker/build/drivers/drivers.ts';
 import { Exporters } from '#worker/build/export/exporters.ts';
 import { DockerfileFrontend } from '#worker/build/frontend/dockerfile-frontend.ts';
 import { BuildHistory } from '#worker/build/history/build-history.ts';
 import { Solver } from '#worker/build/solve/solver.ts';
 import { createBuildkit } from '#worker/buildkit/buildkit.ts';
+import { ReceiveThreads } from '#worker/buildkit/fsutil/receive-threads.ts';
 import { SessionManager } from '#worker/buildkit/session/session-manager.ts';
 import type { Images } from '#worker/images/images.ts';
 import type { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
@@ -50,7 +50,9 @@ export async function createWorkerBuilds(
   closing.defer(() => drivers.stop());
   const cache = new LocalCache({ database, layers: images.layers });
   const directories = new RetainedDirectories({ root: join(root, 'contexts') });
-  const sessions = new SessionManager({ directories, limits: CONTEXT_LIMITS });
+  const receivers = new ReceiveThreads();
+  closing.use(receivers);
+  const sessions = new SessionManager({ directories, receivers, limits: CONTEXT_LIMITS });
   closing.defer(() => sessions.close());
   const { maxBuilds, maxAge: maxAgeMs, maxLogs: maxLogBytes } = config.history;
   const kept = { directory: join(root, 'history'), maxBuilds, maxAgeMs, maxLogBytes };
@@ -62,7 +64,7 @@ export async function createWorkerBuilds(
       sessions,
       images: drivers.images,
       reader: drivers.reader,
-      packages: () => Promise.reject(unsupported('SBOMs are not made yet')),
+      packages: (ref, options) => drivers.reader.packages(ref, options),
       frontends: new Map([['dockerfile.v0', new DockerfileFrontend({ platform: hostPlatform() })]]),
       exporters: new Exporters({ images, local: drivers.layers, mounts: drivers.views, trees }),
       history,
@@ -71,7 +73,7 @@ export async function createWorkerBuilds(
     { maxConcurrent: config.maxConcurrent, entitlements: new Set(config.entitlements) },
   );
   closing.defer(() => builds.stop());
-  const parts = { contents: [cache, mountContents(drivers), directories], freeBytes: () => freeBytes(root) };
+  const parts = { contents: [cache, drivers.cacheMounts, directories], freeBytes: () => freeBytes(root) };
   const keeper = new CacheKeeper(
     {
       parts: parts.contents,
@@ -108,19 +110,6 @@ export async function createWorkerBuilds(
       await directories.reconcile();
       await history.reconcile();
       keeper.start();
-    },
-  };
-}
-
-function mountContents({ cacheMounts }: Drivers): CacheContents {
-  return {
-    async usage() {
-      const mounts = await cacheMounts.usage();
-      return mounts.map((mount) => ({ ...mount, type: 'exec.cachemount', kind: 'exec' }));
-    },
-    async remove(id) {
-      const { ids, bytes } = await cacheMounts.prune({ ids: [id] });
-      return ids.length > 0 ? bytes : undefined;
     },
   };
 }

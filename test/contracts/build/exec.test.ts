@@ -231,11 +231,24 @@ describe('a cache mount', () => {
     expect(await use('touch /cache/x; ls /cache', cache({ id: 'links', selector: '/real' }))).toBe('x\n');
   });
 
-  it('goes when it is pruned, the least recently used first', async () => {
-    const { ids } = await world.drivers.cacheMounts.prune();
-    expect(ids.length).toBeGreaterThan(0);
-    expect(await world.drivers.cacheMounts.usage()).toEqual([]);
+  it('goes when it is removed', async () => {
+    const { cacheMounts } = world.drivers;
+    const freed = await Promise.all((await cacheMounts.usage()).map(({ id }) => cacheMounts.remove(id)));
+    expect(freed.length).toBeGreaterThan(0);
+    expect(freed).not.toContain(undefined);
+    expect(await cacheMounts.remove('nothing')).toBeUndefined();
+    expect(await cacheMounts.usage()).toEqual([]);
     expect(await use('ls /cache', cache())).toBe('');
+  });
+
+  it('goes when there is too much, the least recently used first', async () => {
+    await using small = await DriversWorld.open({ drivers: { maxCacheMountBytes: 1000 } });
+    const root = await small.busybox();
+    for (const id of ['a', 'b', 'c']) {
+      await small.sh(root, 'head -c 600 /dev/zero > /cache/x', { mounts: [cache({ id })] });
+      await small.drivers.cacheMounts.settled();
+    }
+    expect((await small.drivers.cacheMounts.usage()).map(({ description }) => description)).toEqual(['c']);
   });
 });
 

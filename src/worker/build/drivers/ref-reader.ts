@@ -1,4 +1,5 @@
 import { constants } from 'node:fs';
+import type { FoundPackages } from '../attest/sbom/find-packages.ts';
 import type { FilePool } from '../files/file-pool.ts';
 import type { PathStat } from '../files/read-tree.ts';
 import type { FileStat } from '../frontend/frontend.ts';
@@ -38,6 +39,12 @@ export class RefReader {
     await using view = await this.#ports.views.open(ref, options);
     const request = { root: view.root, path, include: options.include };
     return (await this.#ports.files.run('readDirectory', request, options)).map(fileStat);
+  }
+
+  /** What package managers know of what is in a ref, for a bill of materials. */
+  async packages(ref: Ref, options: ReadOptions): Promise<FoundPackages> {
+    await using view = await this.#ports.views.open(ref, options);
+    return await this.#ports.files.run('packages', { root: view.root }, options);
   }
 
   async statFile(ref: Ref, path: string, options: ReadOptions): Promise<FileStat> {

@@ -7,7 +7,7 @@ import { listDirectory } from '#worker/snapshots/tree/directory-listing.ts';
 import { isOverlayXattr } from '#worker/snapshots/tree/overlay-marks.ts';
 import type { FileDigests } from './file-digests.ts';
 import { findSources } from './find-sources.ts';
-import { PathFilter } from './path-filter.ts';
+import { type FilterState, PathFilter } from './path-filter.ts';
 import { absolutePath, rootPath, statOf } from './root-path.ts';
 
 /** Which of a tree's files count: what a COPY would take, or what a mount shows. */
@@ -56,7 +56,7 @@ export class ContentDigest {
     if (!stats) throw notFound(`${JSON.stringify(absolutePath(path))}: not found`);
     if (!filter || !stats.isDirectory()) return this.#whole(real, stats);
     const lines: string[] = [];
-    this.#select(real, '', [], { filter, lines });
+    this.#select(real, '', [], { filter, lines, state: undefined });
     for (const required of selector.requiredPaths ?? []) this.#require(path, required, lines);
     const header = path.endsWith('/') ? '' : this.#header(real, stats);
     return digest([header, ...lines]);
@@ -80,12 +80,13 @@ export class ContentDigest {
     directory: string,
     relative: string,
     pending: readonly string[],
-    { filter, lines }: { filter: PathFilter; lines: string[] },
+    walk: { filter: PathFilter; lines: string[]; state: FilterState | undefined },
   ): void {
+    const { filter, lines } = walk;
     let above = pending;
     for (const file of listDirectory(directory)) {
       const path = relative === '' ? file.name : `${relative}/${file.name}`;
-      const { selected, final } = filter.check(path);
+      const { selected, final, state } = filter.check(path, walk.state);
       const isDirectory = file.stats.isDirectory();
       if (file.stats.isSocket() || (!selected && (!isDirectory || final))) continue;
       const line = `${JSON.stringify(path)} ${this.#header(file.path, file.stats)}`;
@@ -96,7 +97,7 @@ export class ContentDigest {
       }
       if (!isDirectory) continue;
       const before = lines.length;
-      this.#select(file.path, path, selected ? [] : [...above, line], { filter, lines });
+      this.#select(file.path, path, selected ? [] : [...above, line], { filter, lines, state });
       if (lines.length > before) above = [];
     }
   }

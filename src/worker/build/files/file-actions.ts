@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { invalid, isKind, notFound, systemCode } from '#errors/errors.ts';
 import { systemPath } from '#tar/byte-text.ts';
+import { parseChmod } from '../dockerfile/chmod.ts';
 import type {
   CopyAction,
   MakeDirectoryAction,
@@ -21,7 +22,6 @@ import { isArchive, unpackArchive } from './archive-unpacker.ts';
 import { DirectoryTree } from './directory-tree.ts';
 import { describeNew, type Metadata, makeDirectories, timeOf } from './file-metadata.ts';
 import { cleanSource, findSources } from './find-sources.ts';
-import { modeChange } from './mode-change.ts';
 import { PathFilter } from './path-filter.ts';
 import { absolutePath, rootPath, statOf } from './root-path.ts';
 import type { Owner } from './rooted-directory.ts';
@@ -76,7 +76,7 @@ async function copy(
   const paths = allowWildcard ? findSources(source, action.src, { follow }) : [cleanSource(action.src)];
   if (paths.length === 0 && !action.allowEmptyWildcard)
     throw notFound(`${cleanSource(action.src)} not found`);
-  const change = modeChange(action.mode);
+  const change = action.mode ? parseChmod(action.mode) : undefined;
   const filter = PathFilter.of(action);
   const options = {
     ...metadataOf(action),

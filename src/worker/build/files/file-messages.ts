@@ -1,4 +1,5 @@
 import type { ErrorKind } from '#errors/errors.ts';
+import type { FoundPackages } from '../attest/sbom/find-packages.ts';
 import type { ContentSelector } from './content-digest.ts';
 import type { ReadyAction, UnpackLimits } from './file-actions.ts';
 import type { MemoryFile } from './memory-tree.ts';
@@ -75,6 +76,8 @@ export interface FileOperations {
   readPart(request: FilePart): Uint8Array;
   /** What is in a directory, by name; those that match `include`. Throws `not-found`, `invalid`. */
   readDirectory(request: { root: string; path: string; include: string | undefined }): PathStat[];
+  /** What package managers know of a root file system. */
+  packages(request: { root: string }): FoundPackages;
   /** Does not follow a link at the end. Throws `not-found`. */
   stat(request: { root: string; path: string }): PathStat;
   /** Closes what is open, for the next build. */

@@ -1,4 +1,5 @@
 import { invalid, tooLarge } from '#errors/errors.ts';
+import { findPackages } from '../attest/sbom/find-packages.ts';
 import { IgnoreRules } from '../context/ignore.ts';
 import { ArchiveTree } from './archive-tree.ts';
 import { isArchive, unpackArchive } from './archive-unpacker.ts';
@@ -128,6 +129,11 @@ export class FileService implements Operations {
 
   readDirectory(request: FileRequest<'readDirectory'>): FileResult<'readDirectory'> {
     return readDirectory(request);
+  }
+
+  packages({ root }: FileRequest<'packages'>): FileResult<'packages'> {
+    using tree = new DirectoryTree(root);
+    return findPackages(tree);
   }
 
   stat({ root, path }: FileRequest<'stat'>): FileResult<'stat'> {

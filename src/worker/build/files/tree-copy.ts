@@ -17,7 +17,7 @@ import { systemPath } from '#tar/byte-text.ts';
 import { mknod } from '#worker/snapshots/libc.ts';
 import { listDirectory } from '#worker/snapshots/tree/directory-listing.ts';
 import { copyXattrs, type FileTime, makeDirectories, modifiedAt, setTime } from './file-metadata.ts';
-import type { PathFilter } from './path-filter.ts';
+import type { FilterState, PathFilter } from './path-filter.ts';
 import { rootPath, statOf } from './root-path.ts';
 import type { Owner } from './rooted-directory.ts';
 
@@ -116,9 +116,9 @@ export class TreeCopy {
     return name && name !== '.' ? `${target}/${name}` : target;
   }
 
-  #copyDirectory(source: string, relative: string, stats: Stats, target: string): void {
+  #copyDirectory(source: string, relative: string, stats: Stats, target: string, state?: FilterState): void {
     const { filter } = this.#options;
-    const verdict = relative === '' ? undefined : filter?.check(relative);
+    const verdict = relative === '' ? undefined : filter?.check(relative, state);
     const before = statOf(target);
     const pending: PendingDirectory = { source, target, stats, made: false };
     const selected = verdict?.selected ?? true;
@@ -132,8 +132,8 @@ export class TreeCopy {
       const path = relative === '' ? file.name : `${relative}/${file.name}`;
       const to = `${target}/${file.name}`;
       if (file.stats.isDirectory()) {
-        this.#copyDirectory(file.path, path, file.stats, to);
-      } else if (filter?.check(path).selected ?? true) {
+        this.#copyDirectory(file.path, path, file.stats, to, verdict?.state);
+      } else if (filter?.check(path, verdict?.state).selected ?? true) {
         this.#makePending();
         this.#place(file.path, file.stats, to);
       }

@@ -7,6 +7,7 @@ import type { Digest } from '#oci/digest.ts';
 import type { Mounter } from '#worker/snapshots/mount.ts';
 import { volatileMount } from '#worker/snapshots/mount-options.ts';
 import type { Snapshotter } from '#worker/snapshots/snapshotter.ts';
+import type { CacheContents, CacheUsage } from '../../cache/cache-contents.ts';
 import type { CacheMountRepository, CacheMountRow } from './cache-mount-repository.ts';
 
 /** Names of the snapshots that hold cache mounts' files. */
@@ -17,17 +18,6 @@ export interface CacheMountRequest {
   readonly sharing: 'shared' | 'private' | 'locked';
   /** What a new one begins with. */
   readonly seed: Digest | undefined;
-}
-
-/** One line of `docker buildx du`. */
-export interface CacheMountUsage {
-  readonly id: string;
-  readonly description: string;
-  readonly bytes: number;
-  readonly inUse: boolean;
-  readonly createdAt: Date;
-  readonly lastUsedAt: Date;
-  readonly usageCount: number;
 }
 
 interface OpenMount {
@@ -47,7 +37,7 @@ export interface CacheMountsPorts {
  * Directories that steps find again as the ones before them left them. Each is an active snapshot, which stands on
  * what it began with. Beyond `maxBytes` the least recently used ones go.
  */
-export class CacheMounts {
+export class CacheMounts implements CacheContents {
   readonly #ports: CacheMountsPorts;
   readonly #options: { readonly directory: string; readonly maxBytes: number };
   readonly #open = new Map<string, OpenMount>();
@@ -76,10 +66,12 @@ export class CacheMounts {
     }
   }
 
-  async usage(): Promise<CacheMountUsage[]> {
+  async usage(): Promise<CacheUsage[]> {
     await this.#measuring;
     return (await this.#ports.rows.all()).map((row) => ({
       id: row.key,
+      type: 'exec.cachemount',
+      kind: 'exec',
       description: row.description,
       bytes: row.bytes,
       inUse: this.#open.has(row.key),
@@ -89,24 +81,11 @@ export class CacheMounts {
     }));
   }
 
-  /** Removes what no step uses, least recently used first. */
-  async prune(
-    request: { unusedSince?: Date; keepBytes?: number; ids?: readonly string[] } = {},
-  ): Promise<{ ids: string[]; bytes: number }> {
+  async remove(id: string): Promise<number | undefined> {
     await this.#measuring;
-    const rows = (await this.#ports.rows.all()).sort((a, b) => a.last_used_at.localeCompare(b.last_used_at));
-    let left = rows.reduce((sum, row) => sum + row.bytes, 0);
-    const removed = { ids: [] as string[], bytes: 0 };
-    for (const row of rows) {
-      if (request.keepBytes !== undefined && left <= request.keepBytes) break;
-      if (request.ids && !request.ids.some((id) => row.key.startsWith(id))) continue;
-      if (request.unusedSince && new Date(row.last_used_at) >= request.unusedSince) continue;
-      if (!(await this.#lock.run(row.name, () => this.#remove(row)))) continue;
-      left -= row.bytes;
-      removed.ids.push(row.key);
-      removed.bytes += row.bytes;
-    }
-    return removed;
+    const row = (await this.#ports.rows.all()).find(({ key }) => key === id);
+    const removed = row && (await this.#lock.run(row.name, () => this.#remove(row)));
+    return removed ? row.bytes : undefined;
   }
 
   /** Call once at start, when nothing is mounted any more: makes the table and the snapshots agree. */
@@ -175,10 +154,12 @@ export class CacheMounts {
   async #measure(key: string): Promise<void> {
     const { bytes } = await this.#ports.snapshotter.usage(key);
     await this.#ports.rows.used(key, bytes);
-    const total = (await this.#ports.rows.all()).reduce((sum, row) => sum + row.bytes, 0);
-    if (total <= this.#options.maxBytes) return;
-    const trimming = this.prune({ keepBytes: this.#options.maxBytes });
-    trimming.catch(() => undefined);
+    const rows = await this.#ports.rows.all();
+    let total = rows.reduce((sum, row) => sum + row.bytes, 0);
+    for (const row of rows.sort((a, b) => a.last_used_at.localeCompare(b.last_used_at))) {
+      if (total <= this.#options.maxBytes) return;
+      if (await this.#lock.run(row.name, () => this.#remove(row))) total -= row.bytes;
+    }
   }
 
   async #remove({ key }: CacheMountRow): Promise<boolean> {
