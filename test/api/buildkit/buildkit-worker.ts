@@ -9,6 +9,7 @@ import { hostPlatform } from '#oci/platform.ts';
 import { RetainedDirectories } from '#worker/build/context/retained-directories.ts';
 import { BuildHistory } from '#worker/build/history/build-history.ts';
 import { createBuildkit } from '#worker/buildkit/buildkit.ts';
+import { ReceiveThreads } from '#worker/buildkit/fsutil/receive-threads.ts';
 import { SessionManager } from '#worker/buildkit/session/session-manager.ts';
 import { buildkitRoutes } from '#worker/http/buildkit-routes.ts';
 import { createEngineRouter } from '#worker/http/router.ts';
@@ -23,7 +24,12 @@ export async function startBuildkitWorker() {
   const log = pino({ level: process.env.TEST_LOG ?? 'silent' });
   const directories = new RetainedDirectories({ root: join(folder, 'contexts') });
   await directories.reconcile();
-  const sessions = new SessionManager({ directories, limits: { maxBytes: 2 ** 30, maxEntries: 100_000 } });
+  const receivers = new ReceiveThreads();
+  const sessions = new SessionManager({
+    directories,
+    receivers,
+    limits: { maxBytes: 2 ** 30, maxEntries: 100_000 },
+  });
   const builds = new ScriptedBuilds(sessions);
   const worker = { id: 'test', hostname: 'test', platforms: [hostPlatform()], slipwayVersion: '0.0.0' };
   const database = await openWorkerDatabase(join(folder, 'worker.db'));
@@ -73,6 +79,7 @@ export async function startBuildkitWorker() {
       await new Promise((resolve) => server.close(resolve));
       engine.closeAllConnections();
       await new Promise((resolve) => engine.close(resolve));
+      await receivers[Symbol.asyncDispose]();
       await database.destroy();
       rmSync(folder, { recursive: true, force: true });
     },

@@ -7,7 +7,7 @@ import {
   Packet_PacketType as PacketType,
 } from '../proto/github.com/tonistiigi/fsutil/types/wire_pb.ts';
 import { permissionsOfGoMode } from './go-mode.ts';
-import { seconds, setXattrs, TreeUpdater } from './tree-updater.ts';
+import { OWNER, seconds, setXattrs, TreeUpdater } from './tree-updater.ts';
 
 export interface ReceiveLimits {
   readonly maxBytes: number;
@@ -154,8 +154,7 @@ function writeAll(fd: number, data: Uint8Array): void {
 /** The time last: until then the file is not taken for what the sender has. */
 function finishFile(fd: number, path: string, stat: Stat): void {
   try {
-    if (stat.uid !== process.geteuid?.() || stat.gid !== process.getegid?.())
-      fchownSync(fd, stat.uid, stat.gid);
+    if (stat.uid !== OWNER.uid || stat.gid !== OWNER.gid) fchownSync(fd, stat.uid, stat.gid);
     setXattrs(path, stat);
     fchmodSync(fd, permissionsOfGoMode(stat.mode));
     setFileTimes(fd, ...seconds(stat.modTime));

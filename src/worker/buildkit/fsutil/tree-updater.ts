@@ -207,6 +207,9 @@ export class TreeUpdater {
   }
 }
 
+/** Whose files are made here. */
+export const OWNER = { uid: process.geteuid?.(), gid: process.getegid?.() };
+
 /** Whole seconds and the nanoseconds beyond them. */
 export function seconds(nanoseconds: bigint): [number, number] {
   const rest = ((nanoseconds % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
@@ -230,8 +233,7 @@ function hasModeAndOwner(existing: BigIntStats, stat: Stat): boolean {
 }
 
 function setOwnerAndMode(path: string, stat: Stat): void {
-  if (stat.uid !== process.geteuid?.() || stat.gid !== process.getegid?.())
-    lchownSync(path, stat.uid, stat.gid);
+  if (stat.uid !== OWNER.uid || stat.gid !== OWNER.gid) lchownSync(path, stat.uid, stat.gid);
   if (typeOfGoMode(stat.mode) !== 'symlink') chmodSync(path, permissionsOfGoMode(stat.mode));
 }
 

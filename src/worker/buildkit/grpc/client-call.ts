@@ -50,8 +50,13 @@ export class ClientCall<I extends DescMessage, O extends DescMessage>
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<MessageShape<O>> {
+    for await (const frame of this.frames()) yield this.#options.decode(frame);
+  }
+
+  /** The same, for somebody else to decode. */
+  async *frames(): AsyncGenerator<Buffer> {
     try {
-      for await (const frame of readFrames(this.#stream)) yield this.#options.decode(frame);
+      yield* readFrames(this.#stream);
     } catch (error) {
       this.cancel();
       throw (await this.#outcome) ?? error;

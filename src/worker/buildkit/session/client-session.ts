@@ -18,6 +18,7 @@ import type {
   SessionService,
   SyncedDirectory,
 } from '#worker/build/session/build-session.ts';
+import type { ReceiveThreads } from '../fsutil/receive-threads.ts';
 import type { ReceiveLimits } from '../fsutil/tree-receiver.ts';
 import type { GrpcClient } from '../grpc/grpc-client.ts';
 import { Code, GrpcError } from '../grpc/grpc-error.ts';
@@ -34,6 +35,7 @@ import { openFileTarget } from './file-target.ts';
 
 export interface SessionParts {
   readonly directories: RetainedDirectories;
+  readonly receivers: ReceiveThreads;
   readonly limits: ReceiveLimits;
 }
 
@@ -96,9 +98,9 @@ export class ClientSession implements BuildSession {
     const directory = await this.#parts.directories.acquire({ key, variant: JSON.stringify(patterns) });
     try {
       const { root } = directory;
-      const { limits } = this.#parts;
+      const { limits, receivers } = this.#parts;
       const synced = await this.#calling(signal, () =>
-        syncDirectory(this.#client, request, { root, limits, signal }),
+        syncDirectory(this.#client, request, { root, limits, receivers, signal }),
       );
       directory.settle(synced);
       return directory;

@@ -1,19 +1,19 @@
 import { isKind, messageOf, unavailable } from '#errors/errors.ts';
 import type { DirectoryRequest } from '#worker/build/session/build-session.ts';
-import { type ReceiveLimits, TreeReceiver } from '../fsutil/tree-receiver.ts';
+import type { Received } from '../fsutil/receive-messages.ts';
+import type { ReceiveThreads } from '../fsutil/receive-threads.ts';
+import type { ReceiveLimits } from '../fsutil/tree-receiver.ts';
 import type { GrpcClient } from '../grpc/grpc-client.ts';
 import { Metadata } from '../grpc/metadata.ts';
 import { FileSync } from '../proto/github.com/moby/buildkit/session/filesync/filesync_pb.ts';
-import type { Packet } from '../proto/github.com/tonistiigi/fsutil/types/wire_pb.ts';
 import { Packet_PacketType as PacketType } from '../proto/github.com/tonistiigi/fsutil/types/wire_pb.ts';
 import { addEncoded } from './header-text.ts';
 
-export interface Synced {
-  /** Whether the directory is another than it was. */
-  readonly changed: boolean;
-  /** What is in it. */
-  readonly entries: number;
-  readonly bytes: number;
+interface SyncOptions {
+  readonly root: string;
+  readonly limits: ReceiveLimits;
+  readonly receivers: ReceiveThreads;
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -23,30 +23,33 @@ export interface Synced {
 export async function syncDirectory(
   client: GrpcClient,
   request: DirectoryRequest,
-  { root, limits, signal }: { root: string; limits: ReceiveLimits; signal: AbortSignal },
-): Promise<Synced> {
+  { root, limits, receivers, signal }: SyncOptions,
+): Promise<Received> {
   const metadata = new Metadata();
   addEncoded(metadata, 'dir-name', [request.name]);
   addEncoded(metadata, 'include-patterns', request.includePatterns);
   addEncoded(metadata, 'exclude-patterns', request.excludePatterns);
   addEncoded(metadata, 'followpaths', request.followPaths);
   const call = client.stream(FileSync.method.diffCopy, { metadata, signal });
-  const outgoing: Promise<void>[] = [];
   // The sender asks for no more than it can hold; what waits here are numbers of files.
-  const receiver = new TreeReceiver(root, limits, (packet) => {
-    outgoing.push(call.send(packet).catch(() => {}));
+  const send = (packet: { type: PacketType; ID?: number }) => void call.send(packet).catch(() => {});
+  await using receiver = receivers.open(root, limits, {
+    request: (ID) => send({ type: PacketType.PACKET_REQ, ID }),
+    fin: () => {
+      send({ type: PacketType.PACKET_FIN });
+      call.end();
+    },
   });
   const progress = new TransferProgress(request);
   try {
-    for await (const packet of call) {
-      progress.add(sizeOf(packet));
-      receiver.accept(packet);
-      outgoing.length = 0;
-      if (receiver.done) call.end();
+    for await (const packet of call.frames()) {
+      progress.add(packet.length);
+      await receiver.push(packet);
     }
-    if (!receiver.done) throw unavailable('the client ended the transfer before its end');
+    const received = await receiver.received();
+    if (!received) throw unavailable('the client ended the transfer before its end');
     progress.end();
-    return { changed: receiver.changed, ...receiver.total };
+    return received;
   } catch (error) {
     if (isKind(error, 'invalid') || isKind(error, 'too-large')) {
       const data = Buffer.from(messageOf(error));
@@ -54,13 +57,8 @@ export async function syncDirectory(
     }
     throw error;
   } finally {
-    receiver.close();
     call.cancel();
   }
-}
-
-function sizeOf(packet: Packet): number {
-  return packet.data.length + (packet.stat ? packet.stat.path.length + 24 : 8);
 }
 
 const INTERVAL = 100;

@@ -1,0 +1,28 @@
+import type { ErrorKind } from '#errors/errors.ts';
+import type { ReceiveLimits } from './tree-receiver.ts';
+
+/** What a sync came to. */
+export interface Received {
+  /** Whether the directory is another than it was. */
+  readonly changed: boolean;
+  /** What is in it. */
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+export type ToReceiver =
+  | { readonly kind: 'start'; readonly root: string; readonly limits: ReceiveLimits }
+  /** Packets, each behind its length (4, little-endian). */
+  | { readonly kind: 'packets'; readonly batch: Uint8Array<ArrayBuffer> }
+  | { readonly kind: 'close' };
+
+export type FromReceiver =
+  /** A batch is done with. `requests`: numbers of files that are wanted; `fin`: none is missing any more. */
+  | {
+      readonly kind: 'taken';
+      readonly requests: readonly number[];
+      readonly fin: boolean;
+      readonly received: Received | undefined;
+    }
+  | { readonly kind: 'failed'; readonly errorKind: ErrorKind | undefined; readonly message: string }
+  | { readonly kind: 'closed' };

@@ -1,0 +1,162 @@
+import { Worker } from 'node:worker_threads';
+import { SlipwayError, unavailable } from '#errors/errors.ts';
+import type { FromReceiver, Received, ToReceiver } from './receive-messages.ts';
+import type { ReceiveLimits } from './tree-receiver.ts';
+
+/** What a receiver has to say to its sender. */
+export interface Replies {
+  request(id: number): void;
+  fin(): void;
+}
+
+/** So much is on its way to a thread at once. */
+const MAX_UNTAKEN_BYTES = 4 * 1024 * 1024;
+const BATCH_BYTES = 256 * 1024;
+
+/** Keeps a few threads for the next directories: starting one takes tens of milliseconds. */
+export class ReceiveThreads implements AsyncDisposable {
+  readonly #maxIdle: number;
+  readonly #idle: Worker[] = [];
+
+  constructor(options: { maxIdle?: number } = {}) {
+    this.#maxIdle = options.maxIdle ?? 2;
+  }
+
+  /** Makes `root` as the packets say that go to the receiver. Dispose of it at the end, however that comes. */
+  open(root: string, limits: ReceiveLimits, replies: Replies): ThreadReceiver {
+    const url = new URL('./receive-thread.ts', import.meta.url);
+    const thread = this.#idle.pop() ?? new Worker(url, { name: 'slipway-context' });
+    thread.ref();
+    const release = (reusable: boolean) => this.#release(thread, reusable);
+    return new ThreadReceiver(thread, { root, limits, replies, release });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#idle.splice(0).map((thread) => thread.terminate()));
+  }
+
+  async #release(thread: Worker, reusable: boolean): Promise<void> {
+    if (!reusable || this.#idle.length >= this.#maxIdle) await thread.terminate();
+    else {
+      thread.unref();
+      this.#idle.push(thread);
+    }
+  }
+}
+
+interface Options {
+  readonly root: string;
+  readonly limits: ReceiveLimits;
+  readonly replies: Replies;
+  readonly release: (reusable: boolean) => Promise<void>;
+}
+
+/** One directory's receiver, in a thread. */
+export class ThreadReceiver implements AsyncDisposable {
+  readonly #thread: Worker;
+  readonly #options: Options;
+  #batch: Uint8Array[] = [];
+  #batchBytes = 0;
+  #flushing: NodeJS.Immediate | undefined;
+  /** Sizes of the batches that the thread has. */
+  readonly #untaken: number[] = [];
+  #untakenBytes = 0;
+  #received: Received | undefined;
+  #failure: Error | undefined;
+  #closed = false;
+  #alive = true;
+  #changed = Promise.withResolvers<void>();
+
+  readonly #onMessage = (message: FromReceiver) => this.#hear(message);
+  readonly #onError = (error: Error) =>
+    this.#fail(unavailable(`the thread that receives files failed: ${error.message}`, { cause: error }));
+  readonly #onExit = () => {
+    this.#alive = false;
+    this.#fail(unavailable('the thread that receives files has ended'));
+  };
+
+  constructor(thread: Worker, options: Options) {
+    this.#thread = thread;
+    this.#options = options;
+    thread.on('message', this.#onMessage).on('error', this.#onError).on('exit', this.#onExit);
+    this.#post({ kind: 'start', root: options.root, limits: options.limits });
+  }
+
+  /** Resolves when the next may follow. Throws why it is over, if it is. `packet` is copied. */
+  async push(packet: Uint8Array): Promise<void> {
+    if (this.#failure) throw this.#failure;
+    this.#batch.push(packet);
+    this.#batchBytes += 4 + packet.length;
+    if (this.#batchBytes >= BATCH_BYTES) this.#flush();
+    else this.#flushing ??= setImmediate(() => this.#flush());
+    while (this.#untakenBytes > MAX_UNTAKEN_BYTES && !this.#failure) await this.#changed.promise;
+  }
+
+  /** Once all packets were pushed: what it came to; undefined if something is missing. */
+  async received(): Promise<Received | undefined> {
+    this.#flush();
+    while (this.#untaken.length > 0 && !this.#failure) await this.#changed.promise;
+    if (this.#failure) throw this.#failure;
+    return this.#received;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearImmediate(this.#flushing);
+    this.#batch = [];
+    if (this.#alive) {
+      this.#post({ kind: 'close' });
+      while (!this.#closed && this.#alive) await this.#changed.promise;
+    }
+    this.#thread.off('message', this.#onMessage).off('error', this.#onError).off('exit', this.#onExit);
+    await this.#options.release(this.#alive);
+  }
+
+  #flush(): void {
+    clearImmediate(this.#flushing);
+    this.#flushing = undefined;
+    if (this.#batchBytes === 0) return;
+    const batch = new Uint8Array(this.#batchBytes);
+    const view = new DataView(batch.buffer);
+    let at = 0;
+    for (const packet of this.#batch) {
+      view.setUint32(at, packet.length, true);
+      batch.set(packet, at + 4);
+      at += 4 + packet.length;
+    }
+    this.#untaken.push(this.#batchBytes);
+    this.#untakenBytes += this.#batchBytes;
+    this.#batch = [];
+    this.#batchBytes = 0;
+    this.#post({ kind: 'packets', batch });
+  }
+
+  #hear(message: FromReceiver): void {
+    if (message.kind === 'failed') {
+      const { errorKind, message: text } = message;
+      this.#fail(errorKind ? new SlipwayError(errorKind, text) : new Error(text));
+      return;
+    }
+    if (message.kind === 'closed') this.#closed = true;
+    else {
+      this.#untakenBytes -= this.#untaken.shift() ?? 0;
+      this.#received = message.received;
+      for (const id of message.requests) this.#options.replies.request(id);
+      if (message.fin) this.#options.replies.fin();
+    }
+    this.#wake();
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  #post(message: ToReceiver): void {
+    this.#thread.postMessage(message, message.kind === 'packets' ? [message.batch.buffer] : []);
+  }
+}
