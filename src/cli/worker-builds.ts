@@ -17,7 +17,6 @@ import { BuildHistory } from '#worker/build/history/build-history.ts';
 import { Solver } from '#worker/build/solve/solver.ts';
 import { createBuildkit } from '#worker/buildkit/buildkit.ts';
 import { ReceiveThreads } from '#worker/buildkit/fsutil/receive-threads.ts';
-import { ReceiveThreads } from '#worker/buildkit/fsutil/receive-threads.ts';
 import { SessionManager } from '#worker/buildkit/session/session-manager.ts';
 import type { Images } from '#worker/images/images.ts';
 import type { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
