@@ -48,6 +48,14 @@ async function build(edge: Edge): Promise<{ ref: LayersRef; shown: Record<string
   return { ref, shown: heard.shown };
 }
 
+function open() {
+  const heard = new Recorder();
+  const controller = new AbortController();
+  const options = { owner: 'test', session: session('test'), progress: heard, limits: world.limits };
+  const job = solver.job({ ...options, signal: controller.signal });
+  return { job, heard, cancel: () => controller.abort() };
+}
+
 const everything = () => prune([cache], {}, async () => 0);
 const retained = () => world.images.layers.users('build-record:');
 
@@ -136,5 +144,44 @@ describe('the cache of a worker', () => {
     expect(await left()).toEqual(['/last']);
     await prune([cache], { matches: ({ kind }) => kind === 'source' }, async () => 0);
     expect(await left()).toEqual(['/last']);
+  });
+});
+
+describe('a command that several builds wait for', () => {
+  const slow = () => run('echo begun; while [ ! -e /go ]; do usleep 10000; done; echo one > /one');
+  const begun = (heard: Recorder) =>
+    expect.poll(() => heard.logs.length, { timeout: 20_000 }).toBeGreaterThan(0);
+
+  it('goes on until the last of them leaves, and is gone then', async () => {
+    const [one, two] = [open(), open()];
+    const solving = [one.job.solve(slow()), two.job.solve(slow())];
+    for (const solved of solving) solved.catch(() => undefined);
+    await begun(one.heard);
+    await begun(two.heard);
+    one.cancel();
+    await expect(solving[0]).rejects.toMatchObject({ kind: 'canceled' });
+    await one.job[Symbol.asyncDispose]();
+    expect((await world.leftovers()).length).toBeGreaterThan(0);
+    two.cancel();
+    await expect(solving[1]).rejects.toMatchObject({ kind: 'canceled' });
+    await two.job[Symbol.asyncDispose]();
+    expect(await world.leftovers()).toEqual([]);
+    expect(await cache.usage()).toEqual([]);
+  });
+
+  it('takes its siblings along when it fails, and keeps what was finished', async () => {
+    const { job, heard } = open();
+    const good = run('echo one > /one');
+    const bad = run('until ls /proc/*/cmdline >/dev/null; do :; done; exit 3', good);
+    const all = { vertex: vertex(execOf('true'), [slow(), bad], { metadata: { name: 'all' } }), output: 0 };
+    await expect(job.solve(all)).rejects.toMatchObject({
+      name: 'SolveError',
+      vertex: { metadata: { name: expect.stringContaining('exit 3') } },
+      cause: { exitCode: 3 },
+    });
+    await job[Symbol.asyncDispose]();
+    expect(await world.leftovers()).toEqual([]);
+    expect(heard.shown['echo one > /one']).toBe('done');
+    expect((await build(good)).shown['echo one > /one']).toBe('cached');
   });
 });

@@ -156,6 +156,7 @@ export class RunningBuild implements Build {
     // What makes no sense is said before anything is done.
     attestationOptions(this.#start.frontendOptions);
     for (const { type } of this.#start.exporters) this.#ports.exporters.of(type);
+    this.#refuseCacheExports();
     await using job = this.#ports.solver.job({
       owner: this.ref,
       session,
@@ -173,6 +174,16 @@ export class RunningBuild implements Build {
     if (this.#start.exporters.length === 0) return {};
     const attestations = await this.#attestations(result, refs, job);
     return await this.#export({ refs, metadata: result.metadata, attestations }, session);
+  }
+
+  /** A cache that others are to read is not made yet; one for ourselves in a registry is not needed. */
+  #refuseCacheExports(): void {
+    for (const { type } of this.#start.cacheExports) {
+      if (type !== 'registry' && type !== 'inline')
+        throw unsupported(`cache exports of type ${type} are not supported`);
+      const short = `no cache of type ${type} is exported: steps that were done are kept by this builder itself`;
+      this.#progress.warning({ vertex: '', level: 1, short, detail: [] });
+    }
   }
 
   /** What the frontend comes to: ours, none, or the client's. */

@@ -60,15 +60,17 @@ export class JobProgress {
   }
 
   #passOver(digest: string, at: Date): void {
+    const passed = new Map<string, VertexEvent>();
     const open = [digest];
     for (let current = open.pop(); current !== undefined; current = open.pop()) {
       for (const input of this.#last.get(current)!.inputs) {
         const event = this.#last.get(input);
-        if (!event || event.started) continue;
-        this.#tell({ ...event, started: at, completed: at, cached: true });
+        if (!event || event.started || passed.has(input)) continue;
+        passed.set(input, { ...event, started: at, completed: at, cached: true });
         open.push(input);
       }
     }
+    for (const event of [...passed.values()].reverse()) this.#tell(event);
   }
 
   #tell(event: VertexEvent): void {
