@@ -48,8 +48,9 @@ export interface ContentReader extends AsyncIterable<Uint8Array> {
   readonly size: number;
 
   /**
-   * Hands over each chunk in turn, instead of iterating. A chunk's memory is used again once `take` resolved,
-   * which makes this the cheaper way for content that only passes through. Rejects with what `take` rejects with.
+   * Hands over each chunk in turn, instead of iterating. A chunk's memory is used again once `take` resolved, which
+   * makes this the cheaper way for content that only passes through; the next one or two may come before. Rejects with
+   * what `take` rejects with.
    */
   each(take: (chunk: Uint8Array) => Promise<void>): Promise<void>;
 }

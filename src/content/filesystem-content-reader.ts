@@ -3,6 +3,8 @@ import { BufferPool } from './buffer-pool.ts';
 import type { ContentReader } from './content-store.ts';
 
 const CHUNK_SIZE = 256 * 1024;
+/** One that is read, and two that the consumer has: it is never without one. */
+const CHUNKS_AT_ONCE = 3;
 const buffers = new BufferPool({ size: 512 * 1024, limit: 32, smallSize: 64 * 1024 });
 
 /** Reads an open file, one chunk ahead of its consumer, and closes it at the end. */
@@ -40,21 +42,25 @@ export class FilesystemContentReader implements ContentReader {
   }
 
   async each(take: (chunk: Uint8Array) => Promise<void>): Promise<void> {
-    const left = Math.max(this.#end - this.#position, 0);
-    let current = buffers.take(left);
-    let other = buffers.take(left - current.length);
+    const ring = Array.from({ length: CHUNKS_AT_ONCE }, () =>
+      buffers.take(Math.max(this.#end - this.#position, 0)),
+    );
+    const taken = ring.map(() => Promise.resolve());
     try {
-      let chunk = await this.#read(current);
-      while (chunk.length > 0) {
-        this.#readAhead(other);
-        await take(chunk);
-        chunk = (await this.#ahead) ?? EMPTY;
-        [current, other] = [other, current];
+      for (let turn = 0; ; turn++) {
+        const slot = turn % ring.length;
+        // What this buffer held before is with the consumer; the others' may still be on their way to it.
+        await taken[slot];
+        const chunk = await this.#read(ring[slot]);
+        if (chunk.length === 0) break;
+        taken[slot] = take(chunk);
+        taken[slot].catch(() => {});
       }
+      await Promise.all(taken);
     } finally {
+      await Promise.allSettled(taken);
       await this.#return();
-      buffers.give(current);
-      buffers.give(other);
+      for (const buffer of ring) buffers.give(buffer);
     }
   }
 
