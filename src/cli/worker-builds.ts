@@ -9,6 +9,8 @@ import { hostPlatform } from '#oci/platform.ts';
 import { Builds } from '#worker/build/builds/builds.ts';
 import { CacheKeeper } from '#worker/build/cache/cache-keeper.ts';
 import { LocalCache } from '#worker/build/cache/local-cache.ts';
+import { RegistryRecords } from '#worker/build/cache/registry-records.ts';
+import { TieredCache } from '#worker/build/cache/tiered-cache.ts';
 import { RetainedDirectories } from '#worker/build/context/retained-directories.ts';
 import { createDrivers, type DriversPorts } from '#worker/build/drivers/drivers.ts';
 import { Exporters } from '#worker/build/export/exporters.ts';
@@ -19,6 +21,7 @@ import { createBuildkit } from '#worker/buildkit/buildkit.ts';
 import { ReceiveThreads } from '#worker/buildkit/fsutil/receive-threads.ts';
 import { SessionManager } from '#worker/buildkit/session/session-manager.ts';
 import type { Images } from '#worker/images/images.ts';
+import type { LayerUploads } from '#worker/images/push/layer-uploads.ts';
 import type { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
 import { version } from './version.ts';
 
@@ -48,7 +51,9 @@ export async function createWorkerBuilds(
   const { database, images, trees } = ports;
   const drivers = createDrivers(ports, { root: join(root, 'drivers') });
   closing.defer(() => drivers.stop());
+  const report = (error: unknown) => log.error({ err: error }, 'a build left something undone');
   const cache = new LocalCache({ database, layers: images.layers });
+  const shared = images.uploads && sharedRecords(images, images.uploads, log);
   const directories = new RetainedDirectories({ root: join(root, 'contexts') });
   const receivers = new ReceiveThreads();
   closing.use(receivers);
@@ -57,10 +62,12 @@ export async function createWorkerBuilds(
   const { maxBuilds, maxAge: maxAgeMs, maxLogs: maxLogBytes } = config.history;
   const kept = { directory: join(root, 'history'), maxBuilds, maxAgeMs, maxLogBytes };
   const history = new BuildHistory({ database }, kept);
-  const report = (error: unknown) => log.error({ err: error }, 'a build left something undone');
   const builds = new Builds(
     {
-      solver: new Solver({ drivers: drivers.ops, cache }, { parallelism: config.parallelism }),
+      solver: new Solver(
+        { drivers: drivers.ops, cache: shared ? new TieredCache({ local: cache, registry: shared }) : cache },
+        { parallelism: config.parallelism },
+      ),
       sessions,
       images: drivers.images,
       reader: drivers.reader,
@@ -112,6 +119,15 @@ export async function createWorkerBuilds(
       keeper.start();
     },
   };
+}
+
+function sharedRecords({ rows }: Images, uploads: LayerUploads, log: Logger): RegistryRecords {
+  const { domain, path } = uploads.repository.reference;
+  return new RegistryRecords({
+    uploads,
+    layerRows: rows.layers,
+    report: (error) => log.warn({ err: error }, `the build cache ${domain}/${path} cannot be used`),
+  });
 }
 
 async function freeBytes(directory: string): Promise<number> {

@@ -6,11 +6,12 @@ import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openWorkerDatabase } from '#database/worker/open.ts';
+import { parseImageReference } from '#oci/reference.ts';
 import { createBuilder } from '#worker/build/builder.ts';
 import { applyChanges } from '#worker/build/compile/changes.ts';
 import { createContainers } from '#worker/containers/containers.ts';
 import { EventBus } from '#worker/events/event-bus.ts';
-import { createImages } from '#worker/images/images.ts';
+import { createImages, type ImagesOptions } from '#worker/images/images.ts';
 import { NetworkService } from '#worker/networks/network-service.ts';
 import { ConmonRuntime } from '#worker/runtime/conmon/conmon-runtime.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
@@ -25,6 +26,7 @@ import { OverlaySnapshotter } from '#worker/snapshots/overlay-snapshotter.ts';
 import { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
 import { VolumeService } from '#worker/volumes/volume-service.ts';
 import { basePuller } from './base-puller.ts';
+import { readCredentials } from './registry-upstreams.ts';
 import { createWorkerBuilds } from './worker-builds.ts';
 
 export type WorkerParts = Awaited<ReturnType<typeof createWorkerParts>>;
@@ -79,6 +81,7 @@ export async function createWorkerParts(
       insecureRegistries: config.worker.insecureRegistries,
       concurrentDownloads: config.worker.maxConcurrentDownloads,
       concurrentUploads: config.worker.maxConcurrentUploads,
+      ...uploadsOf(config),
     },
   );
   closing.defer(() => images.stop());
@@ -152,6 +155,14 @@ export async function createWorkerParts(
     builder,
     builds,
   };
+}
+
+/** Where layers of builds go before anybody pushes them. */
+function uploadsOf({ worker: { build } }: Config): Pick<ImagesOptions, 'uploads'> {
+  if (build.cacheRepository === null) return {};
+  const reference = parseImageReference(build.cacheRepository);
+  const credentials = readCredentials(build.cacheCredentials ?? undefined);
+  return { uploads: { reference, ...(credentials && { credentials }) } };
 }
 
 /** Stable for one data directory, as clients tell engines apart by it. */

@@ -12,6 +12,14 @@ export const buildSchema = z.strictObject({
     .transform((given) => given ?? Math.max(2, availableParallelism())),
   maxConcurrent: z.int().min(1).max(1024),
   entitlements: z.array(z.enum(['network.host', 'security.insecure', 'device'])),
+  cacheRepository: z
+    .string()
+    .regex(
+      /^(?:[A-Za-z0-9.:[\]-]+\/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*$/,
+      'expected a repository such as slipway/build-cache',
+    )
+    .nullable(),
+  cacheCredentials: z.string().startsWith('/', 'expected an absolute path').nullable(),
   cache: z.strictObject({ reserved: size, maxUsed: size, minFree: size, maxUnused: duration }),
   history: z.strictObject({ maxBuilds: z.int().min(1), maxAge: duration, maxLogs: size }),
 });

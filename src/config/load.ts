@@ -57,15 +57,25 @@ function complete(
       : environment.XDG_RUNTIME_DIR
         ? join(environment.XDG_RUNTIME_DIR, 'slipway')
         : join(dataDir, 'run'));
-  const registryMirrors = parsed.worker.registryMirrors ?? ownRegistry(parsed.registry);
-  return { ...parsed, dataDir, runDir, worker: { ...parsed.worker, registryMirrors } };
+  const own = ownRegistry(parsed.registry);
+  const registryMirrors = parsed.worker.registryMirrors ?? (own ? [`http://${own}`] : []);
+  const { build } = parsed.worker;
+  const cacheRepository = build.cacheRepository && completeRepository(build.cacheRepository, own);
+  const worker = { ...parsed.worker, registryMirrors, build: { ...build, cacheRepository } };
+  return { ...parsed, dataDir, runDir, worker };
+}
+
+/** Without a host it is one of our own registry's. */
+function completeRepository(name: string, own: string | undefined): string | null {
+  if (/^(?:[^/]*[.:][^/]*|localhost)\//.test(name)) return name;
+  return own ? `${own}/${name}` : null;
 }
 
 /** Slipway's own registry, where a worker beside it reaches it without a certificate or an account. */
-function ownRegistry({ listen, tls }: z.infer<typeof configSchema>['registry']): string[] {
+function ownRegistry({ listen, tls }: z.infer<typeof configSchema>['registry']): string | undefined {
   const address = parseListenAddress(listen);
   const near = address !== undefined && 'host' in address && isLoopback(address.host);
-  return near && tls.certificate === null ? [`http://${listen}`] : [];
+  return near && tls.certificate === null ? listen : undefined;
 }
 
 function readSettings(file: string): Settings {

@@ -1,9 +1,11 @@
 import type { ContentStore } from '#content/content-store.ts';
 import type { WorkerDatabase } from '#database/worker/open.ts';
+import type { Credentials } from '#distribution/authorizer.ts';
 import { HttpTransport } from '#distribution/http-transport.ts';
 import { Registries } from '#distribution/registries.ts';
 import { RegistryHosts } from '#distribution/registry-hosts.ts';
 import type { RetryOptions } from '#distribution/retry.ts';
+import type { ImageReference } from '#oci/reference.ts';
 import type { EventPublisher } from '../events/event-publisher.ts';
 import type { DiffApplier, DiffComparer } from '../snapshots/diff.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
@@ -22,6 +24,7 @@ import { LayerPuller } from './pull/layer-puller.ts';
 import { Puller } from './pull/puller.ts';
 import { ImagePusher } from './push/image-pusher.ts';
 import { LayerPusher } from './push/layer-pusher.ts';
+import { LayerUploads, type LayerUploadsPorts } from './push/layer-uploads.ts';
 import { ImagePruner } from './remove/image-pruner.ts';
 import { ImageRemover } from './remove/image-remover.ts';
 
@@ -46,6 +49,8 @@ export interface ImagesOptions {
   /** Layers that are downloaded, or uploaded, at once. */
   readonly concurrentDownloads?: number;
   readonly concurrentUploads?: number;
+  /** Where layers that are made here are brought before anybody pushes them. */
+  readonly uploads?: { readonly reference: ImageReference; readonly credentials?: Credentials };
   readonly retry?: RetryOptions;
 }
 
@@ -65,6 +70,7 @@ export interface Images {
   readonly layers: LayerStore;
   readonly layerPuller: LayerPuller;
   readonly blobs: LayerBlobs;
+  readonly uploads: LayerUploads | undefined;
   /** The tables behind it, for what writes images itself. */
   readonly rows: { readonly images: ImageRepository; readonly layers: LayerRepository };
   /** Throw `not-found`. */
@@ -73,7 +79,7 @@ export interface Images {
   /** Call once at start, after the snapshotter's. */
   reconcile(): Promise<void>;
   /** Closes connections to registries. */
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): Images {
@@ -93,8 +99,9 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
     { content, layers, blobs },
     { concurrency: options.concurrentDownloads ?? 3 },
   );
+  const uploads = options.uploads && createUploads(options.uploads, { registries, layers, layerRows, blobs });
   const layerPusher = new LayerPusher(
-    { layers, layerRows, blobs },
+    { layers, layerRows, blobs, uploads },
     { concurrency: options.concurrentUploads ?? 5 },
   );
   const lister = new ImageLister({ images, layers: layerRows, store });
@@ -104,6 +111,7 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
     layers,
     layerPuller,
     blobs,
+    uploads,
     rows: { images, layers: layerRows },
     lister,
     remover,
@@ -120,6 +128,19 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
       await layers.reconcile();
       await blobs.reconcile();
     },
-    stop: () => transport[Symbol.dispose](),
+    stop: async () => {
+      await uploads?.[Symbol.asyncDispose]();
+      transport[Symbol.dispose]();
+    },
   };
+}
+
+function createUploads(
+  { reference, credentials }: NonNullable<ImagesOptions['uploads']>,
+  { registries, ...ports }: Omit<LayerUploadsPorts, 'repository'> & { registries: Registries },
+): LayerUploads {
+  const pusher = registries.pusher(reference, credentials);
+  // The registry itself: the others are mirrors.
+  const fetcher = registries.fetchers(reference, credentials).at(-1)!;
+  return new LayerUploads({ ...ports, repository: { reference, pusher, fetcher } });
 }

@@ -6,6 +6,14 @@ import { decompress } from '../snapshots/tree/decompress.ts';
 import { SPOOL } from './archive/archive-spool.ts';
 import { type Compression, compress, compressionOf, GZIP, layerMediaType } from './compression.ts';
 import type { LayerBlob, LayerRepository } from './layer-repository.ts';
+import { FULL_PACE, type Pace } from './parallel-gzip.ts';
+
+export interface CompressOptions {
+  /** undefined: gzip, unless the layer is stored compressed in another way. */
+  readonly compression?: Compression | undefined;
+  /** Nobody waits for it: other work goes first, until somebody asks for the same without this. */
+  readonly background?: boolean;
+}
 
 /** Where a blob with a known digest lives. */
 export function blobLocation(digest: Digest): string {
@@ -20,6 +28,7 @@ export class LayerBlobs {
   readonly #content: ContentStore;
   readonly #layers: LayerRepository;
   readonly #compressing = new SingleFlight<LayerBlob>();
+  readonly #paces = new Map<string, Pace>();
 
   constructor(ports: { content: ContentStore; layers: LayerRepository }) {
     this.#content = ports.content;
@@ -39,15 +48,21 @@ export class LayerBlobs {
   async compressed(
     diffId: Digest,
     tar: () => AsyncIterable<Uint8Array>,
-    compression?: Compression,
+    { compression, background = false }: CompressOptions = {},
   ): Promise<LayerBlob> {
     const fits = ({ digest, mediaType }: LayerBlob) =>
       compression ? compressionOf(mediaType) === compression.type : digest !== diffId;
     const stored = (await this.#stored(diffId)).find(fits);
     if (stored) return stored;
     const { type, level } = compression ?? GZIP;
-    return this.#compressing.run(`${diffId} ${type}`, () =>
-      this.#compress(diffId, tar(), { type, ...(level !== undefined && { level }) }),
+    const key = `${diffId} ${type}`;
+    const pace = this.#paces.get(key) ?? { blocksAtOnce: 1 };
+    if (!background) pace.blocksAtOnce = FULL_PACE.blocksAtOnce;
+    this.#paces.set(key, pace);
+    return this.#compressing.run(key, () =>
+      this.#compress(diffId, tar(), { type, ...(level !== undefined && { level }) }, pace).finally(() =>
+        this.#paces.delete(key),
+      ),
     );
   }
 
@@ -107,13 +122,14 @@ export class LayerBlobs {
     diffId: Digest,
     tar: AsyncIterable<Uint8Array>,
     compression: Compression,
+    pace: Readonly<Pace>,
   ): Promise<LayerBlob> {
     const location = `compressed/${hexOf(diffId)}.tar.${compression.type}`;
     await this.#content.delete(location);
     await using writer = await this.#content.writer(location);
     const digester = new Digester();
     let size = 0;
-    for await (const chunk of compress(verified(tar, diffId), compression)) {
+    for await (const chunk of compress(verified(tar, diffId), compression, pace)) {
       digester.update(chunk);
       size += chunk.length;
       await writer.write(chunk);

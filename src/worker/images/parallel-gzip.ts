@@ -6,8 +6,13 @@ const deflate = promisify<Buffer, ZlibOptions, Buffer>(deflateRaw);
 const BLOCK_BYTES = 1024 * 1024;
 /** How far back deflate can refer. */
 const DICTIONARY_BYTES = 32 * 1024;
+/** How much is compressed side by side. May change meanwhile; the bytes are the same. */
+export interface Pace {
+  blocksAtOnce: number;
+}
+
 /** Two libuv threads more than this machine needs leave room for the others' file calls. */
-const AT_ONCE = 3;
+export const FULL_PACE: Readonly<Pace> = { blocksAtOnce: 4 };
 
 /** Magic, deflate, no flags, no time, no extra flags, unknown system: the same input gives the same bytes. */
 const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
@@ -20,9 +25,9 @@ const LAST_BLOCK = Buffer.from([3, 0]);
  */
 export async function* parallelGzip(
   source: AsyncIterable<Uint8Array>,
-  options: { level?: number } = {},
+  options: { level?: number; pace?: Readonly<Pace> } = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const level = options.level ?? 5;
+  const { level = 5, pace = FULL_PACE } = options;
   const queue: Promise<Buffer>[] = [];
   let dictionary: Buffer | undefined;
   let checksum = 0;
@@ -40,7 +45,7 @@ export async function* parallelGzip(
     compressed.catch(() => undefined);
     queue.push(compressed);
     dictionary = block.subarray(-DICTIONARY_BYTES);
-    if (queue.length > AT_ONCE) yield await queue.shift()!;
+    while (queue.length >= pace.blocksAtOnce) yield await queue.shift()!;
   }
   for (const compressed of queue) yield await compressed;
   const trailer = Buffer.alloc(8);

@@ -33,6 +33,16 @@ describe('defaults', () => {
     const tls = ['registry.tls.certificate=/cert.pem', 'registry.tls.key=/key.pem'];
     expect(load({ set: tls }).worker.registryMirrors).toEqual([]);
   });
+
+  it('puts the build cache into the own registry, or where it is told', () => {
+    const cache = (...set: string[]) => load({ set }).worker.build.cacheRepository;
+    expect(cache('registry.listen=127.0.0.1:7000')).toBe('127.0.0.1:7000/slipway/build-cache');
+    expect(cache('registry.tls.certificate=/a', 'registry.tls.key=/b')).toBe(null);
+    expect(cache('worker.build.cacheRepository=team/cache')).toBe('127.0.0.1:5000/team/cache');
+    expect(cache('worker.build.cacheRepository=registry.example/cache')).toBe('registry.example/cache');
+    expect(() => cache('worker.build.cacheRepository=Team:1')).toThrow('expected a repository');
+    expect(cache('worker.build.cacheRepository=null')).toBe(null);
+  });
 });
 
 describe('sources', () => {

@@ -13,6 +13,8 @@ export interface CacheRecord {
 export interface FinishedStep {
   /** What it is to be found by; an earlier record of a key gives way. */
   readonly keys: readonly string[];
+  /** Further keys, for this machine alone: what later steps that are not found are compared with. */
+  readonly traces: readonly string[];
   readonly kind: Op['kind'];
   /** For people: `[build 2/5] RUN make`. */
   readonly description: string;
@@ -46,6 +48,8 @@ export interface FindOptions {
   readonly signal: AbortSignal;
   /** Do not ask tiers that are far away: they have been asked just before. */
   readonly nearby?: boolean;
+  /** The one that is needed: when that is near, tiers that are far away are not asked for the others. */
+  readonly wanted?: string;
 }
 
 export interface LoadedRecord {

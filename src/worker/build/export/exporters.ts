@@ -23,9 +23,9 @@ export class Exporters {
   readonly #byType: ReadonlyMap<string, Exporter>;
 
   constructor({ images, local, mounts, trees }: ExportersPorts) {
-    const { store, layers, blobs, registries, rows } = images;
+    const { store, layers, blobs, registries, rows, uploads } = images;
     const writer = new ImageWriter({ layers: new LayerExport({ layers, blobs, local }) });
-    const push = new ImagePush({ registries, layerRows: rows.layers });
+    const push = new ImagePush({ registries, layerRows: rows.layers, uploads });
     const image = new ImageExporter({ writer, push, local, layers, store, images: rows.images });
     this.#byType = new Map<string, Exporter>([
       ['image', image],

@@ -4,6 +4,7 @@ import type { Registries } from '#distribution/registries.ts';
 import { type ImageReference, parseImageReference, withDefaultTag } from '#oci/reference.ts';
 import { fullRepository } from '#worker/images/image-name.ts';
 import type { LayerRepository } from '#worker/images/layer-repository.ts';
+import type { LayerUploads } from '#worker/images/push/layer-uploads.ts';
 import type { BuildSession } from '../session/build-session.ts';
 import type { ExportStep } from './export-step.ts';
 import type { ExportedDocument } from './exported-document.ts';
@@ -13,6 +14,13 @@ import { registryCredentials } from './registry-credentials.ts';
 
 const BLOBS_AT_ONCE = 5;
 
+export interface ImagePushPorts {
+  readonly registries: Registries;
+  readonly layerRows: LayerRepository;
+  /** What brings layers to a registry beforehand. */
+  readonly uploads: LayerUploads | undefined;
+}
+
 export interface PushContext {
   readonly session: BuildSession;
   readonly step: ExportStep;
@@ -21,9 +29,9 @@ export interface PushContext {
 
 /** Brings an exported image to a registry; of its layers only what the registry has nowhere. */
 export class ImagePush {
-  readonly #ports: { readonly registries: Registries; readonly layerRows: LayerRepository };
+  readonly #ports: ImagePushPorts;
 
-  constructor(ports: { registries: Registries; layerRows: LayerRepository }) {
+  constructor(ports: ImagePushPorts) {
     this.#ports = ports;
   }
 
@@ -74,7 +82,7 @@ export class ImagePush {
   }
 
   async #layer(
-    { descriptor, open }: ExportedLayer,
+    { descriptor, diffId, open }: ExportedLayer,
     target: {
       reference: ImageReference;
       pusher: Pusher;
@@ -83,6 +91,7 @@ export class ImagePush {
     },
   ): Promise<void> {
     const { reference, pusher, signal, count } = target;
+    await this.#ports.uploads?.settled(diffId, reference.domain, signal);
     if (await this.#isThere(descriptor.digest, target)) {
       count(descriptor.size);
     } else {

@@ -82,7 +82,7 @@ export class LayerExport {
     tar: () => AsyncIterable<Uint8Array>,
     { compression, oci }: LayerExportOptions,
   ): Promise<ExportedLayer> {
-    const blob = await this.#ports.blobs.compressed(diffId, tar, compression);
+    const blob = await this.#ports.blobs.compressed(diffId, tar, { compression });
     const { mediaType, digest, size } = blob;
     return {
       descriptor: { mediaType: converted(mediaType, oci), digest, size },

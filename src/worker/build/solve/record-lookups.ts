@@ -1,11 +1,16 @@
 import type { CacheRecord, CacheStore } from '../cache/cache-store.ts';
 
+interface Batch {
+  readonly wanted: string;
+  readonly records: ReadonlyMap<string, CacheRecord>;
+}
+
 /** One build's lookups, many at a time: what is asked for takes along what may be asked for soon. */
 export class RecordLookups {
   readonly #cache: CacheStore;
   readonly #signal: AbortSignal;
   readonly #wishes = new Set<string>();
-  readonly #answers = new Map<string, Promise<CacheRecord | undefined>>();
+  readonly #batches = new Map<string, Promise<Batch>>();
 
   constructor(cache: CacheStore, signal: AbortSignal) {
     this.#cache = cache;
@@ -14,28 +19,33 @@ export class RecordLookups {
 
   /** It will perhaps be asked for. */
   wish(key: string): void {
-    if (!this.#answers.has(key)) this.#wishes.add(key);
+    if (!this.#batches.has(key)) this.#wishes.add(key);
   }
 
-  find(key: string): Promise<CacheRecord | undefined> {
-    this.wish(key);
-    if (this.#wishes.size > 0) this.#ask();
-    return this.#answers.get(key)!;
+  async find(key: string): Promise<CacheRecord | undefined> {
+    for (;;) {
+      const asked = this.#batches.get(key) ?? this.#ask(key);
+      const { wanted, records } = await asked;
+      const record = records.get(key);
+      // Where the one that was wanted was found, the others were not looked for everywhere.
+      if (record || wanted === key || !records.has(wanted)) return record;
+      if (this.#batches.get(key) === asked) this.#batches.delete(key);
+    }
   }
 
   /** What was found has turned out to be lost. */
   lookAgain(): void {
-    this.#answers.clear();
+    this.#batches.clear();
   }
 
-  #ask(): void {
-    const keys = [...this.#wishes];
+  #ask(wanted: string): Promise<Batch> {
+    const keys = [...this.#wishes.add(wanted)];
     this.#wishes.clear();
-    const found = this.#cache.find(keys, { signal: this.#signal });
-    for (const key of keys) {
-      const answer = found.then((records) => records.get(key));
-      answer.catch(() => undefined);
-      this.#answers.set(key, answer);
-    }
+    const asked = this.#cache
+      .find(keys, { signal: this.#signal, wanted })
+      .then((records) => ({ wanted, records }));
+    asked.catch(() => undefined);
+    for (const key of keys) this.#batches.set(key, asked);
+    return asked;
   }
 }

@@ -90,9 +90,9 @@ async function perform(
   );
   const createdAt = new Date();
   const outputs = driven.value.map((ref) => dated(ref, inputs, createdAt));
-  const keys = [contentKey, definitionKey, ...traces];
   const kept = await cache.save({
-    keys,
+    keys: [contentKey, definitionKey],
+    traces,
     kind: vertex.op.kind,
     description: vertex.metadata.name,
     inputs,

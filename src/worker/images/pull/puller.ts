@@ -17,6 +17,7 @@ import type { LayerRepository } from '../layer-repository.ts';
 import type { LayerStore } from '../layer-store.ts';
 import { orderedProgress } from '../ordered-progress.ts';
 import { type ProgressSink, statusLine } from '../progress.ts';
+import { recordOrigins } from './blob-origins.ts';
 import type { LayerPuller, WantedLayer } from './layer-puller.ts';
 import { parseManifest } from './manifest-parser.ts';
 import { selectManifest } from './platform-selection.ts';
@@ -89,7 +90,7 @@ export class Puller {
     const { fetched, manifest } = await this.#selectPlatform(root, fetcher, options, 0);
     const before = await this.#ports.images.imageNamed(fullName(reference));
     const image = await this.#bring(reference, manifest, fetcher, options);
-    await this.#record(reference, image.id, { root, fetched, manifest });
+    await this.#record(reference, image.id, { root, fetched, manifest, fetcher });
     await options.progress({ status: `Digest: ${root.digest}` });
     const name = familiarReference(reference);
     await options.progress({
@@ -184,13 +185,11 @@ export class Puller {
   async #record(
     reference: ImageReference,
     id: Digest,
-    { root, fetched, manifest }: { root: FetchedManifest; fetched: FetchedManifest; manifest: Manifest },
+    { root, fetched, manifest, fetcher }: PulledImage,
   ): Promise<void> {
     const { images, layerRows } = this.#ports;
     await images.saveManifest(id, fetched);
-    for (const { digest } of manifest.layers) {
-      await layerRows.recordOrigin(digest, reference.domain, reference.path);
-    }
+    await recordOrigins(manifest.layers, reference, fetcher, layerRows);
     await images.setDigest(fullRepository(reference), root.digest, id);
     if (reference.tag && !reference.digest) await images.setName(fullName(reference), id);
   }
@@ -200,6 +199,13 @@ export class Puller {
     const attributes = { name: familiarReference({ ...reference, tag: undefined, digest: undefined }) };
     this.#ports.events.publish({ type: 'image', action: 'pull', actor: { id: name, attributes } });
   }
+}
+
+interface PulledImage {
+  readonly root: FetchedManifest;
+  readonly fetched: FetchedManifest;
+  readonly manifest: Manifest;
+  readonly fetcher: Fetcher;
 }
 
 function withSignal({ signal }: PullOptions): { signal?: AbortSignal } {

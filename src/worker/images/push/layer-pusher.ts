@@ -6,11 +6,14 @@ import type { LayerBlobs } from '../layer-blobs.ts';
 import type { LayerBlob, LayerRepository, LayerRow } from '../layer-repository.ts';
 import type { LayerStore } from '../layer-store.ts';
 import { ProgressMeter, type ProgressSink, statusLine } from '../progress.ts';
+import type { LayerUploads } from './layer-uploads.ts';
 
 export interface LayerPusherPorts {
   readonly layers: LayerStore;
   readonly layerRows: LayerRepository;
   readonly blobs: LayerBlobs;
+  /** What brings layers to a registry beforehand. */
+  readonly uploads: LayerUploads | undefined;
 }
 
 export interface PushTarget {
@@ -54,6 +57,7 @@ export class LayerPusher {
 
   async #pushLayer(layer: LayerRow, id: string, target: PushTarget): Promise<LayerBlob> {
     if (target.signal.aborted) throw canceled();
+    await this.#ports.uploads?.settled(layer.diffId, target.reference.domain, target.signal);
     const blob = await this.#ports.blobs.compressed(layer.diffId, () => this.#ports.layers.tar(layer));
     const status = await this.#bring(blob, id, target);
     await this.#ports.layerRows.recordOrigin(blob.digest, target.reference.domain, target.reference.path);

@@ -9,6 +9,7 @@ import type { ImageRepository } from '#worker/images/image-repository.ts';
 import type { Image } from '#worker/images/image-source.ts';
 import type { ImageStore } from '#worker/images/image-store.ts';
 import type { LayerRepository } from '#worker/images/layer-repository.ts';
+import { recordOrigins } from '#worker/images/pull/blob-origins.ts';
 import { explainPullError } from '#worker/images/pull/pull-error.ts';
 import { registryCredentials } from '../../export/registry-credentials.ts';
 import type { ResolvedImage } from '../../frontend/frontend.ts';
@@ -111,9 +112,7 @@ export class ImageResolver {
       return this.#documents.remember(await candidate.manifest(wanted, { ...quick, signal }));
     });
     const documents = await this.#documents.read(fetcher, found, options);
-    for (const layer of documents.manifest.layers) {
-      await this.#ports.layerRows.recordOrigin(layer.digest, reference.domain, reference.path);
-    }
+    await recordOrigins(documents.manifest.layers, reference, fetcher, this.#ports.layerRows);
     return foundImage(reference, found.digest, documents, fetcher);
   }
 

@@ -1,0 +1,189 @@
+import { Semaphore } from '#async/semaphore.ts';
+import type { Fetcher } from '#distribution/fetcher.ts';
+import type { Pusher } from '#distribution/pusher.ts';
+import { canceled, isKind } from '#errors/errors.ts';
+import type { Digest } from '#oci/digest.ts';
+import type { ImageReference } from '#oci/reference.ts';
+import type { LayerBlobs } from '../layer-blobs.ts';
+import type { LayerBlob, LayerRepository, LayerRow } from '../layer-repository.ts';
+import type { LayerStore } from '../layer-store.ts';
+
+/** The one that layers are brought to. */
+export interface UploadRepository {
+  readonly reference: ImageReference;
+  readonly pusher: Pusher;
+  readonly fetcher: Fetcher;
+}
+
+export interface LayerUploadsPorts {
+  readonly repository: UploadRepository;
+  readonly layers: LayerStore;
+  readonly layerRows: LayerRepository;
+  readonly blobs: LayerBlobs;
+}
+
+export type StackedLayer = Pick<LayerRow, 'chainId' | 'diffId'>;
+
+interface Upload {
+  readonly layer: StackedLayer;
+  readonly notBefore: number;
+  readonly blob: Promise<LayerBlob>;
+  /** Once. */
+  start(options: { background: boolean }): void;
+  started: boolean;
+}
+
+/** What is over sooner than that need not compete with the steps that follow. */
+const LULL_MS = 250;
+const HURRIED_AT_ONCE = 5;
+/** A registry does not forget sooner what it has just been given. */
+const REMEMBERED_MS = 10 * 60 * 1000;
+
+/**
+ * Brings layers to one repository of a registry behind the back of what goes on: one at a time, at a low pace, until
+ * somebody waits for one. What is there, a push to any other repository of that registry mounts.
+ */
+export class LayerUploads {
+  readonly repository: UploadRepository;
+  readonly #ports: Omit<LayerUploadsPorts, 'repository'>;
+  readonly #underWay = new Map<Digest, Upload>();
+  readonly #queue: Upload[] = [];
+  readonly #there = new Map<Digest, { readonly blob: LayerBlob; readonly until: number }>();
+  readonly #hurried = new Semaphore(HURRIED_AT_ONCE);
+  readonly #stopping = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #busy = false;
+
+  constructor({ repository, ...ports }: LayerUploadsPorts) {
+    this.repository = repository;
+    this.#ports = ports;
+  }
+
+  /** Resolves with what the layer is there as, when its turn has come. Throws what kept it from getting there. */
+  upload(layer: StackedLayer): Promise<LayerBlob> {
+    const { diffId } = layer;
+    const known = this.#there.get(diffId);
+    if (known && known.until > Date.now()) return Promise.resolve(known.blob);
+    const running = this.#underWay.get(diffId) ?? this.#enqueue(layer);
+    return running.blob;
+  }
+
+  /** Before a push to `domain`: what of the layer is under way, or waits, is brought now. Throws `canceled` alone. */
+  async settled(diffId: Digest, domain: string, signal: AbortSignal): Promise<void> {
+    const upload = domain === this.repository.reference.domain ? this.#underWay.get(diffId) : undefined;
+    if (!upload) return;
+    upload.start({ background: false });
+    const left = Promise.withResolvers<void>();
+    const leave = () => left.resolve();
+    signal.addEventListener('abort', leave, { once: true });
+    await Promise.race([upload.blob.catch(() => undefined), left.promise]);
+    signal.removeEventListener('abort', leave);
+    if (signal.aborted) throw canceled();
+  }
+
+  /** The registry says that it is not there. */
+  forget(diffId: Digest): void {
+    this.#there.delete(diffId);
+  }
+
+  /** Gives up what is under way. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    clearTimeout(this.#timer);
+    for (const upload of this.#queue.splice(0)) upload.start({ background: true });
+    await Promise.allSettled([...this.#underWay.values()].map(({ blob }) => blob));
+  }
+
+  #enqueue(layer: StackedLayer): Upload {
+    const { diffId } = layer;
+    const { promise, resolve, reject } = Promise.withResolvers<LayerBlob>();
+    promise.catch(() => undefined);
+    const upload: Upload = {
+      layer,
+      notBefore: Date.now() + LULL_MS,
+      blob: promise,
+      started: false,
+      start: ({ background }) => {
+        if (upload.started) {
+          // Who compresses it already does so as fast as it can from now on.
+          if (!background) void this.#compressed(layer, false).catch(() => undefined);
+          return;
+        }
+        upload.started = true;
+        const bring = () => this.#bring(layer, background);
+        (background ? bring() : this.#hurried.run(bring))
+          .then((blob) => {
+            this.#remember(diffId, blob);
+            resolve(blob);
+          }, reject)
+          .finally(() => this.#underWay.delete(diffId));
+      },
+    };
+    this.#underWay.set(diffId, upload);
+    this.#queue.push(upload);
+    this.#pump();
+    return upload;
+  }
+
+  #pump(): void {
+    while (this.#queue[0]?.started) this.#queue.shift();
+    const next = this.#queue[0];
+    if (this.#busy || !next || this.#stopping.signal.aborted) return;
+    const wait = next.notBefore - Date.now();
+    clearTimeout(this.#timer);
+    if (wait > 0) {
+      this.#timer = setTimeout(() => this.#pump(), wait).unref();
+      return;
+    }
+    this.#busy = true;
+    next.start({ background: true });
+    const over = () => {
+      this.#busy = false;
+      this.#pump();
+    };
+    next.blob.then(over, over);
+  }
+
+  async #bring(layer: StackedLayer, background: boolean): Promise<LayerBlob> {
+    const { layers, layerRows, blobs } = this.#ports;
+    const { pusher, reference } = this.repository;
+    const { signal } = this.#stopping;
+    signal.throwIfAborted();
+    using _ = layers.pins.pin([layer.chainId]);
+    const blob = await this.#compressed(layer, background);
+    signal.throwIfAborted();
+    if (!(await this.#isThere(blob.digest, signal))) {
+      await pusher.putBlob(blob, () => blobs.open(blob), { signal });
+    }
+    await layerRows.recordOrigin(blob.digest, reference.domain, reference.path);
+    return blob;
+  }
+
+  async #isThere(digest: Digest, signal: AbortSignal): Promise<boolean> {
+    const { pusher, reference } = this.repository;
+    if (await pusher.hasBlob(digest, { signal })) return true;
+    for (const from of await this.#ports.layerRows.originsOf(digest, reference.domain)) {
+      if (from !== reference.path && (await pusher.mountBlob(digest, from, { signal }))) return true;
+    }
+    return false;
+  }
+
+  #compressed(layer: StackedLayer, background: boolean): Promise<LayerBlob> {
+    return this.#ports.blobs.compressed(layer.diffId, () => this.#ports.layers.tar(layer), { background });
+  }
+
+  #remember(diffId: Digest, blob: LayerBlob): void {
+    const now = Date.now();
+    for (const [known, { until }] of this.#there) {
+      if (until > now) break;
+      this.#there.delete(known);
+    }
+    this.#there.delete(diffId);
+    this.#there.set(diffId, { blob, until: now + REMEMBERED_MS });
+  }
+}
+
+/** It was gone before its turn came, or there is no time for it any more: nobody has to hear of that. */
+export function isGivenUp(error: unknown): boolean {
+  return isKind(error, 'not-found') || isKind(error, 'canceled') || (error as Error).name === 'AbortError';
+}

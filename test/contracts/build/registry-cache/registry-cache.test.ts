@@ -1,0 +1,182 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Manifest } from '#oci/manifest.ts';
+import { json, putManifest } from '#test/registry/distribution-client.ts';
+import { startTestRegistry, type TestRegistry } from '#test/registry/test-registry.ts';
+import { UpstreamProxy } from '#test/registry/upstream-proxy.ts';
+import { type Edge, vertex } from '#worker/build/llb/vertex.ts';
+import type { LayersRef } from '#worker/build/solve/ref.ts';
+import { execOf, SOURCE } from '../drivers-world.ts';
+import { CachedWorker } from './cached-worker.ts';
+
+/** Real workers, a real registry, and between them what counts the bytes of uploads. */
+let registry: TestRegistry;
+let proxy: UpstreamProxy;
+let host: string;
+let uploaded: Map<string, number>;
+let one: CachedWorker;
+beforeEach(async () => {
+  registry = await startTestRegistry();
+  proxy = await UpstreamProxy.start(registry.address);
+  host = new URL(proxy.url).host;
+  uploaded = new Map();
+  proxy.fault = count;
+  one = await CachedWorker.open(`${host}/slipway/build-cache`);
+});
+afterEach(async () => {
+  await one[Symbol.asyncDispose]();
+  await proxy[Symbol.asyncDispose]();
+  await registry[Symbol.asyncDispose]();
+});
+
+const count: UpstreamProxy['fault'] = (request) => {
+  const [, repository] = /^\/v2\/(.+)\/blobs\/uploads\//.exec(request.url!) ?? [];
+  if (repository === undefined) return undefined;
+  request.on('data', (chunk: Buffer) =>
+    uploaded.set(repository, (uploaded.get(repository) ?? 0) + chunk.length),
+  );
+  return undefined;
+};
+
+const base: Edge = {
+  vertex: vertex(SOURCE('docker-image://docker.io/library/busybox:latest'), [], {
+    metadata: { name: 'base' },
+  }),
+  output: 0,
+};
+
+function run(command: string, input: Edge = base): Edge {
+  return { vertex: vertex(execOf(command), [input], { metadata: { name: command } }), output: 0 };
+}
+
+const ONE = 'head -c 300000 /dev/urandom > /one';
+const TWO = 'echo two > /two';
+const chain = () => run(TWO, run(ONE));
+const DONE = { [ONE]: 'done', [TWO]: 'done' };
+const CACHED = { [ONE]: 'cached', [TWO]: 'cached' };
+
+/** The files that the build is about. */
+async function files(worker: CachedWorker, ref: LayersRef): Promise<string> {
+  return `${await worker.world.read(ref, 'one')}${await worker.world.read(ref, 'two')}`;
+}
+
+async function manifestOf(repository: string, reference: string): Promise<Manifest> {
+  const answer = await registry.client.send('GET', `/v2/${repository}/manifests/${reference}`);
+  expect(answer.status).toBe(200);
+  return json(answer) as Manifest;
+}
+
+async function tags(): Promise<string[]> {
+  return (json(await registry.client.send('GET', '/v2/slipway/build-cache/tags/list')) as { tags: string[] })
+    .tags;
+}
+
+describe('a push of what was built here', () => {
+  it('carries no byte of a layer, but the configuration alone', async () => {
+    await one.build(chain(), async (ref) => {
+      await one.records.settled();
+      expect(uploaded.get('slipway/build-cache')).toBeGreaterThan(300_000);
+      uploaded.clear();
+      const { digest } = await one.push(ref, `${host}/team/app:1`);
+      const { config, layers } = await manifestOf('team/app', digest);
+      expect(layers).toHaveLength(3);
+      expect(Object.fromEntries(uploaded)).toEqual({ 'team/app': config.size });
+    });
+    expect(one.failures).toEqual([]);
+  });
+
+  it('waits for what is on its way, so that no layer is sent twice', async () => {
+    await one.build(chain(), async (ref) => {
+      const { digest } = await one.push(ref, `${host}/team/app:1`);
+      await one.records.settled();
+      const { config, layers } = await manifestOf('team/app', digest);
+      const bytes = layers.reduce((sum, { size }) => sum + size, 0);
+      // That of records is `{}`.
+      expect(Object.fromEntries(uploaded)).toEqual({
+        'slipway/build-cache': bytes + 2,
+        'team/app': config.size,
+      });
+    });
+  });
+});
+
+describe('another worker with the same registry', () => {
+  let two: CachedWorker;
+  beforeEach(async () => {
+    two = await CachedWorker.open(`${host}/slipway/build-cache`);
+  });
+  afterEach(() => two[Symbol.asyncDispose]());
+
+  async function builtByOne(): Promise<string> {
+    const { shown, made } = await one.build(chain(), (ref) => files(one, ref));
+    expect(shown).toMatchObject(DONE);
+    await one.records.settled();
+    return made;
+  }
+
+  it('does no step again, and has the same files', async () => {
+    const expected = await builtByOne();
+    const { shown, made } = await two.build(chain(), (ref) => files(two, ref));
+    expect(shown).toMatchObject(CACHED);
+    expect(made).toBe(expected);
+  });
+
+  it('brings no layer that nobody reads, and pushes them without having them', async () => {
+    await builtByOne();
+    const { shown } = await two.build(chain(), async (ref) => {
+      proxy.asked.length = 0;
+      uploaded.clear();
+      const { digest } = await two.push(ref, `${host}/team/app:2`, { store: 'false' });
+      const { config } = await manifestOf('team/app', digest);
+      expect(Object.fromEntries(uploaded)).toEqual({ 'team/app': config.size });
+    });
+    expect(shown).toMatchObject(CACHED);
+    expect(proxy.count('GET', '/blobs/')).toBe(0);
+  });
+
+  it('keeps what it has brought: the registry is not asked again', async () => {
+    await builtByOne();
+    await two.build(chain(), (ref) => files(two, ref));
+    await two.build(chain(), (ref) => files(two, ref));
+    proxy.asked.length = 0;
+    const { shown } = await two.build(chain(), async () => {});
+    expect(shown).toMatchObject({ [TWO]: 'cached' });
+    expect(proxy.asked).toEqual([]);
+  });
+
+  it('does a step whose layers are gone', async () => {
+    await builtByOne();
+    proxy.fault = (request, response) => {
+      if (request.method !== 'HEAD' || !request.url!.includes('/blobs/')) return count(request, response);
+      response.writeHead(404).end();
+      return 'handled';
+    };
+    expect((await two.build(chain(), (ref) => files(two, ref))).shown).toMatchObject(DONE);
+  });
+
+  it('takes no record for another step, nor what is none', async () => {
+    await builtByOne();
+    const records = await Promise.all((await tags()).map((tag) => manifestOf('slipway/build-cache', tag)));
+    const ofOne = records.find((it) => it.annotations?.['org.opencontainers.image.description'] === ONE);
+    const payload = JSON.stringify(ofOne);
+    for (const tag of await tags()) await putManifest(registry.client, 'slipway/build-cache', tag, payload);
+    const { shown } = await two.build(chain(), (ref) => files(two, ref));
+    expect(shown).toMatchObject({ [ONE]: 'cached', [TWO]: 'done' });
+    const three = await CachedWorker.open(`${host}/slipway/build-cache`);
+    await using _ = three;
+    const image = JSON.stringify({ ...JSON.parse(payload), artifactType: undefined, annotations: {} });
+    for (const tag of await tags()) await putManifest(registry.client, 'slipway/build-cache', tag, image);
+    expect((await three.build(chain(), (ref) => files(three, ref))).shown).toMatchObject(DONE);
+  });
+
+  it('builds by itself when the registry does not answer as one', async () => {
+    await builtByOne();
+    proxy.fault = (_request, response) => {
+      response.writeHead(500).end();
+      return 'handled';
+    };
+    expect((await two.build(chain(), (ref) => files(two, ref))).shown).toMatchObject(DONE);
+    await two.records.settled();
+    // Told once, and not asked again for a while.
+    expect(two.failures).toHaveLength(1);
+  });
+});
