@@ -64,15 +64,16 @@ export class ContentDigest {
 
   /** All that a file is; of a directory, with everything in it. */
   #whole(path: string, stats: Stats): string {
-    const lines = [this.#header(path, stats)];
-    if (stats.isFile()) lines.push(this.#files.of(path, stats));
+    // Piece by piece: a directory may hold a million files.
+    const hash = createHash('sha256').update(this.#header(path, stats));
+    if (stats.isFile()) hash.update(`\n${this.#files.of(path, stats)}`);
     if (stats.isDirectory()) {
       for (const file of listDirectory(path)) {
         if (file.stats.isSocket()) continue;
-        lines.push(`${JSON.stringify(file.name)} ${this.#whole(file.path, file.stats)}`);
+        hash.update(`\n${JSON.stringify(file.name)} ${this.#whole(file.path, file.stats)}`);
       }
     }
-    return digest(lines);
+    return hash.digest('hex');
   }
 
   /** Adds what the filter selects, and the directories on the way to it. */

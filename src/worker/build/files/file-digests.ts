@@ -12,6 +12,8 @@ import {
 import { systemPath } from '#tar/byte-text.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
+/** Smaller ones are read as fast as they are looked up, and there may be a million of them. */
+const MIN_REMEMBERED_BYTES = 4096;
 
 /**
  * Digests of the contents of a directory's files. With a `memory` file they are kept from one build to the next: a
@@ -33,7 +35,7 @@ export class FileDigests {
 
   /** Of a regular file. */
   of(path: string, stats: Stats): string {
-    if (this.#memory === undefined) return this.#read(path);
+    if (this.#memory === undefined || stats.size < MIN_REMEMBERED_BYTES) return this.#read(path);
     const name = path.slice(this.#root.length);
     const state = `${stats.ino} ${stats.size} ${stats.ctimeMs} ${stats.mtimeMs}`;
     const before = this.#known.get(name);
