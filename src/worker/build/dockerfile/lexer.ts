@@ -22,6 +22,8 @@ export interface LexedDockerfile {
 }
 
 const MAX_LENGTH = 4 * 1024 * 1024;
+/** Each is an entry of the image's history: no image has as many. */
+const MAX_STATEMENTS = 50_000;
 
 /** Cuts a Dockerfile into statements. Throws `DockerfileError`. */
 export function lex(text: string): LexedDockerfile {
@@ -79,6 +81,9 @@ class Lexer {
     const logical = this.#logicalText(firstLine);
     const text = logical.text;
     const range = () => linesOf(firstNumber, this.#lines.read);
+    if (this.#statements.length === MAX_STATEMENTS) {
+      throw new DockerfileError(`the Dockerfile has more than ${MAX_STATEMENTS} instructions`, range());
+    }
     const statement = locate(range(), () => parseStatement(text, this.#escape));
     const opened =
       takesHeredocs(statement) && text.includes('<<') ? locate(range(), () => openedHeredocs(text)) : [];

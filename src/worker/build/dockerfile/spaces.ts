@@ -1,8 +1,10 @@
-/** White space as Go's `unicode.IsSpace` has it, which is not quite what `\s` is. */
-const SPACE = /[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
+const BEYOND_ASCII = /[\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
 
+/** White space as Go's `unicode.IsSpace` has it, which is not quite what `\s` is. */
 export function isSpace(character: string): boolean {
-  return SPACE.test(character);
+  const code = character.charCodeAt(0);
+  // Every character of a file comes by here.
+  return code < 0x80 ? code === 0x20 || (code >= 0x09 && code <= 0x0d) : BEYOND_ASCII.test(character);
 }
 
 export function trimStart(text: string): string {

@@ -1,8 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: that is what a Dockerfile has
 import { expect, it } from 'vitest';
-import { expand, expandHeredoc, expandWords } from '#worker/build/dockerfile/expansion.ts';
+import { expand, expandHeredoc, expandTracked, expandWords } from '#worker/build/dockerfile/expansion.ts';
 
-const values: Record<string, string> = { A: 'one', EMPTY: '', FILE: 'dir/sub/name.tar.gz', PORTS: '80 443' };
+const values: Record<string, string> = {
+  ...{ A: 'one', B: 'two words', EMPTY: '', FILE: 'dir/sub/name.tar.gz', PORTS: '80 443' },
+  ...{ STARS: '***', LINES: 'one\ntwo' },
+};
 const run = (word: string, escapeToken = '\\') => expand(word, (name) => values[name], { escapeToken });
 
 it.each([
@@ -38,6 +41,29 @@ it.each([
   ['${A/n?/X}', 'oX'],
   ['${A#x}', 'one'],
   ['$1', ''],
+  ['$12x', 'x'],
+  ['$@$#$?$-', ''],
+  ['${FILE%tar*}', 'dir/sub/name.'],
+  ['${FILE#d?r}', '/sub/name.tar.gz'],
+  ['${FILE##}', 'dir/sub/name.tar.gz'],
+  ['${STARS#\\*}', '**'],
+  ['${STARS//\\*/+}', '+++'],
+  ['${STARS%%\\**}', ''],
+  ['${LINES#*e}', '\ntwo'],
+  ['${LINES##*}', '\ntwo'],
+  ['${A//?/<$EMPTY>}', '<><><>'],
+  ['${A/*/$B}', 'two words'],
+  ['${A/o/"x y"}', 'x yne'],
+  ['${EMPTY//*/x}', 'x'],
+  ['${A//*/x}', 'x'],
+  ['${UNSET:-${UNSET:-${UNSET:-deep}}}', 'deep'],
+  ["${UNSET:-'$A'}", '$A'],
+  ['${UNSET:-\\}}', '}'],
+  ['"a\\`"', 'a\\`'],
+  ['é$é', 'é'],
+  ['\u{1F40B}${A}\u{1F40B}', '\u{1F40B}one\u{1F40B}'],
+  ['a\\', 'a'],
+  ['<$A<<$A<', '<one<<one<'],
 ])('expands %s to %j', (word, expected) => {
   expect(run(word)).toBe(expected);
 });
@@ -51,6 +77,14 @@ it.each([
   ['${}', /bad substitution/],
   ['${A:x}', /unsupported modifier \(:x\)/],
   ['${A^}', /unsupported modifier \(\^\)/],
+  ['${A:#x}', /unsupported modifier \(:#\)/],
+  ['${:-x}', /bad substitution/],
+  ['${${A}}', /unsupported modifier \(\{\)/],
+  ['${A/x', /missing '\/' in \$\{\}/],
+  ['${A//x/y', /syntax error: missing '\}'/],
+  ['${A#\\x}', /invalid pattern \(\\x\) in substitution: invalid escape '\\x'/],
+  ['${', /syntax error: missing '\}'/],
+  ['${A:-"x}', /syntax error: missing '\}'/],
   ["'a", /matching single-quote/],
   ['"a', /matching double-quote/],
 ])('refuses %s', (word, message) => {
@@ -78,4 +112,40 @@ it('ends values that double without end', () => {
       value = expand('$V$V', () => before, { escapeToken: '\\' });
     }
   }).toThrow('the value is longer than');
+});
+
+it('tells which variables were looked up', () => {
+  const { result, matched, unmatched } = expandTracked(
+    "$A ${UNSET:-$EMPTY} ${B:-$NEVER} $1 \\$QUOTED '$ALSO'",
+    (name) => values[name],
+    { escapeToken: '\\' },
+  );
+  expect(result).toBe('one  two words  $QUOTED $ALSO');
+  expect([...matched]).toEqual(['A', 'EMPTY', 'B']);
+  expect([...unmatched]).toEqual(['UNSET', 'NEVER', '1']);
+});
+
+it.each([
+  [{ rawQuotes: true }, `"$A \\n" '$A' \\$A $UNSET`, `"one \\n" '$A' $A `],
+  [{ rawEscapes: true }, '"$A" \\a \\$A', 'one \\a \\$A'],
+  [
+    { skipUnsetEnv: true },
+    '$A $U ${U} ${U:-x $A} ${U#a} ${U/a/b}',
+    'one $U ${U} ${U:-x one} ${U#a} ${U/a/b}',
+  ],
+  [{ skipProcessQuotes: true }, `"$A' \\"`, `"one' "`],
+])('%j keeps what it is to keep', (options, word, expected) => {
+  expect(expand(word, (name) => values[name], { escapeToken: '\\', ...options })).toBe(expected);
+});
+
+it.each([
+  ['80 $PORTS', ['80', '80', '443']],
+  ['"80 $PORTS"', ['80 80 443']],
+  ["a'b c'd  e\\ f", ['ab cd', 'e f']],
+  ['x$PORTS', ['x80', '443']],
+  ['a ${UNSET:-b c}d', ['a', 'b', 'cd']],
+  ['<< EOF', ['<< EOF']],
+  ['""', []],
+])('makes words of %s', (text, words) => {
+  expect(expandWords(text, (name) => values[name], { escapeToken: '\\' })).toEqual(words);
 });

@@ -1,0 +1,12 @@
+﻿# escape=`
+FROM x
+  	RUN one `
+ # inside
+    two `  
+
+ three
+
+COPY C:\a\ C:\b`
+ c /
+RUN ends with ``
+CMD `
