@@ -70,6 +70,7 @@ export async function startBuildkitWorker() {
     folder,
     builds,
     sessions,
+    grpc,
     directories,
     history,
     address: `unix://${socket}`,

@@ -250,6 +250,50 @@ describe.each(drivers)('buildx with driver %s', (_driver, builder) => {
   });
 });
 
+describe('what is kept', () => {
+  it('is listed and removed', async () => {
+    worker.builds.script = {
+      async frontend(_request, running) {
+        await using _directory = await fetchContext(running, { sharedKeyHint: 'kept' });
+        return NOTHING;
+      },
+    };
+    const args = ['--builder', 'remote'];
+    await clients.buildx(['build', ...args, context]);
+    const local = (text: string) => text.split('\n').filter((line) => line.includes('source.local')).length;
+    const before = await clients.buildx(['du', ...args, '--verbose', '--filter', 'type=source.local']);
+    expect(local(before.stdout)).toBeGreaterThan(0);
+    const pruned = await clients.buildx(['prune', ...args, '--force', '--filter', 'type=source.local']);
+    expect(pruned).toMatchObject({ code: 0, stdout: expect.stringMatching(/Total:\s+\d+MB/) });
+    expect((await clients.buildx(['du', ...args])).stdout).toMatch(/Total:\s+0B/);
+  });
+
+  it('can be looked at as history', async () => {
+    const record = {
+      ref: 'past',
+      frontend: '',
+      frontendOptions: {},
+      exporters: [],
+      createdAt: new Date(),
+      response: {},
+      steps: [],
+      warnings: 0,
+    };
+    await worker.history.begun(record);
+    const log = worker.history.openLog('past');
+    const times = { started: new Date(), completed: new Date() };
+    log.vertex({ digest: VERTEX, inputs: [], name: 'a step of the past', cached: false, ...times });
+    log.end();
+    await worker.history.ended({ ...record, completedAt: new Date() }, await log.keep());
+    await log.close({ keep: true });
+    const history = (...args: string[]) => clients.buildx(['history', ...args, '--builder', 'remote']);
+    expect((await history('ls')).stdout).toMatch(/past\s.*Completed/);
+    expect((await history('logs', 'past')).stderr).toContain('a step of the past');
+    expect(await history('rm', 'past')).toMatchObject({ code: 0 });
+    expect((await history('ls')).stdout).not.toContain('past');
+  });
+});
+
 describe('buildctl', () => {
   const buildctl = (...args: string[]) => clients.buildctl(worker.address, args);
 

@@ -16,6 +16,8 @@ const program = fileURLToPath(new URL('../../../bin/slipway', import.meta.url));
 export interface SlipwayOptions {
   /** `serve` runs both roles under the supervisor. */
   readonly command?: 'serve' | 'registry' | 'worker';
+  /** Serve BuildKit's API on a socket of its own too. */
+  readonly buildkit?: boolean;
   /** More settings, as `SLIPWAY_*` variables. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -62,11 +64,17 @@ export class Slipway implements AsyncDisposable {
       SLIPWAY_RUN_DIR: join(this.folder, 'run'),
       SLIPWAY_REGISTRY_LISTEN: this.registry,
       SLIPWAY_WORKER_LISTEN: `unix://${this.socket}`,
+      ...(options.buildkit && { SLIPWAY_WORKER_BUILDKIT_LISTEN: `[${this.buildkit}]` }),
       SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_NAME: `slipt${port}`,
       SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_SUBNET: `${block}.${part * 32}.0/24`,
       SLIPWAY_WORKER_NETWORK_ADDRESS_POOLS: `[{ base: ${block}.${part * 32 + 16}.0/20, size: 24 }]`,
       ...options.env,
     };
+  }
+
+  /** Where BuildKit's API is, if it was asked for. */
+  get buildkit(): string {
+    return `unix://${join(this.folder, 'buildkit.sock')}`;
   }
 
   /** The environment in which clients find it. */

@@ -1,0 +1,110 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Clients, createClients } from '../api/buildkit/clients.ts';
+import { busyboxArchive } from '../images/busybox-image.ts';
+import { type Slipway, startSlipway } from './harness/slipway.ts';
+
+let slipway: Slipway;
+let clients: Clients;
+let context: string;
+let address: string;
+
+beforeAll(async () => {
+  slipway = await startSlipway({ buildkit: true });
+  address = slipway.buildkit;
+  clients = createClients(`unix://${slipway.socket}`);
+  await clients.buildx(['create', '--name', 'remote', '--driver', 'remote', address]);
+  await slipway.dockerOk('load', '--input', await busyboxArchive());
+  context = join(slipway.folder, 'context');
+  mkdirSync(context);
+  writeFileSync(join(context, 'file'), 'contents');
+  writeFileSync(join(context, 'secret'), 'hush');
+  writeFileSync(join(context, '.dockerignore'), 'secret\n');
+  writeFileSync(
+    join(context, 'Dockerfile'),
+    `FROM busybox AS base
+RUN --mount=type=secret,id=token test "$(cat /run/secrets/token)" = hush && echo made > /made
+COPY file /file
+FROM scratch AS files
+COPY --from=base /made /file /
+FROM base
+CMD ["cat", "/made", "/file"]
+`,
+  );
+});
+afterAll(async () => {
+  clients?.[Symbol.dispose]();
+  await slipway?.[Symbol.asyncDispose]();
+});
+
+describe.each(['default', 'remote'])('buildx with builder %s', (builder) => {
+  const build = (...args: string[]) => {
+    const secret = ['--secret', `id=token,src=${join(context, 'secret')}`];
+    return clients.buildx([
+      'build',
+      '--builder',
+      builder,
+      '--progress',
+      'plain',
+      ...secret,
+      ...args,
+      context,
+    ]);
+  };
+
+  it('builds an image that runs', async () => {
+    const built = await build('--load', '--tag', `${builder}:1`);
+    expect(built.stderr).not.toContain('ERROR');
+    expect(await slipway.dockerOk('run', '--rm', `${builder}:1`)).toBe('made\ncontents');
+  });
+
+  it('runs nothing again', async () => {
+    const { stderr } = await build();
+    expect(stderr).toMatch(/RUN --mount=type=secret.*\n#\d+ CACHED/);
+    expect(stderr).toMatch(/COPY file \/file\n#\d+ CACHED/);
+  });
+
+  it('pushes', async () => {
+    const name = `${slipway.registry}/team/${builder}:1`;
+    expect((await build('--push', '--tag', name)).code).toBe(0);
+    const { stdout } = await clients.buildx(['imagetools', 'inspect', name]);
+    expect(stdout).toContain(`Name:      ${name}`);
+  });
+
+  it('gets files', async () => {
+    const dest = join(slipway.folder, `out-${builder}`);
+    expect((await build('--target', 'files', '--output', `type=local,dest=${dest}`)).code).toBe(0);
+    expect(readdirSync(dest).sort()).toEqual(['file', 'made']);
+    expect(readFileSync(join(dest, 'made'), 'utf8')).toBe('made\n');
+  });
+
+  it('shows where a build failed', async () => {
+    const { code, stderr } = await build('--secret', 'id=token,src=/dev/null', '--no-cache');
+    expect(code).toBe(1);
+    expect(stderr).toContain('   2 | >>> RUN --mount=type=secret,id=token test');
+    expect(stderr).toMatch(
+      /ERROR: failed to build: failed to solve: process ".*" did not complete successfully: exit code: 1/,
+    );
+  });
+});
+
+it('is what compose builds with', async () => {
+  const file = join(slipway.folder, 'compose.yaml');
+  const dockerfile = 'FROM busybox\nCOPY file /file\nCMD ["cat", "/file"]\n';
+  const service = { build: { context, dockerfile_inline: dockerfile }, image: 'composed:1' };
+  writeFileSync(file, JSON.stringify({ services: { web: service } }));
+  const built = await clients.docker(['compose', '--file', file, 'build']);
+  expect(built.code, built.stderr).toBe(0);
+  expect(await slipway.dockerOk('run', '--rm', 'composed:1')).toBe('contents');
+});
+
+it('builds for buildctl', async () => {
+  const local = ['--local', `context=${context}`, '--local', `dockerfile=${context}`];
+  const args = ['build', '--frontend', 'dockerfile.v0', ...local, '--opt', 'target=base', '--secret'];
+  const { code, stderr } = await clients.buildctl(address, [
+    ...args,
+    `id=token,src=${join(context, 'secret')}`,
+  ]);
+  expect(code, stderr).toBe(0);
+});
