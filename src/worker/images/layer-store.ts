@@ -138,7 +138,13 @@ export class LayerStore {
   /** The uncompressed tar of a layer, the same bytes that its diff ID is the digest of. Throws `not-found`. */
   async *tar(layer: Pick<LayerRow, 'chainId' | 'diffId'>): AsyncGenerator<Uint8Array> {
     const stored = await this.#ports.blobs.tar(layer.diffId);
-    yield* stored ?? this.#ports.comparer.tar(layer.chainId);
+    yield* stored ?? this.#ports.comparer.tar(await this.#somewhere(layer));
+  }
+
+  /** The layer's own stack, or another one that has it. */
+  async #somewhere({ chainId, diffId }: Pick<LayerRow, 'chainId' | 'diffId'>): Promise<Digest> {
+    if (await this.has(chainId)) return chainId;
+    return (await this.#ports.layers.findByDiff(diffId))?.chainId ?? chainId;
   }
 
   async retain(chainId: Digest, user: string): Promise<void> {

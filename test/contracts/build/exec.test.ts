@@ -43,8 +43,22 @@ describe('a command', () => {
     await expect(world.sh(base, 'exit 7', { validExitCodes: [7] })).resolves.toBeDefined();
     await expect(world.sh(base, '', { args: ['/nowhere'] })).rejects.toMatchObject({
       kind: 'invalid',
-      message: expect.stringContaining('no such file or directory'),
+      message: expect.stringMatching(/^process "\/nowhere" did not complete.*no such file or directory/),
     });
+  });
+
+  it('says which command has no user', async () => {
+    await expect(world.sh(base, 'id', { user: 'x' })).rejects.toMatchObject({
+      message:
+        'process "/bin/sh -c id" did not complete successfully: unable to find user x: no matching entries in passwd file',
+    });
+  });
+
+  it('finds names in the same file as with BuildKit', async () => {
+    const extraHosts = [{ host: 'pinned', ip: '10.9.8.7' }];
+    expect(await world.ask(base, 'cat /etc/hosts', { extraHosts })).toBe(
+      '127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n10.9.8.7\tpinned\n',
+    );
   });
 
   it('is told that its memory was not enough', async () => {

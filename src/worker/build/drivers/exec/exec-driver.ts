@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { forbidden } from '#errors/errors.ts';
+import { forbidden, invalid, isKind } from '#errors/errors.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import { createSpec } from '#worker/runtime/spec/create-spec.ts';
 import type { OciSpec } from '#worker/runtime/spec/oci-spec.ts';
 import { resolveUser } from '#worker/runtime/spec/user.ts';
 import type { StepRunner } from '#worker/runtime/step/step-runner.ts';
+import { goQuote } from '../../dockerfile/go-quote.ts';
 import { RootedDirectory } from '../../files/rooted-directory.ts';
 import type { ExecOp } from '../../llb/op.ts';
 import type { Vertex } from '../../llb/vertex.ts';
@@ -87,8 +88,11 @@ export class ExecDriver implements OpDriver<ExecOp> {
     const options = requiring(vertex, context);
     const { session } = context;
     await using mounts = await ExecMounts.open(op, inputs, this.#ports, { directory, session, options });
-    const env = await this.#environment(op, mounts.root.root, context);
-    const spec = await this.#spec(op, { id, directory, mounts, env, context, network: await joining });
+    const network = await joining;
+    const spec = await naming(op, async () => {
+      const env = await this.#environment(op, mounts.root.root, context);
+      return this.#spec(op, { id, directory, mounts, env, context, network });
+    });
     const stubs = await this.#prepare(op, spec, mounts);
     await this.#execute(vertex, id, spec, context);
     // The network goes while the files are looked at.
@@ -125,7 +129,8 @@ export class ExecDriver implements OpDriver<ExecOp> {
     const { signal, progress } = context;
     const output = (stream: 'stdout' | 'stderr', data: Uint8Array) =>
       progress.log({ vertex: vertex.digest, stream, data, timestamp: new Date() });
-    const { code, outOfMemory } = await this.#ports.steps.run({ id, spec, output }, { signal });
+    const running = () => this.#ports.steps.run({ id, spec, output }, { signal });
+    const { code, outOfMemory } = await naming(vertex.op, running);
     const { args, validExitCodes = [0] } = vertex.op;
     const valid = validExitCodes.length === 0 ? [0] : validExitCodes;
     if (!valid.includes(code)) throw new BuildFailure(args, code, { outOfMemory });
@@ -204,6 +209,17 @@ function checkEntitlements({ network, security }: ExecOp, { limits }: OpContext)
     [security === 'insecure', 'security.insecure'],
   ] as const) {
     if (wanted && !limits.entitlements.has(name)) throw forbidden(`${name} is not allowed`);
+  }
+}
+
+/** Says which command it was that could not be run. */
+async function naming<T>({ args }: ExecOp, task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    if (!isKind(error, 'invalid')) throw error;
+    const what = `process ${goQuote(args.join(' '))} did not complete successfully`;
+    throw invalid(`${what}: ${error.message}`, { cause: error });
   }
 }
 

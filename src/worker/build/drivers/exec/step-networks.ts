@@ -32,7 +32,11 @@ export class StepNetworks {
   ): Promise<StepNetwork> {
     const apart = mode === 'none' || mode === 'host';
     const network = mode === 'default' ? 'bridge' : mode;
-    const { namespace, resolvConf, hosts } = await this.#sandboxes.attach(
+    const {
+      namespace,
+      resolvConf,
+      hosts: known,
+    } = await this.#sandboxes.attach(
       {
         containerId: id,
         containerName: id.slice(0, 12),
@@ -44,6 +48,24 @@ export class StepNetworks {
       },
       { signal },
     );
+    const hosts = hostsFile(hostname, extraHosts, known);
     return { namespace, resolvConf, hosts, [Symbol.asyncDispose]: () => this.#sandboxes.detach(id) };
   }
+}
+
+/** As BuildKit writes it, so that files which commands make of it are the same. */
+function hostsFile(hostname: string, extraHosts: readonly string[], known: string): string {
+  const lines = [`127.0.0.1\tlocalhost ${hostname}`, '::1\tlocalhost ip6-localhost ip6-loopback'];
+  for (const extra of extraHosts) {
+    const at = extra.search(/[:=]/);
+    const [name, address] = [extra.slice(0, at), extra.slice(at + 1)];
+    lines.push(`${address === 'host-gateway' ? addressOf(name, known) : address}\t${name}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** Of a name in a container's own file, where the network knows better than the build. */
+function addressOf(name: string, hosts: string): string {
+  const line = hosts.split('\n').find((text) => text.split(/\s+/).slice(1).includes(name));
+  return line?.split(/\s+/)[0] ?? '127.0.0.1';
 }
