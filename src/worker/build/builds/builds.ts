@@ -4,6 +4,7 @@ import type { BuildHistory } from '../history/build-history.ts';
 import type { BuildLog } from '../history/build-log.ts';
 import { FairSlots } from '../solve/fair-slots.ts';
 import type { BuildLimits } from '../solve/op-driver.ts';
+import { requestedLimits } from './requested-limits.ts';
 import { type BuildOutcome, RunningBuild, type RunningBuildPorts } from './running-build.ts';
 import { withoutSecrets } from './without-secrets.ts';
 
@@ -52,7 +53,8 @@ export class Builds implements BuildService {
     const before = this.#known.get(start.ref);
     if (before && !before.forgetting) throw conflict(`build ${start.ref} exists already`);
     if (before) this.#forget(before);
-    const limits = { ...start.limits, entitlements: this.#granted(start.entitlements) };
+    const asked = requestedLimits(start.frontendOptions);
+    const limits = { ...asked, ...start.limits, entitlements: this.#granted(start.entitlements) };
     const { history } = this.#ports;
     const log = history.openLog(start.ref);
     const ended = (outcome: BuildOutcome) => this.#ended(known, outcome);

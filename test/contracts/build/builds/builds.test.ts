@@ -79,6 +79,16 @@ describe('a build', () => {
     expect(world.solving.fake.ran).toEqual([]);
   });
 
+  it('tells its steps what they may use', async () => {
+    const seen: unknown[] = [];
+    world.solving.fake.behaviours.set('one', ({ limits }) => void seen.push(limits.resources));
+    world.frontend = async () => resultOf(step('one'));
+    await world.begin({ frontendOptions: { memory: '67108864', memswap: '-1', cpusetcpus: '0-1' } }).done;
+    expect(seen).toEqual([{ memory: 67_108_864, memorySwap: -1, cpusetCpus: '0-1' }]);
+    expect(() => world.begin({ frontendOptions: { memory: '64m' } })).toThrow('invalid value for memory');
+    expect(() => world.begin({ frontendOptions: { cpusetmems: '../0' } })).toThrow('invalid value');
+  });
+
   it('is one of its name', async () => {
     const running = gate();
     world.solving.fake.behaviours.set('slow', running.behaviour);
