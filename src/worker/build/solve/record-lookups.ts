@@ -22,7 +22,9 @@ export class RecordLookups {
     if (!this.#batches.has(key)) this.#wishes.add(key);
   }
 
-  async find(key: string): Promise<CacheRecord | undefined> {
+  /** `nearby`: far away it is not worth the way. */
+  async find(key: string, { nearby = false } = {}): Promise<CacheRecord | undefined> {
+    if (nearby) return (await this.#cache.find([key], { signal: this.#signal, nearby })).get(key);
     for (;;) {
       const asked = this.#batches.get(key) ?? this.#ask(key);
       const { wanted, records } = await asked;

@@ -113,7 +113,8 @@ export class SolveJob implements AsyncDisposable {
         if (record) return { record, identities: record.outputs.map(identityOf) };
       }
       if (!node.vertex.metadata.ignoreCache) {
-        const record = await this.#lookups.find(await this.#keys.content(node, (input) => this.#find(input)));
+        const key = await this.#keys.content(node, (input) => this.#find(input));
+        const record = await this.#lookups.find(key, { nearby: await this.#isNew(node) });
         if (record) {
           await this.#parts.cache.link(await this.#keys.definition(node), record);
           return { record, identities: record.outputs.map(identityOf) };
@@ -122,6 +123,12 @@ export class SolveJob implements AsyncDisposable {
       return this.#asFound(await this.#run(node));
     });
     return node.found;
+  }
+
+  /** It stands as a whole on what was done just now: nobody else has done it on the same. */
+  async #isNew(node: VertexNode): Promise<boolean> {
+    const { inputs } = await this.#map(node);
+    return node.inputs.some((input, at) => input.node.ran && !inputs[at]?.contentDigest);
   }
 
   #asFound(realized: Realized): Found {

@@ -33,8 +33,8 @@ interface Upload {
   started: boolean;
 }
 
-/** What is over sooner than that need not compete with the steps that follow. */
-const LULL_MS = 250;
+/** Builds that are over sooner have nothing that competes with their steps. */
+const LULL_MS = 1_000;
 const HURRIED_AT_ONCE = 5;
 /** A registry does not forget sooner what it has just been given. */
 const REMEMBERED_MS = 10 * 60 * 1000;
