@@ -49,7 +49,10 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 
 describe('a failing build', () => {
   it.each([
-    [['FROM busybox', '', 'FOO bar'], 'dockerfile parse error on line 3: unknown instruction: FOO'],
+    [
+      ['FROM busybox', '', 'FOO bar'],
+      'dockerfile parse error on line 3: unknown instruction: FOO (did you mean FROM?)',
+    ],
     [['RUN x'], 'no build stage in current context'],
     [[' '], 'the Dockerfile (Dockerfile) cannot be empty'],
   ])('answers %j with a status', async (dockerfile, message) => {

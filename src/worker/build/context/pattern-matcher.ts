@@ -46,10 +46,6 @@ export class PatternMatcher {
     return this.#patterns.filter(({ exception }) => !exception).map(({ text }) => text);
   }
 
-  get exceptions(): readonly string[] {
-    return this.#patterns.filter(({ exception }) => exception).map(({ text }) => text);
-  }
-
   /** Whether the path matches, by itself or by a directory that it is in. */
   matches(path: string): boolean {
     const parents = parentsOf(path);

@@ -56,7 +56,6 @@ describe('patterns', () => {
     expect(matcher).toMatchObject({
       hasExceptions: true,
       patterns: ['a'],
-      exceptions: ['b/*.c'],
       isEmpty: false,
     });
     expect(new PatternMatcher([' ']).isEmpty).toBe(true);
