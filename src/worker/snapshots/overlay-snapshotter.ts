@@ -89,7 +89,8 @@ export class OverlaySnapshotter implements Snapshotter {
     if (row.kind !== 'active') throw notFound(`no such active snapshot: ${key}`);
     const parentId = options.parent === undefined ? row.parentId : (await this.#committed(options.parent)).id;
     await this.#rows.commit(row.id, name, parentId);
-    await rm(`${this.#path(row.id)}/work`, { recursive: true, force: true });
+    // Overlay's own, which nobody waits for: it goes with the snapshot at the latest.
+    this.#discard(`${this.#path(row.id)}/work`);
   }
 
   async graft(source: string, name: string, parent?: string): Promise<void> {
@@ -170,7 +171,7 @@ export class OverlaySnapshotter implements Snapshotter {
   #discard(path: string): void {
     const removal = this.#trees.run({ op: 'remove', path }).then(
       () => undefined,
-      // Stays in the trash: the next start tries again.
+      // What is in the trash stays there: the next start tries again.
       () => undefined,
     );
     this.#removals.add(removal);

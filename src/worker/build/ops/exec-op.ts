@@ -66,7 +66,7 @@ export class ExecOpRunner implements OpRunner<ExecOp> {
         const spec = await this.#spec(op, id, rootfs, await joining);
         const { volumes = [] } = op;
         const mounted = spec.mounts.map((mount) => mount.destination);
-        stubs = await MountStubs.before(rootfs, [...mounted, ...volumes]);
+        stubs = MountStubs.before(rootfs, [...mounted, ...volumes]);
         const directories = new RootedDirectory(rootfs.root);
         for (const volume of volumes) directories.make(volume, { uid: 0, gid: 0 });
         const output = (stream: 'stdout' | 'stderr', bytes: Uint8Array) => observer.output(stream, bytes);

@@ -1,27 +1,36 @@
-import { lstat, open, readlink } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { invalid, systemCode } from '#errors/errors.ts';
 
 const MAX_LINKS = 40;
 const MAX_BYTES = 4 * 1024 * 1024;
 
+// A FIFO would block its reader for ever, also one that takes the file's place after it was looked at.
+const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+
 /**
  * A small text file of a container's root file system, empty when there is none. The image wrote every link on
  * the way, so each is followed inside the rootfs: a link to `/etc/passwd` is the image's, never the host's.
+ *
+ * Synchronous: a few calls of microseconds, of which each would wait longer for a thread.
  */
-export async function readRootfsFile(rootfs: string, path: string): Promise<string> {
-  const file = await resolveInRootfs(rootfs, path);
-  if (file === undefined) return '';
-  // A FIFO would block its reader for ever, a device could do anything: only regular files are opened.
-  const stats = await lstat(file).catch(() => undefined);
-  if (!stats?.isFile()) return '';
-  await using handle = await open(file, 'r');
-  const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(Math.min(stats.size, MAX_BYTES)) });
-  return buffer.toString('utf8', 0, bytesRead);
+export function readRootfsFile(rootfs: string, path: string): string {
+  const file = resolveInRootfs(rootfs, path);
+  // A device could do anything: only regular files are opened.
+  if (file === undefined || !lstatSync(file, { throwIfNoEntry: false })?.isFile()) return '';
+  const handle = openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  try {
+    const stats = fstatSync(handle);
+    if (!stats.isFile()) return '';
+    const buffer = Buffer.alloc(Math.min(stats.size, MAX_BYTES));
+    return buffer.toString('utf8', 0, readSync(handle, buffer));
+  } finally {
+    closeSync(handle);
+  }
 }
 
 /** The host path that `path` means inside the rootfs; undefined when some part of it does not exist. */
-export async function resolveInRootfs(rootfs: string, path: string): Promise<string | undefined> {
+function resolveInRootfs(rootfs: string, path: string): string | undefined {
   const pending = parts(path).reverse();
   const resolved: string[] = [];
   let links = 0;
@@ -32,7 +41,7 @@ export async function resolveInRootfs(rootfs: string, path: string): Promise<str
       continue;
     }
     const candidate = join(rootfs, ...resolved, part);
-    const target = await linkTarget(candidate);
+    const target = linkTarget(candidate);
     if (target === undefined) return undefined;
     if (target === false) {
       resolved.push(part);
@@ -46,13 +55,12 @@ export async function resolveInRootfs(rootfs: string, path: string): Promise<str
 }
 
 /** A link's target, false for anything else that exists, undefined for what does not. */
-async function linkTarget(path: string): Promise<string | false | undefined> {
+function linkTarget(path: string): string | false | undefined {
   try {
-    return await readlink(path);
+    const stats = lstatSync(path, { throwIfNoEntry: false });
+    return stats?.isSymbolicLink() ? readlinkSync(path) : stats && false;
   } catch (error) {
-    const code = systemCode(error);
-    if (code === 'EINVAL') return false;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (systemCode(error) === 'ENOTDIR') return undefined;
     throw error;
   }
 }

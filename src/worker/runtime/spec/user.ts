@@ -39,13 +39,13 @@ export async function resolveUser(
   const userPart = colon < 0 ? user : user.slice(0, colon);
   const groupPart = colon < 0 ? '' : user.slice(colon + 1);
 
-  const passwd = parsePasswd(await readRootfsFile(rootfs, '/etc/passwd'));
+  const passwd = parsePasswd(readRootfsFile(rootfs, '/etc/passwd'));
   const entry = findUser(passwd, userPart);
   const uid = entry?.uid ?? numericId(userPart || '0');
   if (uid === undefined) throw invalid(`unable to find user ${userPart}: no matching entries in passwd file`);
 
   const needsGroups = groupPart !== '' || groupAdd.length > 0 || entry !== undefined;
-  const groups = needsGroups ? parseGroup(await readRootfsFile(rootfs, '/etc/group')) : [];
+  const groups = needsGroups ? parseGroup(readRootfsFile(rootfs, '/etc/group')) : [];
   const gid = groupPart === '' ? (entry?.gid ?? 0) : groupId(groups, groupPart);
   // A group that was asked for takes the place of all that the user is a member of.
   const member =

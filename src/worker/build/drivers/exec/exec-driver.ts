@@ -93,12 +93,12 @@ export class ExecDriver implements OpDriver<ExecOp> {
       const env = await this.#environment(op, mounts.root.root, context);
       return this.#spec(op, { id, directory, mounts, env, context, network });
     });
-    const stubs = await this.#prepare(op, spec, mounts);
+    const stubs = this.#prepare(op, spec, mounts);
     await this.#execute(vertex, id, spec, context);
     // The network goes while the files are looked at.
     const leaving = leave(joining);
     await mounts.root.close();
-    await stubs.remove(mounts.root);
+    stubs.remove(mounts.root);
     const outputs: Ref[] = [];
     for (const { output, from } of mounts.outputs) {
       outputs[output] = 'commit' in from ? await from.commit() : from;
@@ -116,10 +116,10 @@ export class ExecDriver implements OpDriver<ExecOp> {
   }
 
   /** Makes what is not to stay: directories to mount on, and those that volumes would be. */
-  async #prepare(op: ExecOp, spec: OciSpec, mounts: ExecMounts): Promise<MountStubs> {
+  #prepare(op: ExecOp, spec: OciSpec, mounts: ExecMounts): MountStubs {
     const { volumes = [] } = op;
     const mounted = spec.mounts.map(({ destination }) => destination);
-    const stubs = await MountStubs.before(mounts.root, [...mounted, ...volumes]);
+    const stubs = MountStubs.before(mounts.root, [...mounted, ...volumes]);
     const directories = new RootedDirectory(mounts.root.root);
     for (const volume of volumes) directories.make(volume, { uid: 0, gid: 0 });
     return stubs;

@@ -42,7 +42,10 @@ export class MountStubs {
       const parent = posix.dirname(path);
       if (missing.has(parent)) return { path: path.slice(root.length + 1) };
       const { mode, uid, gid } = lstatSync(parent);
-      return { path: path.slice(root.length + 1), parent: { path: parent.slice(root.length + 1), mode, uid, gid } };
+      return {
+        path: path.slice(root.length + 1),
+        parent: { path: parent.slice(root.length + 1), mode, uid, gid },
+      };
     });
     return new MountStubs(stubs);
   }

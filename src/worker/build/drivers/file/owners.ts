@@ -26,7 +26,7 @@ async function lookUp(
   if ('byId' in option) return [option.byId, option.byId];
   const { name, input } = option.byName;
   if (input === undefined) throw invalid(`invalid missing ${kind} mount`);
-  const text = await readRootfsFile(await rootOf(input), file);
+  const text = readRootfsFile(await rootOf(input), file);
   const entry = text
     .split('\n')
     .map((line) => line.trim().split(':'))
