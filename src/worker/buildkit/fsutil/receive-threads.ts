@@ -7,6 +7,8 @@ import type { ReceiveLimits } from './tree-receiver.ts';
 export interface Replies {
   request(id: number): void;
   fin(): void;
+  /** It is over: the sender may be waiting for something. */
+  failed(error: Error): void;
 }
 
 /** So much is on its way to a thread at once. */
@@ -82,6 +84,11 @@ export class ThreadReceiver implements AsyncDisposable {
     this.#post({ kind: 'start', root: options.root, limits: options.limits });
   }
 
+  /** Why it is over. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
   /** Resolves when the next may follow. Throws why it is over, if it is. `packet` is copied. */
   async push(packet: Uint8Array): Promise<void> {
     if (this.#failure) throw this.#failure;
@@ -147,7 +154,10 @@ export class ThreadReceiver implements AsyncDisposable {
   }
 
   #fail(error: Error): void {
-    this.#failure ??= error;
+    if (!this.#failure) {
+      this.#failure = error;
+      this.#options.replies.failed(error);
+    }
     this.#wake();
   }
 

@@ -1,4 +1,4 @@
-import { isKind, messageOf, unavailable } from '#errors/errors.ts';
+import { messageOf, unavailable } from '#errors/errors.ts';
 import type { DirectoryRequest } from '#worker/build/session/build-session.ts';
 import type { Received } from '../fsutil/receive-messages.ts';
 import type { ReceiveThreads } from '../fsutil/receive-threads.ts';
@@ -8,6 +8,8 @@ import { Metadata } from '../grpc/metadata.ts';
 import { FileSync } from '../proto/github.com/moby/buildkit/session/filesync/filesync_pb.ts';
 import { Packet_PacketType as PacketType } from '../proto/github.com/tonistiigi/fsutil/types/wire_pb.ts';
 import { addEncoded } from './header-text.ts';
+
+const FAREWELL = 100;
 
 interface SyncOptions {
   readonly root: string;
@@ -32,12 +34,19 @@ export async function syncDirectory(
   addEncoded(metadata, 'followpaths', request.followPaths);
   const call = client.stream(FileSync.method.diffCopy, { metadata, signal });
   // The sender asks for no more than it can hold; what waits here are numbers of files.
-  const send = (packet: { type: PacketType; ID?: number }) => void call.send(packet).catch(() => {});
+  const send = (packet: { type: PacketType; ID?: number; data?: Uint8Array }) =>
+    void call.send(packet).catch(() => {});
   await using receiver = receivers.open(root, limits, {
     request: (ID) => send({ type: PacketType.PACKET_REQ, ID }),
     fin: () => {
       send({ type: PacketType.PACKET_FIN });
       call.end();
+    },
+    failed: (error) => {
+      const data = Buffer.from(messageOf(error));
+      send({ type: PacketType.PACKET_ERR, data });
+      // Time to hear it; whoever does not listen is not waited for.
+      setTimeout(() => call.cancel(), FAREWELL).unref();
     },
   });
   const progress = new TransferProgress(request);
@@ -51,11 +60,7 @@ export async function syncDirectory(
     progress.end();
     return received;
   } catch (error) {
-    if (isKind(error, 'invalid') || isKind(error, 'too-large')) {
-      const data = Buffer.from(messageOf(error));
-      await call.send({ type: PacketType.PACKET_ERR, data }).catch(() => {});
-    }
-    throw error;
+    throw receiver.failure ?? error;
   } finally {
     call.cancel();
   }
