@@ -7,6 +7,7 @@ import type { WorkerDatabase } from '#database/worker/open.ts';
 import { notFound } from '#errors/errors.ts';
 import { hostPlatform } from '#oci/platform.ts';
 import { Builds } from '#worker/build/builds/builds.ts';
+import type { CacheContents } from '#worker/build/cache/cache-contents.ts';
 import { CacheKeeper } from '#worker/build/cache/cache-keeper.ts';
 import { LocalCache } from '#worker/build/cache/local-cache.ts';
 import { RegistryRecords } from '#worker/build/cache/registry-records.ts';
@@ -31,6 +32,8 @@ interface Ports extends DriversPorts {
   readonly database: WorkerDatabase;
   readonly images: Images;
   readonly trees: TreePool;
+  /** What the classic builder keeps. */
+  readonly classicCache: CacheContents;
 }
 
 const GIB = 1024 ** 3;
@@ -80,7 +83,8 @@ export async function createWorkerBuilds(
     { maxConcurrent: config.maxConcurrent, entitlements: new Set(config.entitlements) },
   );
   closing.defer(() => builds.stop());
-  const parts = { contents: [cache, drivers.cacheMounts, directories], freeBytes: () => freeBytes(root) };
+  const contents = [cache, drivers.cacheMounts, directories, ports.classicCache];
+  const parts = { contents, freeBytes: () => freeBytes(root) };
   const keeper = new CacheKeeper(
     {
       parts: parts.contents,
@@ -111,6 +115,8 @@ export async function createWorkerBuilds(
     sessions,
     grpc,
     history,
+    /** For later builds. */
+    kept: parts,
     async reconcile() {
       await drivers.reconcile();
       await cache.reconcile();

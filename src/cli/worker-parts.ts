@@ -127,7 +127,7 @@ export async function createWorkerParts(
   );
   const id = await engineId(join(directory, 'id'));
   const builds = await createWorkerBuilds(
-    { ...running, images, trees },
+    { ...running, images, trees, classicCache: builder.cache },
     { id, root: join(directory, 'builds'), log, config: config.worker.build },
     closing,
   );

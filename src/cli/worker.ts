@@ -70,10 +70,10 @@ async function addRoutes(
     counts: async () => ({ ...containers.counts(), images: await images.lister.count() }),
   });
   containersRoutes(router, { containers, images: images.store });
-  diskUsageRoutes(router, { images, containers, volumes, builder });
+  diskUsageRoutes(router, { images, containers, volumes, cache: builds.kept.contents });
   networksRoutes(router, { networks, containers: containers.networks });
   volumesRoutes(router, { volumes });
-  buildRoutes(router, { builder });
+  buildRoutes(router, { builder, kept: builds.kept });
   buildkitRoutes(router, builds);
   eventsRoutes(router, { events });
   imagesRoutes(router, images);

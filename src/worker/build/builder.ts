@@ -15,7 +15,7 @@ import type { Snapshotter } from '#worker/snapshots/snapshotter.ts';
 import { BaseImages, releaseAbandoned } from './base-images.ts';
 import type { BasePuller } from './base-puller.ts';
 import type { BuildOutput, BuildRequest } from './build-request.ts';
-import { BuildCache, type CacheUsage, type PruneRequest } from './cache/build-cache.ts';
+import { BuildCache } from './cache/build-cache.ts';
 import { ClassicBuild } from './classic-build.ts';
 import { ClassicOutput, shortId } from './classic-output.ts';
 import type { StageState } from './compile/stage-state.ts';
@@ -112,12 +112,9 @@ export class Builder {
     this.#running.get(id)?.controller.abort();
   }
 
-  prune(request?: PruneRequest): Promise<{ ids: string[]; bytes: number }> {
-    return this.#cache.prune(request);
-  }
-
-  usage(): Promise<CacheUsage[]> {
-    return this.#cache.usage();
+  /** The steps that it keeps. */
+  get cache(): BuildCache {
+    return this.#cache;
   }
 
   /** Removes what a killed worker left. Call once at start, after the image store's and the snapshotter's. */

@@ -3,6 +3,8 @@ import { parsePlatform } from '#oci/platform.ts';
 import { familiarReference, parseImageReference, withDefaultTag } from '#oci/reference.ts';
 import type { BuildRequest } from '../build/build-request.ts';
 import type { Builder } from '../build/builder.ts';
+import type { CacheContents } from '../build/cache/cache-contents.ts';
+import { type PruneRequest, prune } from '../build/cache/prune.ts';
 import { BuildFailure } from '../build/ops/build-failure.ts';
 import { BuildProgress } from './build-progress.ts';
 import { buildLimits, jsonObject, jsonStrings, registryAuth } from './build-query.ts';
@@ -10,8 +12,14 @@ import { ProgressStream } from './progress-stream.ts';
 import { booleanQuery, filtersQuery, listQuery, numberQuery, stringQuery } from './query.ts';
 import type { EngineContext, EngineRouter } from './router.ts';
 
+export interface BuildServices {
+  readonly builder: Builder;
+  /** What all builders have left for later builds, and what is free on its disk. */
+  readonly kept: { readonly contents: readonly CacheContents[]; readonly freeBytes: () => Promise<number> };
+}
+
 /** The classic builder: `docker build` without BuildKit, and the care of its cache. */
-export function buildRoutes(router: EngineRouter, { builder }: { builder: Builder }): void {
+export function buildRoutes(router: EngineRouter, { builder, kept }: BuildServices): void {
   router.post('/build', async (ctx) => {
     const request = buildRequest(ctx);
     const stream = new ProgressStream(ctx);
@@ -28,8 +36,8 @@ export function buildRoutes(router: EngineRouter, { builder }: { builder: Builde
   });
 
   router.post('/build/prune', async (ctx) => {
-    const { ids, bytes } = await builder.prune(pruneRequest(ctx));
-    ctx.body = { CachesDeleted: ids, SpaceReclaimed: bytes };
+    const { removed, bytes } = await prune(kept.contents, pruneRequest(ctx), kept.freeBytes);
+    ctx.body = { CachesDeleted: removed.map(({ id }) => id), SpaceReclaimed: bytes };
   });
 
   router.post('/build/cancel', (ctx) => {
@@ -93,16 +101,22 @@ function networkOf(ctx: EngineContext): string {
   return mode;
 }
 
-/** `docker builder prune`: filters `until`, `unused-for`, `id`, and how much to keep. */
-function pruneRequest(ctx: EngineContext) {
+/** `docker builder prune`: filters `until`, `unused-for`, `id`, `type`, and how much to keep. */
+function pruneRequest(ctx: EngineContext): PruneRequest {
   const filters = filtersQuery(ctx);
   const until = filters.get('until')?.[0] ?? filters.get('unused-for')?.[0];
   const ids = filters.get('id');
-  const keepBytes = numberQuery(ctx, 'keep-storage') ?? numberQuery(ctx, 'reserved-space');
+  const types = filters.get('type');
+  const reservedBytes = numberQuery(ctx, 'reserved-space') ?? numberQuery(ctx, 'keep-storage');
+  const maxUsedBytes = numberQuery(ctx, 'max-used-space');
+  const minFreeBytes = numberQuery(ctx, 'min-free-space');
   return {
     ...(until && { unusedSince: timeBefore(until) }),
-    ...(ids && { ids }),
-    ...(keepBytes && { keepBytes }),
+    ...(reservedBytes && { reservedBytes }),
+    ...(maxUsedBytes && { maxUsedBytes }),
+    ...(minFreeBytes && { minFreeBytes }),
+    matches: (usage) =>
+      (!ids || ids.some((id) => usage.id.startsWith(id))) && (!types || types.includes(usage.type)),
   };
 }
 

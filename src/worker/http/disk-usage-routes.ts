@@ -1,5 +1,4 @@
-import type { Builder } from '../build/builder.ts';
-import type { CacheUsage } from '../build/cache/build-cache.ts';
+import type { CacheContents, CacheUsage } from '../build/cache/cache-contents.ts';
 import type { Containers } from '../containers/containers.ts';
 import type { Images } from '../images/images.ts';
 import type { VolumeService } from '../volumes/volume-service.ts';
@@ -14,7 +13,8 @@ export interface DiskUsageServices {
   readonly images: Images;
   readonly containers: Containers;
   readonly volumes: VolumeService;
-  readonly builder: Builder;
+  /** What builds have left for later ones. */
+  readonly cache: readonly CacheContents[];
 }
 
 /** `docker system df`: only the parts that `type` names, all without it. */
@@ -28,7 +28,7 @@ export function diskUsageRoutes(router: EngineRouter, services: DiskUsageService
       ...(wants('container') && { Containers: await containersPart(services.containers) }),
       ...(wants('volume') && { Volumes: await volumesPart(services.volumes, signal) }),
       ...(wants('build-cache') && {
-        BuildCache: (await services.builder.usage()).map(cacheShape),
+        BuildCache: (await cachePart(services.cache)).map(cacheShape),
         BuilderSize: 0,
       }),
     };
@@ -45,10 +45,14 @@ async function volumesPart(volumes: VolumeService, signal: AbortSignal): Promise
   return usages.map(({ volume, ...usage }) => volumeShape(volume, usage));
 }
 
+async function cachePart(contents: readonly CacheContents[]): Promise<CacheUsage[]> {
+  return (await Promise.all(contents.map((part) => part.usage()))).flat();
+}
+
 function cacheShape(usage: CacheUsage): object {
   return {
     ID: usage.id,
-    Type: usage.kind,
+    Type: usage.type,
     Description: usage.description,
     InUse: usage.inUse,
     Shared: false,

@@ -7,7 +7,7 @@ beforeAll(async () => {
   worker = await startBuildWorker();
 });
 beforeEach(async () => {
-  await worker.builder.prune();
+  await worker.builder.cache.prune();
 });
 afterAll(async () => {
   await worker[Symbol.asyncDispose]();
@@ -99,7 +99,7 @@ describe('the build cache', () => {
     await build(dockerfile, {}, { t: 'gone' });
     await worker.images.remover.remove('gone', { force: true });
     expect((await build(dockerfile)).cached).toEqual([true, true]);
-    const usage = await worker.builder.usage();
+    const usage = await worker.builder.cache.usage();
     expect(usage.map((entry) => [entry.description, entry.inUse])).toEqual(
       expect.arrayContaining([['RUN head -c 3000000 /dev/zero > /big', false]]),
     );
@@ -156,7 +156,7 @@ it('keeps to its limit, with what was used last', async () => {
     return cached((await small.build({ Dockerfile: dockerfile })).output)[0];
   };
   for (const name of ['a', 'b', 'a', 'c']) await step(name);
-  const bytes = async () => (await small.builder.usage()).reduce((sum, entry) => sum + entry.bytes, 0);
+  const bytes = async () => (await small.builder.cache.usage()).reduce((sum, entry) => sum + entry.bytes, 0);
   await expect.poll(bytes).toBeLessThanOrEqual(5_000_000);
   expect([await step('a'), await step('b')]).toEqual([true, false]);
 });

@@ -108,7 +108,7 @@ export async function startBuildWorker(options: Partial<BuilderOptions> = {}): P
   await builder.reconcile();
   await images.loader.load(createReadStream(await busyboxArchive()));
   const router = createEngineRouter();
-  buildRoutes(router, { builder });
+  buildRoutes(router, { builder, kept: { contents: [builder.cache], freeBytes: async () => 0 } });
   const server = createEngineServer(router, pino({ level: 'silent' }));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;

@@ -5,21 +5,10 @@ import type { ImageSource } from '#worker/images/image-source.ts';
 import type { CacheRecord, CacheStore } from '../graph/cache-store.ts';
 import { snapshotOf } from '../graph/result.ts';
 import { BuildCacheRepository, type CacheRow } from './build-cache-repository.ts';
+import type { CacheContents, CacheUsage } from './cache-contents.ts';
 
 /** Before a record's ID, as a user of its layer. */
 const USER_PREFIX = 'build-cache:';
-
-/** One line of `docker system df -v` and of a prune. */
-export interface CacheUsage {
-  readonly id: string;
-  readonly kind: string;
-  readonly description: string;
-  readonly bytes: number;
-  readonly inUse: boolean;
-  readonly createdAt: Date;
-  readonly lastUsedAt: Date;
-  readonly usageCount: number;
-}
 
 export interface PruneRequest {
   /** Only what was last used before. */
@@ -30,7 +19,7 @@ export interface PruneRequest {
 }
 
 /** The build cache in the worker's database; its layers are in the image store, which it keeps from dropping them. */
-export class BuildCache implements CacheStore {
+export class BuildCache implements CacheStore, CacheContents {
   readonly #rows: BuildCacheRepository;
   readonly #images: ImageSource;
   /** Records that a running build has used: it may still stand on their layers. */
@@ -110,6 +99,7 @@ export class BuildCache implements CacheStore {
   async usage(): Promise<CacheUsage[]> {
     return (await this.#rows.all()).map((row) => ({
       id: row.id,
+      type: 'regular',
       kind: row.kind,
       description: row.description,
       bytes: row.bytes,
@@ -118,6 +108,11 @@ export class BuildCache implements CacheStore {
       lastUsedAt: new Date(row.last_used_at),
       usageCount: row.usage_count,
     }));
+  }
+
+  async remove(id: string): Promise<number | undefined> {
+    const { ids, bytes } = await this.prune({ ids: [id] });
+    return ids.length > 0 ? bytes : undefined;
   }
 
   /** Forgets records that no build is using, least recently used first, and frees what no image has. */
