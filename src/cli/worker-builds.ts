@@ -26,8 +26,6 @@ import type { LayerUploads } from '#worker/images/push/layer-uploads.ts';
 import type { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
 import { version } from './version.ts';
 
-export type WorkerBuilds = Awaited<ReturnType<typeof createWorkerBuilds>>;
-
 interface Ports extends DriversPorts {
   readonly database: WorkerDatabase;
   readonly images: Images;

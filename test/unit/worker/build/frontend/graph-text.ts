@@ -1,5 +1,5 @@
 import type { ImageConfig } from '#oci/image-config.ts';
-import type { ExecMount, ExecOp, FileAction, FileOp, Op } from '#worker/build/llb/op.ts';
+import type { ExecMount, ExecOp, Op } from '#worker/build/llb/op.ts';
 import type { Edge, Vertex } from '#worker/build/llb/vertex.ts';
 import type { FakeResult } from './fake-bridge.ts';
 
@@ -43,13 +43,6 @@ export function mountAt(exec: ExecOp, dest: string): ExecMount {
   const mount = exec.mounts.find((candidate) => candidate.dest === dest);
   if (!mount) throw new Error(`no mount at ${dest} among ${exec.mounts.map((one) => one.dest).join(' ')}`);
   return mount;
-}
-
-/** The last file op's actions. */
-export function lastActions(result: FakeResult, id = ''): readonly FileAction[] {
-  const vertex = verticesOf(result.refs.get(id)).findLast(({ op }) => op.kind === 'file');
-  if (!vertex) throw new Error('no files are changed');
-  return (vertex.op as FileOp).actions;
 }
 
 export function sourceAttrs(
