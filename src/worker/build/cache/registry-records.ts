@@ -48,6 +48,8 @@ export class RegistryRecords {
   readonly #slots = new Semaphore(AT_ONCE);
   readonly #lost = new Memory();
   readonly #there = new Memory();
+  /** Others' work goes first. */
+  readonly #turns = new Semaphore(1);
   readonly #writing = new Set<Promise<void>>();
   #silentUntil = 0;
   #emptyConfig: Promise<void> | undefined;
@@ -102,13 +104,14 @@ export class RegistryRecords {
     if (refs.length < outputs.length || this.#silent) return;
     this.#behind(async () => {
       const stored = await Promise.all(refs.map((ref) => this.#stored(ref)));
-      await this.#write({ keys, kind, description, createdAt, outputs: stored });
+      await this.#turns.run(() => this.#write({ keys, kind, description, createdAt, outputs: stored }));
     });
   }
 
   /** Finds a record by one more key. */
   link(key: string, { step }: RegistryRecord): void {
-    if (!step.keys.includes(key)) this.#behind(() => this.#write({ ...step, keys: [...step.keys, key] }));
+    if (!step.keys.includes(key))
+      this.#behind(() => this.#turns.run(() => this.#write({ ...step, keys: [...step.keys, key] })));
   }
 
   /** Resolves when what was saved so far is written, or was given up. */

@@ -91,8 +91,8 @@ export class ImagePush {
     },
   ): Promise<void> {
     const { reference, pusher, signal, count } = target;
-    await this.#ports.uploads?.settled(diffId, reference.domain, signal);
-    if (await this.#isThere(descriptor.digest, target)) {
+    const beforehand = await this.#ports.uploads?.settled(diffId, reference.domain, signal);
+    if (await this.#isThere(descriptor.digest, target, beforehand)) {
       count(descriptor.size);
     } else {
       const metered = async function* () {
@@ -110,7 +110,11 @@ export class ImagePush {
   async #isThere(
     digest: ExportedLayer['descriptor']['digest'],
     { reference, pusher, signal }: { reference: ImageReference; pusher: Pusher; signal: AbortSignal },
+    beforehand: string | undefined,
   ): Promise<boolean> {
+    if (beforehand !== undefined && beforehand !== reference.path) {
+      if (await pusher.mountBlob(digest, beforehand, { signal })) return true;
+    }
     if (await pusher.hasBlob(digest, { signal })) return true;
     for (const from of await this.#ports.layerRows.originsOf(digest, reference.domain)) {
       if (from !== reference.path && (await pusher.mountBlob(digest, from, { signal }))) return true;

@@ -57,12 +57,19 @@ export class LayerPusher {
 
   async #pushLayer(layer: LayerRow, id: string, target: PushTarget): Promise<LayerBlob> {
     if (target.signal.aborted) throw canceled();
-    await this.#ports.uploads?.settled(layer.diffId, target.reference.domain, target.signal);
+    const { domain, path } = target.reference;
+    const beforehand = await this.#ports.uploads?.settled(layer.diffId, domain, target.signal);
     const blob = await this.#ports.blobs.compressed(layer.diffId, () => this.#ports.layers.tar(layer));
-    const status = await this.#bring(blob, id, target);
+    const mounted =
+      beforehand !== undefined && beforehand !== path && (await this.#mount(blob, beforehand, target));
+    const status = mounted ? `Mounted from ${beforehand}` : await this.#bring(blob, id, target);
     await this.#ports.layerRows.recordOrigin(blob.digest, target.reference.domain, target.reference.path);
     await target.progress(statusLine(id, status));
     return blob;
+  }
+
+  #mount({ digest }: LayerBlob, from: string, { pusher, signal }: PushTarget): Promise<boolean> {
+    return pusher.mountBlob(digest, from, { signal });
   }
 
   async #bring(

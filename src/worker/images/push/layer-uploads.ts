@@ -3,7 +3,7 @@ import type { Fetcher } from '#distribution/fetcher.ts';
 import type { Pusher } from '#distribution/pusher.ts';
 import { canceled, isKind } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
-import type { ImageReference } from '#oci/reference.ts';
+import type { ImageReference, RepositoryName } from '#oci/reference.ts';
 import type { LayerBlobs } from '../layer-blobs.ts';
 import type { LayerBlob, LayerRepository, LayerRow } from '../layer-repository.ts';
 import type { LayerStore } from '../layer-store.ts';
@@ -68,17 +68,16 @@ export class LayerUploads {
     return running.blob;
   }
 
-  /** Before a push to `domain`: what of the layer is under way, or waits, is brought now. Throws `canceled` alone. */
-  async settled(diffId: Digest, domain: string, signal: AbortSignal): Promise<void> {
-    const upload = domain === this.repository.reference.domain ? this.#underWay.get(diffId) : undefined;
-    if (!upload) return;
-    upload.start({ background: false });
-    const left = Promise.withResolvers<void>();
-    const leave = () => left.resolve();
-    signal.addEventListener('abort', leave, { once: true });
-    await Promise.race([upload.blob.catch(() => undefined), left.promise]);
-    signal.removeEventListener('abort', leave);
-    if (signal.aborted) throw canceled();
+  /**
+   * Before a push to another repository of `domain`: what of the layer is under way, or waits, is brought now. Answers
+   * the repository that it can be mounted from. Throws `canceled` alone.
+   */
+  async settled(diffId: Digest, domain: string, signal: AbortSignal): Promise<RepositoryName | undefined> {
+    const { reference } = this.repository;
+    if (domain !== reference.domain) return undefined;
+    const upload = this.#underWay.get(diffId);
+    if (upload) await this.#hurry(upload, signal);
+    return this.#there.has(diffId) ? reference.path : undefined;
   }
 
   /** The registry says that it is not there. */
@@ -92,6 +91,16 @@ export class LayerUploads {
     clearTimeout(this.#timer);
     for (const upload of this.#queue.splice(0)) upload.start({ background: true });
     await Promise.allSettled([...this.#underWay.values()].map(({ blob }) => blob));
+  }
+
+  async #hurry(upload: Upload, signal: AbortSignal): Promise<void> {
+    upload.start({ background: false });
+    const left = Promise.withResolvers<void>();
+    const leave = () => left.resolve();
+    signal.addEventListener('abort', leave, { once: true });
+    await Promise.race([upload.blob.catch(() => undefined), left.promise]);
+    signal.removeEventListener('abort', leave);
+    if (signal.aborted) throw canceled();
   }
 
   #enqueue(layer: StackedLayer): Upload {
