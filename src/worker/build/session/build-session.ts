@@ -6,6 +6,8 @@ import type { ProgressSink } from '../solve/progress.ts';
  */
 export interface BuildSession {
   readonly id: string;
+  /** Of one that stands for several builds': the first of them. */
+  readonly original?: BuildSession | undefined;
   /** Aborted when the client is gone. */
   readonly closed: AbortSignal;
   offers(service: SessionService): boolean;

@@ -21,6 +21,10 @@ export class SharedSession implements BuildSession {
     return this.#sessions()[0]?.id ?? '';
   }
 
+  get original(): BuildSession | undefined {
+    return this.#sessions()[0];
+  }
+
   offers(service: SessionService): boolean {
     return this.#sessions().some((session) => session.offers(service));
   }

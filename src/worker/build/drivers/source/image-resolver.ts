@@ -55,9 +55,15 @@ export class ImageResolver {
 
   /** Throws `not-found` and `unavailable` in Docker's words. */
   async resolve(reference: string, options: ResolveOptions): Promise<FoundImage> {
-    const { platform, mode, session, store = '' } = options;
-    const key = JSON.stringify([reference, formatPlatform(platform), mode, store]);
-    return this.#once(session, key, () => this.#resolve(reference, options));
+    const { mode, store = '' } = options;
+    const session = sessionOf(options);
+    const keyOf = (name: string) => JSON.stringify([name, formatPlatform(options.platform), mode, store]);
+    return this.#once(session, keyOf(reference), async () => {
+      const found = await this.#resolve(reference, options);
+      // What a tag was found to be is asked for by its digest next, when it is built on.
+      if (found.reference !== reference) void this.#once(session, keyOf(found.reference), async () => found);
+      return found;
+    });
   }
 
   async #resolve(text: string, options: ResolveOptions): Promise<FoundImage> {
@@ -101,7 +107,7 @@ export class ImageResolver {
   async #remote(reference: ImageReference, options: ResolveOptions): Promise<FoundImage> {
     const { session, signal } = options;
     const name = fullRepository(reference);
-    const fetchers = await this.#once(session, `fetchers ${name}`, async () => {
+    const fetchers = await this.#once(sessionOf(options), `fetchers ${name}`, async () => {
       const credentials = await registryCredentials(session, reference.domain, signal);
       return this.#ports.registries.fetchers(reference, credentials);
     });
@@ -165,6 +171,11 @@ export class ImageResolver {
     result.catch(() => known.delete(key));
     return result;
   }
+}
+
+/** Whose answers are remembered together. A content store is read by way of whoever is there. */
+function sessionOf({ session, store }: ResolveOptions): BuildSession {
+  return store === undefined ? (session.original ?? session) : session;
 }
 
 function foundImage(
