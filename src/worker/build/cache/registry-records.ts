@@ -5,7 +5,7 @@ import { type Digest, hexOf } from '#oci/digest.ts';
 import { compressionOf, layerMediaType } from '#worker/images/compression.ts';
 import type { LayerRepository } from '#worker/images/layer-repository.ts';
 import { isGivenUp, type LayerUploads, type UploadRepository } from '#worker/images/push/layer-uploads.ts';
-import type { LayersRef, RefLayer } from '../solve/ref.ts';
+import type { BlobFetcher, LayersRef, RefLayer } from '../solve/ref.ts';
 import type { CacheRecord, FinishedStep } from './cache-store.ts';
 import {
   decodeStep,
@@ -45,6 +45,7 @@ const MAX_WAITING = 1_000;
  */
 export class RegistryRecords {
   readonly #ports: RegistryRecordsPorts;
+  readonly #fetcher: BlobFetcher;
   readonly #slots = new Semaphore(AT_ONCE);
   readonly #lost = new Memory();
   readonly #there = new Memory();
@@ -56,6 +57,14 @@ export class RegistryRecords {
 
   constructor(ports: RegistryRecordsPorts) {
     this.#ports = ports;
+    const { fetcher } = ports.uploads.repository;
+    this.#fetcher = {
+      blob: (descriptor, options) => fetcher.blob(descriptor, options),
+      // The step is done again then, and its record written anew.
+      failed: (layers) => {
+        for (const { digest } of layers) this.#lost.add(digest);
+      },
+    };
   }
 
   /** Those that are known, as far as the registry answers in time. Throws when `signal` aborts. */
@@ -137,6 +146,8 @@ export class RegistryRecords {
       const step = decodeStep(mediaType, payload);
       // Whoever put it there, it has to be of this key.
       if (!step.keys.includes(key) || this.#lost.has(digest)) return undefined;
+      if (distinct(step.outputs).some(({ descriptor }) => this.#lost.has(descriptor.digest)))
+        return undefined;
       return { id: digest, step, outputs: step.outputs.map((output) => this.#ref(output)) };
     } catch (error) {
       this.#failed(error, signal);
@@ -145,7 +156,7 @@ export class RegistryRecords {
   }
 
   #ref(output: readonly StoredLayer[]): LayersRef {
-    const { fetcher } = this.#repository;
+    const fetcher = this.#fetcher;
     const layers = output.map(({ descriptor, diffId, createdAt }) => ({
       diffId,
       remote: { descriptor, fetcher },

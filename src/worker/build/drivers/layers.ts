@@ -96,7 +96,12 @@ export class Layers {
     }
     const told = progress && new PullProgress(wanted, progress);
     const report = (line: ProgressLine) => told?.report(line);
-    await this.#puller.pull(wanted, below, fetcher, { signal, progress: report });
+    try {
+      await this.#puller.pull(wanted, below, fetcher, { signal, progress: report });
+    } catch (error) {
+      if (!signal.aborted) fetcher.failed?.(wanted.map(({ descriptor }) => descriptor));
+      throw error;
+    }
     return wanted.length;
   }
 }

@@ -28,7 +28,10 @@ export interface RemoteLayer {
 }
 
 /** A repository of a registry's, or a content store of a client's. */
-export type BlobFetcher = Pick<Fetcher, 'blob'>;
+export interface BlobFetcher extends Pick<Fetcher, 'blob'> {
+  /** Hears of layers that could not be had, or were not what they were said to be. */
+  failed?(layers: readonly Descriptor[]): void;
+}
 
 /** A directory of this machine: a client's, as it was synced; a checkout; a download. */
 export interface DirectoryRef {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Manifest } from '#oci/manifest.ts';
+import { parseImageReference } from '#oci/reference.ts';
 import { json, putManifest } from '#test/registry/distribution-client.ts';
 import { startTestRegistry, type TestRegistry } from '#test/registry/test-registry.ts';
 import { UpstreamProxy } from '#test/registry/upstream-proxy.ts';
@@ -99,6 +100,17 @@ describe('a push of what was built here', () => {
   });
 });
 
+describe('docker push of what was built here', () => {
+  it('carries no byte of a layer either', async () => {
+    await one.build(chain(), (ref) => one.push(ref, `${host}/team/app:3`, { push: 'false' }));
+    await one.records.settled();
+    uploaded.clear();
+    await one.world.images.pusher.push(parseImageReference(`${host}/team/app:3`));
+    const { config } = await manifestOf('team/app', '3');
+    expect(Object.fromEntries(uploaded)).toEqual({ 'team/app': config.size });
+  });
+});
+
 describe('another worker with the same registry', () => {
   let two: CachedWorker;
   beforeEach(async () => {
@@ -153,6 +165,17 @@ describe('another worker with the same registry', () => {
     expect((await two.build(chain(), (ref) => files(two, ref))).shown).toMatchObject(DONE);
   });
 
+  it('does a step whose layers turn out to be something else, the next time', async () => {
+    await builtByOne();
+    const broken = two.build(chain(), (ref) => {
+      proxy.corrupt = true;
+      return files(two, ref);
+    });
+    await expect(broken).rejects.toThrow(/digest|incorrect/);
+    proxy.corrupt = false;
+    expect((await two.build(chain(), (ref) => files(two, ref))).shown).toMatchObject(DONE);
+  });
+
   it('takes no record for another step, nor what is none', async () => {
     await builtByOne();
     const records = await Promise.all((await tags()).map((tag) => manifestOf('slipway/build-cache', tag)));
@@ -168,10 +191,10 @@ describe('another worker with the same registry', () => {
     expect((await three.build(chain(), (ref) => files(three, ref))).shown).toMatchObject(DONE);
   });
 
-  it('builds by itself when the registry does not answer as one', async () => {
+  it.each([500, 401])('builds by itself when the registry answers %d', async (status) => {
     await builtByOne();
     proxy.fault = (_request, response) => {
-      response.writeHead(500).end();
+      response.writeHead(status).end();
       return 'handled';
     };
     expect((await two.build(chain(), (ref) => files(two, ref))).shown).toMatchObject(DONE);
