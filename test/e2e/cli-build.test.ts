@@ -43,7 +43,10 @@ describe('a build that fails', () => {
   });
 
   it.each([
-    [['FROM busybox', 'FOO x'], 'dockerfile parse error on line 2: unknown instruction: FOO'],
+    [
+      ['FROM busybox', 'FOO x'],
+      'dockerfile parse error on line 2: unknown instruction: FOO (did you mean FROM?)',
+    ],
     [['RUN x'], 'no build stage in current context'],
     [['FROM busybox', 'ENV A'], 'ENV must have two arguments'],
     [['FROM'], 'dockerfile parse error on line 1: FROM requires either one or three arguments'],
