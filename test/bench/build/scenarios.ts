@@ -37,7 +37,7 @@ export const SCENARIOS: readonly Scenario[] = [
     prepare: (folder, images) => {
       dockerfile(
         folder,
-        `FROM ${images}node\nWORKDIR /app\nCOPY package.json lib ./\nRUN npm install ./lib --no-audit --no-fund\nCOPY . .\nRUN node -e "require('fs').writeFileSync('built', '1')"\nCMD ["node","server.js"]`,
+        `FROM ${images}node\nWORKDIR /app\nCOPY package.json ./\nCOPY lib lib\nRUN npm install ./lib --no-audit --no-fund\nCOPY . .\nRUN node -e "require('fs').writeFileSync('built', '1')"\nCMD ["node","server.js"]`,
       );
       writeFileSync(join(folder, 'package.json'), '{"name":"app","version":"1.0.0"}');
       mkdirSync(join(folder, 'lib'), { recursive: true });
