@@ -8,7 +8,7 @@ import { type Compression, compress, compressionOf, GZIP, layerMediaType } from 
 import type { LayerBlob, LayerRepository } from './layer-repository.ts';
 import { FULL_PACE, type Pace } from './parallel-gzip.ts';
 
-export interface CompressOptions {
+interface CompressOptions {
   /** undefined: gzip, unless the layer is stored compressed in another way. */
   readonly compression?: Compression | undefined;
   /** Nobody waits for it: other work goes first, until somebody asks for the same without this. */

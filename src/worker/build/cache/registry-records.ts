@@ -15,7 +15,7 @@ import {
   type StoredStep,
 } from './record-manifest.ts';
 
-export interface RegistryRecordsPorts {
+interface RegistryRecordsPorts {
   /** Where layers are brought; records go to the same repository. */
   readonly uploads: LayerUploads;
   readonly layerRows: LayerRepository;

@@ -22,7 +22,7 @@ export interface LayerUploadsPorts {
   readonly blobs: LayerBlobs;
 }
 
-export type StackedLayer = Pick<LayerRow, 'chainId' | 'diffId'>;
+type StackedLayer = Pick<LayerRow, 'chainId' | 'diffId'>;
 
 interface Upload {
   readonly layer: StackedLayer;

@@ -1,0 +1,60 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { busyboxArchive } from '../images/busybox-image.ts';
+import { buildKitProgram } from './harness/buildkitd.ts';
+import { run } from './harness/command.ts';
+import { type Slipway, startSlipway } from './harness/slipway.ts';
+
+/** A worker beside its registry, and another one that has that registry's cache. */
+let one: Slipway;
+let two: Slipway;
+let context: string;
+
+beforeAll(async () => {
+  one = await startSlipway({ buildkit: true });
+  const env = { SLIPWAY_WORKER_BUILD_CACHE_REPOSITORY: `${one.registry}/slipway/build-cache` };
+  two = await startSlipway({ command: 'worker', buildkit: true, env });
+  const base = `${one.registry}/library/busybox`;
+  await one.dockerOk('load', '--input', await busyboxArchive());
+  await one.dockerOk('tag', 'busybox', base);
+  await one.dockerOk('push', base);
+  context = join(one.folder, 'context');
+  mkdirSync(context);
+  writeFileSync(join(context, 'file'), 'contents');
+  const steps = ['RUN head -c 3000000 /dev/urandom > /big', 'COPY file /file', 'RUN cat /file > /last'];
+  const stages = [`FROM ${base} AS tools`, ...steps, `FROM ${base}`, 'COPY --from=tools /last /last'];
+  writeFileSync(join(context, 'Dockerfile'), stages.join('\n'));
+});
+afterAll(async () => {
+  await two?.[Symbol.asyncDispose]();
+  await one?.[Symbol.asyncDispose]();
+});
+
+/** Answers how steps ended, by their names. */
+async function build(worker: Slipway, ...more: string[]): Promise<Record<string, string>> {
+  const args = ['--addr', worker.buildkit, 'build', '--frontend', 'dockerfile.v0', '--progress', 'plain'];
+  const local = ['--local', `context=${context}`, '--local', `dockerfile=${context}`];
+  const { code, stderr } = await run(buildKitProgram('buildctl'), [...args, ...local, ...more]);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  const names = new Map(
+    [...stderr.matchAll(/^#(\d+) (\[.*\] (?:RUN|COPY) .*)$/gm)].map(([, n, name]) => [n, name]),
+  );
+  const ended = [...stderr.matchAll(/^#(\d+) (CACHED|DONE)/gm)].filter(([, n]) => names.has(n));
+  return Object.fromEntries(ended.map(([, n, how]) => [names.get(n), how]));
+}
+
+it('does on a second worker no step that the first has done', async () => {
+  expect(new Set(Object.values(await build(one)))).toEqual(new Set(['DONE']));
+  const tags = async () => {
+    const answer = await fetch(`http://${one.registry}/v2/slipway/build-cache/tags/list`);
+    return ((await answer.json()) as { tags?: string[] }).tags?.length ?? 0;
+  };
+  // Two for each of four steps.
+  await expect.poll(tags, { timeout: 20_000 }).toBe(8);
+  const name = `${one.registry}/team/app:1`;
+  const steps = await build(two, '--output', `type=image,name=${name},push=true,store=false`);
+  expect(Object.keys(steps)).toHaveLength(4);
+  expect(new Set(Object.values(steps))).toEqual(new Set(['CACHED']));
+  expect(await one.dockerOk('run', '--rm', name, 'cat', '/last')).toBe('contents');
+});
