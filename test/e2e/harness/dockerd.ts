@@ -103,6 +103,11 @@ export class Dockerd implements AsyncDisposable {
 
 function removeCgroup(folder: string): void {
   try {
+    for (const { name } of readdirSync(folder, { withFileTypes: true }).filter((entry) =>
+      entry.isDirectory(),
+    )) {
+      removeCgroup(join(folder, name));
+    }
     rmdirSync(folder);
   } catch {
     // Not a hierarchy that it was in.
