@@ -125,12 +125,6 @@ export async function createWorkerParts(
     { ...running, images: images.store, puller: basePuller(images.puller) },
     { root: join(directory, 'build') },
   );
-  const id = await engineId(join(directory, 'id'));
-  const builds = await createWorkerBuilds(
-    { ...running, images, trees, classicCache: builder.cache },
-    { id, root: join(directory, 'builds'), log, config: config.worker.build },
-    closing,
-  );
 
   await snapshotter.reconcile();
   await images.reconcile();
@@ -142,6 +136,12 @@ export async function createWorkerParts(
   closing.defer(() => containers.stop());
   await builder.reconcile();
   closing.defer(() => builder.stop());
+  const id = await engineId(join(directory, 'id'));
+  const builds = await createWorkerBuilds(
+    { ...running, images, trees, classicCache: builder.cache },
+    { id, root: join(directory, 'builds'), log, config: config.worker.build },
+    closing,
+  );
   await builds.reconcile();
 
   return {

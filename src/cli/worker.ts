@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Config } from '#config/schema.ts';
 import { unavailable } from '#errors/errors.ts';
 import { absentRoutes } from '#worker/http/absent-routes.ts';
@@ -39,7 +40,8 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const addresses: string[] = [];
   for (const address of config.worker.listen) {
     const server = createEngineServer(router, role.logger);
-    started.defer(() => closeServer(server));
+    const connections = connectionsOf(server);
+    started.defer(() => closeServer(server, connections));
     addresses.push(await listen(server, address, { group: config.worker.socketGroup }));
   }
   addresses.push(...(await listenForBuildkit(config, { grpc: parts.builds.grpc, role, started })));
@@ -87,11 +89,23 @@ function refuseIncomplete(host: HostFacts): void {
   throw unavailable(`this machine lacks ${remedies.join(', ')}`);
 }
 
-async function closeServer(server: Server): Promise<void> {
+/** The open ones, also those that no longer speak HTTP, of which the server itself knows nothing. */
+function connectionsOf(server: Server): ReadonlySet<Socket> {
+  const connections = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
+  return connections;
+}
+
+async function closeServer(server: Server, connections: ReadonlySet<Socket>): Promise<void> {
   if (!server.listening) return;
   server.close();
   server.closeIdleConnections();
-  const hurry = setTimeout(() => server.closeAllConnections(), STOP_GRACE);
+  const hurry = setTimeout(() => {
+    for (const connection of connections) connection.destroy();
+  }, STOP_GRACE);
   await once(server, 'close');
   clearTimeout(hurry);
 }

@@ -63,7 +63,10 @@ export function switchProtocol(ctx: EngineContext, protocol: string): Duplex {
   if (!upgrade || asked === '') throw invalid('no upgrade proto in request');
   if (asked.toLowerCase() !== protocol) throw invalid(`protocol ${asked} not supported`);
   ctx.respond = false;
-  return switchSocket(ctx, upgrade, `Connection: Upgrade\r\nUpgrade: ${protocol}`);
+  const connection = switchSocket(ctx, upgrade, `Connection: Upgrade\r\nUpgrade: ${protocol}`);
+  // Node's HTTP keeps our half open when the client ends its own, for attach; a protocol's connection ends as a whole.
+  connection.once('end', () => connection.destroy());
+  return connection;
 }
 
 /** One frame of a multiplexed stream: `[stream, 0, 0, 0, length]`, big-endian, and the bytes. */
