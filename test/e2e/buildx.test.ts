@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Clients, createClients } from '../api/buildkit/clients.ts';
@@ -108,3 +108,22 @@ it('builds for buildctl', async () => {
   ]);
   expect(code, stderr).toBe(0);
 });
+
+it('lets go of the connections of clients that are gone', async () => {
+  const connections = () => {
+    const folder = `/proc/${slipway.rolePid('worker')}/fd`;
+    return readdirSync(folder).filter((name) => isSocket(join(folder, name))).length;
+  };
+  const before = connections();
+  const args = ['build', '--target', 'files', '--secret', `id=token,src=${join(context, 'secret')}`, context];
+  for (let times = 0; times < 3; times++) expect((await clients.buildx(args)).code).toBe(0);
+  await expect.poll(connections, { timeout: 10_000 }).toBeLessThanOrEqual(before);
+});
+
+function isSocket(link: string): boolean {
+  try {
+    return readlinkSync(link).startsWith('socket:');
+  } catch {
+    return false;
+  }
+}
