@@ -1,4 +1,5 @@
 import { invalid, tooLarge } from '#errors/errors.ts';
+import { withinRoot } from '#tar/rooted-path.ts';
 import { findPackages } from '../attest/sbom/find-packages.ts';
 import { IgnoreRules } from '../context/ignore.ts';
 import { ArchiveTree } from './archive-tree.ts';
@@ -15,7 +16,7 @@ import {
   type Selection,
   type SourceTree,
 } from './file-messages.ts';
-import { cleanPath, type FileTree, resolvePath } from './file-tree.ts';
+import { type FileTree, resolvePath } from './file-tree.ts';
 import { MemoryTree } from './memory-tree.ts';
 import { readDirectory, readPart, statPath } from './read-tree.ts';
 import { RootedDirectory } from './rooted-directory.ts';
@@ -57,7 +58,7 @@ export class FileService implements Operations {
 
   readText({ path, maxBytes }: FileRequest<'readText'>): string | undefined {
     const tree = this.#context?.tree;
-    const real = tree && resolvePath(tree, cleanPath(path));
+    const real = tree && resolvePath(tree, withinRoot(path));
     const node = real === undefined ? undefined : tree?.node(real);
     if (!tree || real === undefined || node?.type !== 'file') return undefined;
     if (node.size > maxBytes) throw tooLarge(`${path} is larger than ${maxBytes} bytes`);

@@ -1,4 +1,4 @@
-import { invalid } from '#errors/errors.ts';
+import { walkRooted } from '#tar/rooted-path.ts';
 
 export type FileType = 'file' | 'directory' | 'symlink' | 'character' | 'block' | 'fifo';
 
@@ -35,9 +35,6 @@ export interface FileTree {
   read(path: string, buffer: Uint8Array, offset: number): number;
 }
 
-/** As many as the kernel follows (path_resolution(7)). */
-const MAX_SYMLINKS = 40;
-
 /**
  * The path that a path stands for when every symbolic link on the way is followed within the tree, as a process
  * chrooted into it would; `..` stops at the root. Undefined when something is missing.
@@ -47,44 +44,14 @@ export function resolvePath(
   path: string,
   options: { followLast?: boolean } = {},
 ): string | undefined {
-  const pending = partsOf(path).reverse();
-  const resolved: string[] = [];
-  let links = 0;
-  while (pending.length > 0) {
-    const part = pending.pop()!;
-    if (part === '..') {
-      resolved.pop();
-      continue;
-    }
-    const candidate = [...resolved, part].join('/');
+  return walkRooted(path, (candidate, isLast) => {
     const node = tree.node(candidate);
-    if (!node) return undefined;
-    if (node.type !== 'symlink' || (pending.length === 0 && options.followLast === false)) {
-      if (node.type !== 'directory' && pending.length > 0) return undefined;
-      resolved.push(part);
-      continue;
-    }
-    if (++links > MAX_SYMLINKS) throw invalid(`too many levels of symbolic links: ${path}`);
-    if (node.target!.startsWith('/')) resolved.length = 0;
-    pending.push(...partsOf(node.target!).reverse());
-  }
-  return resolved.join('/');
-}
-
-/** `/a/../../b/` as `b`: a path that cannot leave the root it is for. */
-export function cleanPath(path: string): string {
-  const parts: string[] = [];
-  for (const part of partsOf(path)) {
-    if (part === '..') parts.pop();
-    else parts.push(part);
-  }
-  return parts.join('/');
+    if (node?.type === 'symlink' && !(isLast && options.followLast === false))
+      return { target: node.target! };
+    return node && (isLast || node.type === 'directory') ? 'here' : undefined;
+  });
 }
 
 export function joinPath(directory: string, name: string): string {
   return directory === '' ? name : `${directory}/${name}`;
-}
-
-function partsOf(path: string): string[] {
-  return path.split('/').filter((part) => part !== '' && part !== '.');
 }

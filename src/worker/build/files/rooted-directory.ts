@@ -1,12 +1,11 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, readlinkSync, type Stats } from 'node:fs';
 import { invalid, systemCode } from '#errors/errors.ts';
+import { walkRooted } from '#tar/rooted-path.ts';
 
 export interface Owner {
   readonly uid: number;
   readonly gid: number;
 }
-
-const MAX_SYMLINKS = 40;
 
 /**
  * Destinations below a root file system, found as a process chrooted into it would: links are followed inside,
@@ -57,29 +56,15 @@ export class RootedDirectory {
   }
 
   #walk(path: string, onMissing: (path: string, isLast: boolean) => void): string {
-    const pending = partsOf(path).reverse();
-    const resolved: string[] = [];
-    let links = 0;
-    while (pending.length > 0) {
-      const part = pending.pop()!;
-      if (part === '..') {
-        resolved.pop();
-        continue;
-      }
-      const candidate = [this.#root, ...resolved, part].join('/');
+    const found = walkRooted(path, (relative, isLast) => {
+      const candidate = `${this.#root}/${relative}`;
       const stats = statOf(candidate);
-      if (stats?.isSymbolicLink()) {
-        if (++links > MAX_SYMLINKS) throw invalid(`too many levels of symbolic links: ${path}`);
-        const target = readlinkSync(candidate);
-        if (target.startsWith('/')) resolved.length = 0;
-        pending.push(...partsOf(target).reverse());
-        continue;
-      }
-      if (!stats) onMissing(candidate, pending.length === 0);
-      else if (!stats.isDirectory() && pending.length > 0) throw notADirectory(path);
-      resolved.push(part);
-    }
-    return [this.#root, ...resolved].join('/');
+      if (stats?.isSymbolicLink()) return { target: readlinkSync(candidate) };
+      if (!stats) onMissing(candidate, isLast);
+      else if (!stats.isDirectory() && !isLast) throw notADirectory(path);
+      return 'here';
+    });
+    return found ? `${this.#root}/${found}` : this.#root;
   }
 }
 
@@ -100,8 +85,4 @@ function statOf(path: string): Stats | undefined {
     if (systemCode(error) === 'ENAMETOOLONG') throw invalid(`file name too long: ${path.slice(-100)}`);
     throw error;
   }
-}
-
-function partsOf(path: string): string[] {
-  return path.split('/').filter((part) => part !== '' && part !== '.');
 }

@@ -1,6 +1,7 @@
 import { notFound } from '#errors/errors.ts';
+import { withinRoot } from '#tar/rooted-path.ts';
 import { hasWildcards, pathMatcher } from '../context/path-match.ts';
-import { cleanPath, type FileNode, type FileTree, joinPath, resolvePath } from './file-tree.ts';
+import { type FileNode, type FileTree, joinPath, resolvePath } from './file-tree.ts';
 
 /** One source of a COPY, found. */
 export interface SelectedSource {
@@ -21,7 +22,7 @@ export function selectSources(
   options: { context: boolean },
 ): SelectedSource[] {
   return sources.flatMap((source) => {
-    const path = cleanPath(source);
+    const path = withinRoot(source);
     const paths = hasWildcards(path) ? matching(tree, path) : [path];
     return paths.map((found) => select(tree, found, options));
   });

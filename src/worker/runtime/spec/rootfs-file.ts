@@ -1,8 +1,8 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync } from 'node:fs';
-import { join, sep } from 'node:path';
-import { invalid, systemCode } from '#errors/errors.ts';
+import { join } from 'node:path';
+import { systemCode } from '#errors/errors.ts';
+import { type Step, walkRooted } from '#tar/rooted-path.ts';
 
-const MAX_LINKS = 40;
 const MAX_BYTES = 4 * 1024 * 1024;
 
 // A FIFO would block its reader for ever, also one that takes the file's place after it was looked at.
@@ -31,38 +31,17 @@ export function readRootfsFile(rootfs: string, path: string): string {
 
 /** The host path that `path` means inside the rootfs; undefined when some part of it does not exist. */
 function resolveInRootfs(rootfs: string, path: string): string | undefined {
-  const pending = parts(path).reverse();
-  const resolved: string[] = [];
-  let links = 0;
-  while (pending.length > 0) {
-    const part = pending.pop()!;
-    if (part === '..') {
-      resolved.pop();
-      continue;
-    }
-    const candidate = join(rootfs, ...resolved, part);
-    const target = linkTarget(candidate);
-    if (target === undefined) return undefined;
-    if (target === false) {
-      resolved.push(part);
-      continue;
-    }
-    if (++links > MAX_LINKS) throw invalid(`too many levels of symbolic links in ${path}`);
-    if (target.startsWith(sep)) resolved.length = 0;
-    pending.push(...parts(target).reverse());
-  }
-  return join(rootfs, ...resolved);
+  const found = walkRooted(path, (candidate) => stepAt(join(rootfs, candidate)));
+  return found === undefined ? undefined : join(rootfs, found);
 }
 
-/** A link's target, false for anything else that exists, undefined for what does not. */
-function linkTarget(path: string): string | false | undefined {
+function stepAt(path: string): Step {
   try {
     const stats = lstatSync(path, { throwIfNoEntry: false });
-    return stats?.isSymbolicLink() ? readlinkSync(path) : stats && false;
+    if (stats?.isSymbolicLink()) return { target: readlinkSync(path) };
+    return stats && 'here';
   } catch (error) {
     if (systemCode(error) === 'ENOTDIR') return undefined;
     throw error;
   }
 }
-
-const parts = (path: string): string[] => path.split(sep).filter((part) => part !== '' && part !== '.');

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TarEntry } from '#tar/entry.ts';
+import { withinRoot } from '#tar/rooted-path.ts';
 import { writeTar } from '#tar/writer.ts';
 import { ArchiveTree } from '#worker/build/files/archive-tree.ts';
-import { cleanPath, resolvePath } from '#worker/build/files/file-tree.ts';
+import { resolvePath } from '#worker/build/files/file-tree.ts';
 
 let directory: string;
 beforeAll(() => {
@@ -123,7 +124,13 @@ describe('an archive as a tree', () => {
 
 describe('paths in a tree', () => {
   it('never lead out', () => {
-    expect(['/../../a', 'a/../../b', './/c//', '..', 'a/..'].map(cleanPath)).toEqual(['a', 'b', 'c', '', '']);
+    expect(['/../../a', 'a/../../b', './/c//', '..', 'a/..'].map(withinRoot)).toEqual([
+      'a',
+      'b',
+      'c',
+      '',
+      '',
+    ]);
   });
 
   it('end where links end', async () => {
