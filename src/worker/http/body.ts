@@ -1,10 +1,36 @@
-import type { Readable } from 'node:stream';
+import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import { invalid, tooLarge } from '#errors/errors.ts';
-import { upgradeBody } from './hijack.ts';
+import { isUpgrade, upgradeBody } from './hijack.ts';
 import type { EngineContext } from './router.ts';
 
 const MAX_JSON_BYTES = 8 * 1024 * 1024;
+/** What is read, and for how long, of a body that nobody wants: an archive's client may well be sending gigabytes. */
+const DRAIN_BYTES = 64 * 1024 * 1024;
+const DRAIN_MS = 30_000;
+
+/** The request's body as it comes. Whoever stops before its end leaves the connection to the answer. */
+export function requestBody(ctx: EngineContext): AsyncIterable<Uint8Array> {
+  return ctx.req.iterator({ destroyOnReturn: false });
+}
+
+/**
+ * Reads and drops what was not read of a body when the answer is clear, within limits. Closing at once would take the
+ * answer away from a client that is still sending: the CLI then prints "broken pipe" for "No such container".
+ */
+export function letGoOfBody(req: IncomingMessage): void {
+  if (isUpgrade(req) || req.readableEnded || req.destroyed) return;
+  let left = DRAIN_BYTES;
+  const giveUp = setTimeout(() => req.destroy(), DRAIN_MS);
+  giveUp.unref();
+  req.on('data', (chunk: Uint8Array) => {
+    left -= chunk.length;
+    if (left < 0) req.destroy();
+  });
+  req.once('close', () => clearTimeout(giveUp));
+  req.on('error', () => {});
+  req.resume();
+}
 
 /**
  * The request's JSON body, checked against `schema` when one is given; `undefined` for an empty body. Throws
@@ -13,7 +39,7 @@ const MAX_JSON_BYTES = 8 * 1024 * 1024;
 export async function readJson<T>(ctx: EngineContext, schema: z.ZodType<T>): Promise<T>;
 export async function readJson(ctx: EngineContext): Promise<unknown>;
 export async function readJson<T>(ctx: EngineContext, schema?: z.ZodType<T>): Promise<unknown> {
-  const bytes = await readBody(upgradeBody(ctx) ?? ctx.req);
+  const bytes = await readBody(upgradeBody(ctx) ?? requestBody(ctx));
   let value: unknown;
   if (bytes.length > 0) {
     try {
@@ -29,10 +55,10 @@ export async function readJson<T>(ctx: EngineContext, schema?: z.ZodType<T>): Pr
   throw invalid(`invalid request body: ${issue?.path.join('.') || 'body'}: ${issue?.message ?? 'invalid'}`);
 }
 
-async function readBody(source: Readable): Promise<Buffer> {
-  const chunks: Buffer[] = [];
+async function readBody(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of source as AsyncIterable<Buffer>) {
+  for await (const chunk of source) {
     size += chunk.length;
     if (size > MAX_JSON_BYTES) throw tooLarge(`request body is larger than ${MAX_JSON_BYTES} bytes`);
     chunks.push(chunk);

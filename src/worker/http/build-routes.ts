@@ -6,6 +6,7 @@ import type { Builder } from '../build/builder.ts';
 import type { CacheContents } from '../build/cache/cache-contents.ts';
 import { type PruneRequest, prune } from '../build/cache/prune.ts';
 import { BuildFailure } from '../build/ops/build-failure.ts';
+import { requestBody } from './body.ts';
 import { BuildProgress } from './build-progress.ts';
 import { buildLimits, jsonObject, jsonStrings, registryAuth } from './build-query.ts';
 import { ProgressStream } from './progress-stream.ts';
@@ -52,7 +53,7 @@ function buildRequest(ctx: EngineContext): BuildRequest {
   const platform = stringQuery(ctx, 'platform');
   const remote = stringQuery(ctx, 'remote');
   return {
-    context: remote ? { remote } : ctx.req,
+    context: remote ? { remote } : requestBody(ctx),
     dockerfile: stringQuery(ctx, 'dockerfile') || 'Dockerfile',
     tags: tagsOf(ctx),
     buildArgs: jsonObject(ctx, 'buildargs', (value) => value === null || typeof value === 'string'),

@@ -2,7 +2,7 @@ import { pipeline } from 'node:stream/promises';
 import { invalid } from '#errors/errors.ts';
 import type { PathStat } from '../containers/archive/path-stat.ts';
 import type { Containers } from '../containers/containers.ts';
-import { readJson } from './body.ts';
+import { readJson, requestBody } from './body.ts';
 import { containerOf, containerPath } from './container-path.ts';
 import { commitConfigShape } from './containers-create-shape.ts';
 import { booleanQuery, listQuery, stringQuery } from './query.ts';
@@ -28,7 +28,7 @@ export function containersArchiveRoutes(router: EngineRouter, services: Services
   });
 
   router.put(containerPath('archive'), async (ctx) => {
-    await archives.write(containerOf(ctx, store), pathQuery(ctx), ctx.req, {
+    await archives.write(containerOf(ctx, store), pathQuery(ctx), requestBody(ctx), {
       keepTypes: booleanQuery(ctx, 'noOverwriteDirNonDir'),
       ownerOfContainer: booleanQuery(ctx, 'copyUIDGID'),
       signal: requestSignal(ctx),

@@ -37,6 +37,11 @@ export function registerUpgrade(req: IncomingMessage, socket: Duplex, head: Buff
   upgrades.set(req, { socket, body, rest: () => rest });
 }
 
+/** Whether the connection is no longer HTTP's. */
+export function isUpgrade(req: IncomingMessage): boolean {
+  return upgrades.has(req);
+}
+
 /** The body of an upgrade request; undefined when the request is an ordinary one. */
 export function upgradeBody(ctx: EngineContext): Readable | undefined {
   return upgrades.get(ctx.req)?.body;

@@ -5,7 +5,7 @@ import { type ImageReference, parseImageReference, withDefaultTag } from '#oci/r
 import { MAX_CONFIG_BYTES, parseImageConfig } from '../images/config-parser.ts';
 import type { Images } from '../images/images.ts';
 import { parseManifest } from '../images/pull/manifest-parser.ts';
-import { readJson } from './body.ts';
+import { readJson, requestBody } from './body.ts';
 import { ProgressStream } from './progress-stream.ts';
 import { booleanQuery, listQuery, stringQuery } from './query.ts';
 import { authShape, credentialsOf, registryAuth, registryDomain } from './registry-auth.ts';
@@ -45,7 +45,7 @@ export function imagesTransferRoutes(router: EngineRouter, images: Images): void
   router.post('/images/load', async (ctx) => {
     const progress = new ProgressStream(ctx);
     try {
-      await images.loader.load(ctx.req, {
+      await images.loader.load(requestBody(ctx), {
         quiet: booleanQuery(ctx, 'quiet', true),
         progress: (line) => progress.write(line),
         signal: progress.signal,
@@ -99,7 +99,7 @@ async function importTar(ctx: EngineContext, images: Images, progress: ProgressS
   const tag = stringQuery(ctx, 'tag');
   const platform = stringQuery(ctx, 'platform');
   const image = await images.importer.import({
-    tar: ctx.req,
+    tar: requestBody(ctx),
     ...(repository && { name: tag ? `${repository}:${tag}` : repository }),
     message: stringQuery(ctx, 'message') ?? '',
     changes: listQuery(ctx, 'changes'),

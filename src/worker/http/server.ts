@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import Koa from 'koa';
 import type { Logger } from 'pino';
 import { systemCode } from '#errors/errors.ts';
+import { letGoOfBody } from './body.ts';
 import { errorResponse } from './errors.ts';
 import { registerUpgrade } from './hijack.ts';
 import { compareVersions, type EngineRouter, type EngineState } from './router.ts';
@@ -77,8 +78,6 @@ function identify(log: Logger): Koa.Middleware<EngineState> {
         ctx.res.destroy();
         return;
       }
-      // A client that is still sending would otherwise wait for somebody to read that.
-      if (!ctx.req.complete && !ctx.headerSent) ctx.set('Connection', 'close');
       const { status, message } = errorResponse(error, ctx.state.requestId, log);
       if (ctx.headerSent || ctx.respond === false) {
         ctx.res.destroy();
@@ -87,6 +86,7 @@ function identify(log: Logger): Koa.Middleware<EngineState> {
       ctx.status = status;
       ctx.body = status === 304 ? null : { message };
     } finally {
+      if (ctx.respond !== false) letGoOfBody(ctx.req);
       // The CLI reads an error's message only out of exactly this type, without a charset.
       if (!ctx.headerSent && ctx.response.is('json')) ctx.set('Content-Type', 'application/json');
       log.debug({ method: ctx.method, path: ctx.path, status: ctx.status }, 'request');

@@ -282,7 +282,7 @@ export const SOURCE = (identifier: string, attrs: Record<string, string> = {}): 
   attrs,
 });
 
-const COPY_DEFAULTS = {
+export const COPY_DEFAULTS = {
   followSymlink: true,
   dirCopyContents: true,
   unpack: false,

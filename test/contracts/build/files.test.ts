@@ -1,48 +1,16 @@
 import { execFile } from 'node:child_process';
-import { chmod, chown, link, lutimes, mkdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chmod, chown, link, lutimes, symlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { chainId } from '#oci/chain-id.ts';
-import { digestOf } from '#oci/digest.ts';
-import { EMPTY, type LayersRef, type Ref } from '#worker/build/solve/ref.ts';
+import { describe, expect, it } from 'vitest';
+import { EMPTY } from '#worker/build/solve/ref.ts';
 import { getXattr, mknod, setXattr } from '#worker/snapshots/libc.ts';
-import { DriversWorld, type FileActionWish, fileOf } from './drivers-world.ts';
+import { COPY_DEFAULTS, type FileActionWish } from './drivers-world.ts';
+import { copy, filesWorld } from './files-world.ts';
 
 const run = promisify(execFile);
-let world: DriversWorld;
-let base: LayersRef;
-let folder: string;
-let count = 0;
-beforeAll(async () => {
-  world = await DriversWorld.open();
-  base = await world.busybox();
-});
-beforeEach(async () => {
-  world.begin();
-  folder = await world.folder(`context-${count++}`);
-});
-afterEach(async () => expect(await world.leftovers()).toEqual([]));
-afterAll(() => world[Symbol.asyncDispose]());
-
-async function files(entries: Record<string, string>): Promise<void> {
-  for (const [path, content] of Object.entries(entries)) {
-    await mkdir(join(folder, path, '..'), { recursive: true });
-    await writeFile(join(folder, path), content);
-  }
-}
-
-async function does(
-  wishes: FileActionWish[],
-  inputs: Ref[] = [EMPTY, world.directory(folder)],
-): Promise<Ref> {
-  const [ref] = await world.run(fileOf(...wishes), inputs);
-  return ref!;
-}
-
-const copy = (src: string, dest: string, more: object = {}) =>
-  ({ type: 'copy', src, dest, ...more }) as FileActionWish;
-const paths = (ref: Ref) => world.list(ref, '%P\\n');
+const on = filesWorld();
+const { does, files, paths } = on;
 
 describe('a copy', () => {
   it('takes a directory’s contents, or the directory', async () => {
@@ -58,7 +26,10 @@ describe('a copy', () => {
     expect(await paths(await does([copy('/file', '/new')]))).toEqual(['new']);
     expect(await paths(await does([copy('/file', '/dir/')]))).toEqual(['dir', 'dir/file']);
     expect(
-      await world.read(await does([copy('/file', '/etc')], [base, world.directory(folder)]), 'etc/file'),
+      await on.world.read(
+        await does([copy('/file', '/etc')], [on.base, on.world.directory(on.folder)]),
+        'etc/file',
+      ),
     ).toBe('f');
   });
 
@@ -87,19 +58,19 @@ describe('a copy', () => {
 
   it('keeps modes, owners, times, links, devices and attributes', async () => {
     await files({ plain: 'p', 'dir/in': '' });
-    await chmod(join(folder, 'plain'), 0o4751);
-    await chown(join(folder, 'plain'), 12, 34);
-    await chmod(join(folder, 'plain'), 0o4751);
-    await link(join(folder, 'plain'), join(folder, 'same'));
-    await symlink('/etc/passwd', join(folder, 'link'));
-    await run('mkfifo', [join(folder, 'pipe')]);
-    mknod(join(folder, 'null'), 0o020666, 1, 3);
-    setXattr(join(folder, 'dir'), 'user.note', Buffer.from('x'));
-    await chmod(join(folder, 'dir'), 0o1700);
-    for (const name of ['plain', 'dir']) await utimes(join(folder, name), 1000, 2000);
-    await lutimes(join(folder, 'link'), 1000, 3000);
+    await chmod(join(on.folder, 'plain'), 0o4751);
+    await chown(join(on.folder, 'plain'), 12, 34);
+    await chmod(join(on.folder, 'plain'), 0o4751);
+    await link(join(on.folder, 'plain'), join(on.folder, 'same'));
+    await symlink('/etc/passwd', join(on.folder, 'link'));
+    await run('mkfifo', [join(on.folder, 'pipe')]);
+    mknod(join(on.folder, 'null'), 0o020666, 1, 3);
+    setXattr(join(on.folder, 'dir'), 'user.note', Buffer.from('x'));
+    await chmod(join(on.folder, 'dir'), 0o1700);
+    for (const name of ['plain', 'dir']) await utimes(join(on.folder, name), 1000, 2000);
+    await lutimes(join(on.folder, 'link'), 1000, 3000);
     const ref = await does([copy('/', '/')]);
-    expect(await world.list(ref, '%P %y %m %U:%G %n %l %TY\\n')).toEqual([
+    expect(await on.world.list(ref, '%P %y %m %U:%G %n %l %TY\\n')).toEqual([
       'dir d 1700 0:0 2  1970',
       `dir/in f 644 0:0 1  ${new Date().getFullYear()}`,
       'link l 777 0:0 1 /etc/passwd 1970',
@@ -108,14 +79,16 @@ describe('a copy', () => {
       'plain f 4751 12:34 2  1970',
       'same f 4751 12:34 2  1970',
     ]);
-    const note = await world.see(ref, async (root) => getXattr(join(root, 'dir'), 'user.note')?.toString());
+    const note = await on.world.see(ref, async (root) =>
+      getXattr(join(root, 'dir'), 'user.note')?.toString(),
+    );
     expect(note).toBe('x');
   });
 
   it('gives owners by number, and by name of a file system', async () => {
     await files({ 'd/f': '' });
     const owner = { user: { byId: 7 }, group: { byId: 8 } };
-    expect(await world.list(await does([copy('/d', '/x/', { owner })]), '%P %U:%G\\n')).toEqual([
+    expect(await on.world.list(await does([copy('/d', '/x/', { owner })]), '%P %U:%G\\n')).toEqual([
       'x 7:8',
       'x/f 7:8',
     ]);
@@ -123,11 +96,11 @@ describe('a copy', () => {
       user: { byName: { name: 'www-data', input: 0 } },
       group: { byName: { name: 'users', input: 0 } },
     };
-    const inputs = [base, world.directory(folder)];
+    const inputs = [on.base, on.world.directory(on.folder)];
     const ref = await does([copy('/d', '/x/', { owner: named })], inputs);
-    expect(await world.ask(ref, 'stat -c %u:%g /x/f')).toBe('33:100\n');
+    expect(await on.world.ask(ref, 'stat -c %u:%g /x/f')).toBe('33:100\n');
     const alone = await does([copy('/d', '/x/', { owner: { user: named.user } })], inputs);
-    expect(await world.ask(alone, 'stat -c %u:%g /x/f')).toBe('33:33\n');
+    expect(await on.world.ask(alone, 'stat -c %u:%g /x/f')).toBe('33:33\n');
     const nowhere = { user: { byName: { name: 'www-data' } } };
     await expect(does([copy('/d', '/x/', { owner: nowhere })])).rejects.toMatchObject({
       kind: 'invalid',
@@ -137,8 +110,9 @@ describe('a copy', () => {
 
   it('gives modes in digits and in letters', async () => {
     await files({ 'd/run': '', 'd/sub/text': '' });
-    await chmod(join(folder, 'd/run'), 0o755);
-    const modes = async (mode: string) => world.list(await does([copy('/d', '/x/', { mode })]), '%P %m\\n');
+    await chmod(join(on.folder, 'd/run'), 0o755);
+    const modes = async (mode: string) =>
+      on.world.list(await does([copy('/d', '/x/', { mode })]), '%P %m\\n');
     expect(await modes('0640')).toEqual(['x 640', 'x/run 640', 'x/sub 640', 'x/sub/text 640']);
     expect(await modes('u=rwX,go=rX')).toEqual(['x 755', 'x/run 755', 'x/sub 755', 'x/sub/text 644']);
     expect(await modes('a-r,u+s')).toEqual(['x 755', 'x/run 4311', 'x/sub 4311', 'x/sub/text 4200']);
@@ -148,7 +122,7 @@ describe('a copy', () => {
   it('dates everything when it is told to', async () => {
     await files({ 'd/f': '' });
     const ref = await does([copy('/d', '/x/y/', { timestamp: 1_000_000_000_500_000_000n })]);
-    expect(await world.list(ref, '%P %T@\\n')).toEqual([
+    expect(await on.world.list(ref, '%P %T@\\n')).toEqual([
       'x 1000000000.5000000000',
       'x/y 1000000000.5000000000',
       'x/y/f 1000000000.5000000000',
@@ -164,10 +138,10 @@ describe('a copy', () => {
       ],
       [EMPTY],
     );
-    const inputs = [there, world.directory(folder)];
+    const inputs = [there, on.world.directory(on.folder)];
     const merged = await does([copy('/d', '/to/')], inputs);
     expect(await paths(merged)).toEqual(['to', 'to/dir', 'to/dir/in', 'to/dir/old', 'to/file']);
-    expect(await world.read(merged, 'to/file')).toBe('new');
+    expect(await on.world.read(merged, 'to/file')).toBe('new');
     await expect(
       does([copy('/d/file', '/to/dir', { dirCopyContents: false })], inputs),
     ).resolves.toBeDefined();
@@ -177,7 +151,7 @@ describe('a copy', () => {
       message: 'cannot replace to directory /to/dir with file',
     });
     const replaced = await does([copy('/e', '/to/', { alwaysReplaceExistingDestPaths: true })], inputs);
-    expect(await world.read(replaced, 'to/dir')).toBe('a file');
+    expect(await on.world.read(replaced, 'to/dir')).toBe('a file');
   });
 
   it('unpacks archives, compressed or not, and copies what is none', async () => {
@@ -187,19 +161,19 @@ describe('a copy', () => {
       ['a.tgz', '-cz'],
       ['a.tar.xz', '-cJ'],
     ]) {
-      await run('tar', ['-C', join(folder, 'in'), flag!, '-f', join(folder, name!), '.']);
+      await run('tar', ['-C', join(on.folder, 'in'), flag!, '-f', join(on.folder, name!), '.']);
       const ref = await does([copy(`/${name}`, '/to/', { unpack: true })]);
       expect(await paths(ref)).toEqual(['to', 'to/a', 'to/sub', 'to/sub/b']);
     }
     expect(await paths(await does([copy('/text', '/to/', { unpack: true })]))).toEqual(['to', 'to/text']);
     const owner = { user: { byId: 5 }, group: { byId: 6 } };
     const owned = await does([copy('/a.tar', '/to/', { unpack: true, owner })]);
-    expect(await world.list(owned, '%P %U:%G\\n')).toContain('to/a 5:6');
+    expect(await on.world.list(owned, '%P %U:%G\\n')).toContain('to/a 5:6');
   });
 });
 
 describe('a change of files', () => {
-  const act = (...wishes: object[]) => does(wishes as FileActionWish[], [base]);
+  const act = (...wishes: object[]) => does(wishes as FileActionWish[], [on.base]);
 
   it('makes directories and files, links, and removes', async () => {
     const ref = await act(
@@ -209,8 +183,8 @@ describe('a change of files', () => {
       { type: 'rm', path: '/etc/pass*', allowNotFound: false, allowWildcard: true },
       { type: 'rm', path: '/nothing', allowNotFound: true, allowWildcard: false },
     );
-    expect(ref).toMatchObject({ layers: { length: base.layers.length + 1 } });
-    const output = await world.ask(
+    expect(ref).toMatchObject({ layers: { length: on.base.layers.length + 1 } });
+    const output = await on.world.ask(
       ref,
       'stat -c "%a %u %n" /a /a/b /a/b/f; readlink /a/link; ls /etc; cat /a/b/f',
     );
@@ -243,7 +217,7 @@ describe('a change of files', () => {
         { type: 'mkfile', path: '/f', mode: 0o644, data: Buffer.from('1'), output: 0 },
         { type: 'mkfile', path: '/f', mode: 0o644, data: Buffer.from('2'), input: 1, output: 1 },
         {
-          ...copyDefaults,
+          ...COPY_DEFAULTS,
           type: 'copy',
           src: '/f',
           dest: '/from-first',
@@ -253,165 +227,9 @@ describe('a change of files', () => {
         },
       ],
     } as const;
-    const refs = await world.run(op as never, [EMPTY]);
+    const refs = await on.world.run(op as never, [EMPTY]);
     expect(await Promise.all(refs.map(paths))).toEqual([['f'], ['f'], ['f', 'from-first']]);
-    expect(await world.read(refs[2]!, 'f')).toBe('2');
-    expect(await world.read(refs[2]!, 'from-first')).toBe('1');
-  });
-});
-
-const copyDefaults = {
-  followSymlink: true,
-  dirCopyContents: true,
-  unpack: false,
-  createDestPath: true,
-  allowWildcard: true,
-  allowEmptyWildcard: false,
-};
-
-describe('what is hostile', () => {
-  it('does not get out by links, from a source or into a destination', async () => {
-    await symlink('/etc/shadow', join(folder, 'absolute'));
-    await symlink('../../../../../../../etc/shadow', join(folder, 'up'));
-    await symlink('loop', join(folder, 'loop'));
-    await files({ 'd/f': 'f' });
-    const outside = join(world.root, 'outside');
-    await mkdir(outside);
-    for (const [name, target] of [
-      ['out', outside],
-      ['up', `../../../../../../../../..${outside}`],
-    ]) {
-      const there = await does(
-        [{ type: 'symlink', oldpath: target, newpath: `/${name}` } as FileActionWish],
-        [base],
-      );
-      await does([copy('/d/', `/${name}/x/`)], [there, world.directory(folder)]);
-      await does(
-        [{ type: 'mkfile', path: `/${name}/f`, mode: 0o644, data: Buffer.alloc(0) } as FileActionWish],
-        [
-          await does(
-            [{ type: 'mkdir', path: `/${name}`, mode: 0o755, makeParents: true } as FileActionWish],
-            [there],
-          ),
-        ],
-      );
-      await does(
-        [{ type: 'rm', path: `/${name}/*`, allowNotFound: true, allowWildcard: true } as FileActionWish],
-        [there],
-      );
-    }
-    expect(await run('find', [outside])).toMatchObject({ stdout: `${outside}\n` });
-    for (const src of ['/absolute', '/up', '/loop']) {
-      await expect(does([copy(src, '/')])).rejects.toMatchObject({
-        kind: expect.stringMatching(/not-found|invalid/),
-      });
-    }
-    // As a link among others it is copied as what it is.
-    expect(await world.list(await does([copy('/', '/')]), '%P %l\\n')).toContain('absolute /etc/shadow');
-  });
-
-  it('does not get out by an archive', async () => {
-    await files({ in: 'x' });
-    const tar = join(folder, 'a.tar');
-    await run('tar', ['-C', folder, '-cPf', tar, '--transform', 's,^in,../../escape,', 'in']);
-    await expect(does([copy('/a.tar', '/to/', { unpack: true })])).rejects.toMatchObject({ kind: 'invalid' });
-    await rm(join(folder, 'in'));
-    await symlink('/', join(folder, 'in'));
-    await run('tar', ['-C', folder, '-cf', tar, 'in']);
-    await rm(join(folder, 'in'));
-    await files({ 'in/pwned': 'x' });
-    await run('tar', ['-C', folder, '-rf', tar, 'in/pwned']);
-    const ref = await does([copy('/a.tar', '/to/', { unpack: true })]);
-    expect((await paths(ref)).filter((path) => path.endsWith('pwned'))).toHaveLength(1);
-    await expect(run('stat', ['/pwned'])).rejects.toThrow();
-  });
-
-  it('ends at its limits', async () => {
-    await using small = await DriversWorld.open({
-      drivers: { maxUnpackedBytes: 1024 * 1024, maxUnpackedEntries: 50 },
-    });
-    const own = await small.folder('bombs');
-    await run('sh', [
-      '-c',
-      `head -c 5000000 /dev/zero > ${own}/zeros; tar -C ${own} -czf ${own}/big.tgz zeros`,
-    ]);
-    await run('sh', [
-      '-c',
-      `mkdir ${own}/many; cd ${own}/many; seq 100 | xargs touch; tar -cf ../many.tar .`,
-    ]);
-    for (const name of ['big.tgz', 'many.tar']) {
-      const copying = small.run(fileOf(copy(`/${name}`, '/', { unpack: true })), [
-        EMPTY,
-        small.directory(own),
-      ]);
-      await expect(copying).rejects.toMatchObject({ kind: 'too-large' });
-    }
-  });
-
-  it('is left in the middle when nobody wants it any more', async () => {
-    await run('sh', [
-      '-c',
-      `cd ${folder}; for d in $(seq 60); do mkdir d$d; (cd d$d; seq 500 | xargs touch); done`,
-    ]);
-    const copying = does([copy('/', '/')]);
-    setTimeout(() => world.cancel(), 50);
-    await expect(copying).rejects.toMatchObject({ kind: 'canceled' });
-  });
-
-  it('has no sockets, and names that are no text', async () => {
-    await run('python3', [
-      '-c',
-      `import socket,os; os.chdir("${folder}"); s=socket.socket(socket.AF_UNIX); s.bind("sock")`,
-    ]);
-    await writeFile(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0x66, 0xff])]), 'x');
-    const ref = await does([copy('/', '/')]);
-    const names = await world.see(ref, (root) => run('ls', ['-b', root]));
-    expect(names.stdout).toBe('f\\377\n');
-  });
-});
-
-describe('merging and comparing', () => {
-  it('stacks layers without copying them', async () => {
-    const one = (await does(
-      [{ type: 'mkfile', path: '/one', mode: 0o644, data: Buffer.from('1') } as FileActionWish],
-      [EMPTY],
-    )) as LayersRef;
-    const two = (await does(
-      [{ type: 'mkfile', path: '/two', mode: 0o644, data: Buffer.from('2') } as FileActionWish],
-      [EMPTY],
-    )) as LayersRef;
-    const [merged] = (await world.run({ kind: 'merge' }, [base, one, two, one])) as LayersRef[];
-    expect(merged!.layers.map(({ diffId }) => diffId)).toEqual(
-      [...base.layers, ...one.layers, ...two.layers, ...one.layers].map(({ diffId }) => diffId),
-    );
-    expect(await world.ask(merged!, 'cat /one /two')).toBe('12');
-    // Layers that nobody has looked at on this stack can be packed all the same.
-    const unseen = [...base.layers, ...two.layers, ...one.layers].map(({ diffId }) => diffId);
-    const layer = { chainId: chainId(unseen), diffId: unseen.at(-1)! };
-    const bytes = await Array.fromAsync(world.images.layers.tar(layer));
-    expect(digestOf(Buffer.concat(bytes))).toBe(layer.diffId);
-    const [diff] = (await world.run({ kind: 'diff', lower: 0, upper: 1 }, [base, merged!])) as LayersRef[];
-    expect(diff!.layers).toEqual(merged!.layers.slice(base.layers.length));
-    expect(await paths(diff!)).toEqual(['one', 'two']);
-  });
-
-  it('finds what differs between file systems that have nothing to do with each other', async () => {
-    await files({ 'keep/a': 'a', 'keep/b': 'b', gone: 'x', 'type/f': 'f' });
-    const before = await does([copy('/', '/')]);
-    await files({ 'keep/b': 'B', new: 'n' });
-    await rm(join(folder, 'gone'));
-    await rm(join(folder, 'type'), { recursive: true });
-    await writeFile(join(folder, 'type'), 'now a file');
-    const after = await does([copy('/', '/')], [EMPTY, world.directory(folder, 'changed')]);
-    const [diff] = (await world.run({ kind: 'diff', lower: 0, upper: 1 }, [before, after])) as LayersRef[];
-    expect(diff!.layers).toHaveLength(1);
-    expect(await world.list(diff!, '%P %y\\n')).toEqual(
-      ['gone c', 'keep d', 'keep/b f', 'new f', 'type f'].sort(),
-    );
-    const [applied] = await world.run({ kind: 'merge' }, [before, diff!]);
-    expect(await paths(applied!)).toEqual(await paths(after));
-    const [removed] = (await world.run({ kind: 'diff', lower: 0 }, [before])) as LayersRef[];
-    const [nothing] = await world.run({ kind: 'merge' }, [before, removed!]);
-    expect(await paths(nothing!)).toEqual([]);
+    expect(await on.world.read(refs[2]!, 'f')).toBe('2');
+    expect(await on.world.read(refs[2]!, 'from-first')).toBe('1');
   });
 });

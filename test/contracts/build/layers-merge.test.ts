@@ -1,0 +1,60 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { chainId } from '#oci/chain-id.ts';
+import { digestOf } from '#oci/digest.ts';
+import { EMPTY, type LayersRef } from '#worker/build/solve/ref.ts';
+import type { FileActionWish } from './drivers-world.ts';
+import { copy, filesWorld } from './files-world.ts';
+
+const on = filesWorld();
+const { does, files, paths } = on;
+
+describe('merging and comparing', () => {
+  it('stacks layers without copying them', async () => {
+    const one = (await does(
+      [{ type: 'mkfile', path: '/one', mode: 0o644, data: Buffer.from('1') } as FileActionWish],
+      [EMPTY],
+    )) as LayersRef;
+    const two = (await does(
+      [{ type: 'mkfile', path: '/two', mode: 0o644, data: Buffer.from('2') } as FileActionWish],
+      [EMPTY],
+    )) as LayersRef;
+    const [merged] = (await on.world.run({ kind: 'merge' }, [on.base, one, two, one])) as LayersRef[];
+    expect(merged!.layers.map(({ diffId }) => diffId)).toEqual(
+      [...on.base.layers, ...one.layers, ...two.layers, ...one.layers].map(({ diffId }) => diffId),
+    );
+    expect(await on.world.ask(merged!, 'cat /one /two')).toBe('12');
+    // Layers that nobody has looked at on this stack can be packed all the same.
+    const unseen = [...on.base.layers, ...two.layers, ...one.layers].map(({ diffId }) => diffId);
+    const layer = { chainId: chainId(unseen), diffId: unseen.at(-1)! };
+    const bytes = await Array.fromAsync(on.world.images.layers.tar(layer));
+    expect(digestOf(Buffer.concat(bytes))).toBe(layer.diffId);
+    const [diff] = (await on.world.run({ kind: 'diff', lower: 0, upper: 1 }, [
+      on.base,
+      merged!,
+    ])) as LayersRef[];
+    expect(diff!.layers).toEqual(merged!.layers.slice(on.base.layers.length));
+    expect(await paths(diff!)).toEqual(['one', 'two']);
+  });
+
+  it('finds what differs between file systems that have nothing to do with each other', async () => {
+    await files({ 'keep/a': 'a', 'keep/b': 'b', gone: 'x', 'type/f': 'f' });
+    const before = await does([copy('/', '/')]);
+    await files({ 'keep/b': 'B', new: 'n' });
+    await rm(join(on.folder, 'gone'));
+    await rm(join(on.folder, 'type'), { recursive: true });
+    await writeFile(join(on.folder, 'type'), 'now a file');
+    const after = await does([copy('/', '/')], [EMPTY, on.world.directory(on.folder, 'changed')]);
+    const [diff] = (await on.world.run({ kind: 'diff', lower: 0, upper: 1 }, [before, after])) as LayersRef[];
+    expect(diff!.layers).toHaveLength(1);
+    expect(await on.world.list(diff!, '%P %y\\n')).toEqual(
+      ['gone c', 'keep d', 'keep/b f', 'new f', 'type f'].sort(),
+    );
+    const [applied] = await on.world.run({ kind: 'merge' }, [before, diff!]);
+    expect(await paths(applied!)).toEqual(await paths(after));
+    const [removed] = (await on.world.run({ kind: 'diff', lower: 0 }, [before])) as LayersRef[];
+    const [nothing] = await on.world.run({ kind: 'merge' }, [before, removed!]);
+    expect(await paths(nothing!)).toEqual([]);
+  });
+});
