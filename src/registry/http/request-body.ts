@@ -1,13 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
+import { dropRest } from '#async/drop-rest.ts';
 import { ByteQueue } from '#content/byte-queue.ts';
 import { timedOut, tooLarge } from '#errors/errors.ts';
 import type { BodyMemory } from './body-memory.ts';
 import { IncomingChunks } from './incoming-chunks.ts';
 
 /** How much of a body that nobody wants is read so that its sender can take in the answer. */
-const DRAIN_BYTES = 64 * 1024 * 1024;
-const DRAIN_MS = 30_000;
+const DRAIN = { bytes: 64 * 1024 * 1024, ms: 30_000 };
 
 /** Requests whose sender waits for a `100 Continue`. */
 const awaitingContinue = new WeakSet<IncomingMessage>();
@@ -113,16 +113,7 @@ export function letGoOfBody(ctx: Context): void {
     else res.setHeader('Connection', 'close');
     return;
   }
-  let left = DRAIN_BYTES;
-  const giveUp = setTimeout(() => req.destroy(), DRAIN_MS);
-  giveUp.unref();
-  req.on('data', (chunk: Uint8Array) => {
-    left -= chunk.length;
-    if (left < 0) req.destroy();
-  });
-  req.once('close', () => clearTimeout(giveUp));
-  req.on('error', () => {});
-  req.resume();
+  dropRest(req, DRAIN);
 }
 
 function exceeds(limit: number) {

@@ -1,13 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
+import { dropRest } from '#async/drop-rest.ts';
 import { invalid, tooLarge } from '#errors/errors.ts';
 import { isUpgrade, upgradeBody } from './hijack.ts';
 import type { EngineContext } from './router.ts';
 
 const MAX_JSON_BYTES = 8 * 1024 * 1024;
 /** What is read, and for how long, of a body that nobody wants: an archive's client may well be sending gigabytes. */
-const DRAIN_BYTES = 64 * 1024 * 1024;
-const DRAIN_MS = 30_000;
+const DRAIN = { bytes: 64 * 1024 * 1024, ms: 30_000 };
 
 /** The request's body as it comes. Whoever stops before its end leaves the connection to the answer. */
 export function requestBody(ctx: EngineContext): AsyncIterable<Uint8Array> {
@@ -20,16 +20,7 @@ export function requestBody(ctx: EngineContext): AsyncIterable<Uint8Array> {
  */
 export function letGoOfBody(req: IncomingMessage): void {
   if (isUpgrade(req) || req.readableEnded || req.destroyed) return;
-  let left = DRAIN_BYTES;
-  const giveUp = setTimeout(() => req.destroy(), DRAIN_MS);
-  giveUp.unref();
-  req.on('data', (chunk: Uint8Array) => {
-    left -= chunk.length;
-    if (left < 0) req.destroy();
-  });
-  req.once('close', () => clearTimeout(giveUp));
-  req.on('error', () => {});
-  req.resume();
+  dropRest(req, DRAIN);
 }
 
 /**
