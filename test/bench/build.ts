@@ -7,8 +7,8 @@ import { Dockerd } from '../e2e/harness/dockerd.ts';
 import { type Slipway, startSlipway } from '../e2e/harness/slipway.ts';
 import { seedImages } from '../images/stand-ins.ts';
 import { type Builder, buildctl, dockerBuild } from './build/builder.ts';
-import { currentEngine } from './build/engine-programs.ts';
 import { benchPackages } from './build/packages.ts';
+import { currentEngine, releasedBuildkitd } from './build/peer-programs.ts';
 import { SCENARIOS, type Scenario } from './build/scenarios.ts';
 import { median } from './registry/measure.ts';
 
@@ -49,7 +49,7 @@ export async function run(): Promise<void> {
     }),
   );
   await seedImages(slipway.registry, ['busybox', 'debian', 'node']);
-  const buildkitd = stack.use(await Buildkitd.start());
+  const buildkitd = stack.use(await Buildkitd.start(releasedBuildkitd()));
   const images = `${slipway.registry}/library/`;
   const pairs: Pair[] = [
     {

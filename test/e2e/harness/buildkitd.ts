@@ -22,13 +22,13 @@ export class Buildkitd implements AsyncDisposable {
   readonly #process;
   #output = '';
 
-  private constructor(folder: string) {
+  private constructor(folder: string, program: string) {
     this.#folder = folder;
     this.address = `unix://${join(folder, 'buildkitd.sock')}`;
     const args = ['--root', join(folder, 'root'), '--addr', this.address, '--containerd-worker=false'];
     args.push('--oci-worker-binary', 'runc');
     // In a mount namespace of its own, so that what it mounts is gone with it.
-    this.#process = spawn('unshare', ['--mount', buildKitProgram('buildkitd'), ...args], {
+    this.#process = spawn('unshare', ['--mount', program, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, OTEL_TRACES_EXPORTER: 'none' },
     });
@@ -40,10 +40,10 @@ export class Buildkitd implements AsyncDisposable {
   }
 
   /** Starts it and waits until it answers. */
-  static async start(): Promise<Buildkitd> {
+  static async start(program = buildKitProgram('buildkitd')): Promise<Buildkitd> {
     const folder = mkdtempSync(join(tmpdir(), 'slipway-buildkitd-'));
     mkdirSync(join(folder, 'root'));
-    const buildkitd = new Buildkitd(folder);
+    const buildkitd = new Buildkitd(folder, program);
     const deadline = Date.now() + 30_000;
     const ask = () => run(buildKitProgram('buildctl'), ['--addr', buildkitd.address, 'debug', 'workers']);
     while ((await ask()).code !== 0) {
