@@ -1,23 +1,36 @@
 /**
- * Imports point one way: oci, errors, observability, tar, async ← content, database ← auth ← registry · distribution ← worker ←
+ * Imports point one way: oci, errors, observability, api, tar, async ← content, database ← auth ← registry · distribution ← worker ←
  * cli. `test/architecture` runs these rules, on the code and on fixtures that break them.
  */
 const layers = {
   oci: ['errors'],
   errors: [],
   observability: ['errors'],
+  api: ['errors'],
   async: ['errors'],
   tar: ['errors', 'async', 'oci'],
   config: ['errors'],
   content: ['errors', 'observability', 'async', 'oci', 'tar'],
   database: ['errors', 'observability', 'async', 'oci', 'content'],
   auth: ['errors', 'observability', 'async', 'oci', 'content', 'database'],
-  registry: ['errors', 'observability', 'async', 'oci', 'tar', 'content', 'database', 'auth'],
+  registry: ['errors', 'observability', 'api', 'async', 'oci', 'tar', 'content', 'database', 'auth'],
   distribution: ['errors', 'observability', 'async', 'oci', 'tar', 'content', 'database', 'auth'],
-  worker: ['errors', 'observability', 'async', 'oci', 'tar', 'content', 'database', 'auth', 'distribution'],
+  worker: [
+    'errors',
+    'observability',
+    'api',
+    'async',
+    'oci',
+    'tar',
+    'content',
+    'database',
+    'auth',
+    'distribution',
+  ],
   cli: [
     'errors',
     'observability',
+    'api',
     'async',
     'oci',
     'tar',

@@ -1,12 +1,13 @@
 import { Router } from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import type { Logger } from 'pino';
+import { refuseForeignPage } from '#api/foreign-page.ts';
+import { openApiDocument } from '#api/openapi.ts';
 import { notFound, unsupported } from '#errors/errors.ts';
 import { accessOf, actorOf } from '../request-state.ts';
 import { checkBody, checkTarget } from './check-request.ts';
-import { openApiDocument } from './openapi.ts';
 import type { Operation } from './operation.ts';
-import { permit, refuseForeignPages } from './permission.ts';
+import { permit } from './permission.ts';
 import { problems } from './problem.ts';
 
 /** Where the admin API is. */
@@ -21,7 +22,12 @@ export function adminApi(
   logger: Logger,
 ): { errors: Middleware; routes: Middleware } {
   const router = new Router({ prefix: PREFIX });
-  const document = openApiDocument(operations);
+  const document = openApiDocument(operations, {
+    description: 'What a registry is administered with. Images are pushed and pulled below /v2/.',
+    bearer: 'A token of this registry.',
+    callers,
+    open: ({ caller }) => caller === 'anyone',
+  });
   router.get('/openapi.json', (ctx) => {
     ctx.body = document;
   });
@@ -40,7 +46,7 @@ export function adminApi(
 }
 
 async function perform(ctx: Context, it: Operation): Promise<void> {
-  refuseForeignPages(ctx);
+  refuseForeignPage({ method: ctx.method, origin: ctx.get('Origin'), host: ctx.host });
   const access = accessOf(ctx);
   // Strangers do not learn what a request would have to look like.
   if (it.caller === 'admin') permit(ctx, 'admin', { params: {}, query: {}, access });
@@ -55,6 +61,14 @@ async function perform(ctx: Context, it: Operation): Promise<void> {
   ctx.status = it.status ?? 200;
   ctx.body = reply;
   ctx.type = 'application/json';
+}
+
+/** Who may call it, as its description says. */
+function callers({ caller }: Operation): string {
+  if (caller === 'anyone') return 'everyone, who sees what is theirs to see';
+  if (caller === 'admin') return 'administrators';
+  if ('namespace' in caller) return 'administrators of the namespace';
+  return `those who may ${caller.action} the repository`;
 }
 
 function isBelow(ctx: Context): boolean {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { givenMoment, isoTime, moment, pageOf, pageQuery, readCursor, toPage } from '#api/page.ts';
 import type { AuditRepository } from '../../events/audit-repository.ts';
 import { type Operation, operation } from './operation.ts';
-import { givenMoment, isoTime, moment, pageOf, pageQuery, readCursor, toPage } from './page.ts';
 
 const entry = z
   .object({

@@ -1,59 +1,21 @@
 import type { Context } from 'koa';
-import { z } from 'zod';
+import { checkTarget as checkGiven, checkPart } from '#api/check-parts.ts';
 import { invalid } from '#errors/errors.ts';
 import { readBody } from '../request-body.ts';
 import type { Operation } from './operation.ts';
-import { InvalidParts } from './problem.ts';
 
 /** The largest body that an operation takes, in bytes. */
 const MAX_BODY = 1024 * 1024;
 
-/** Where in a request something is wrong. */
-type Part = 'path' | 'query' | 'body';
-
 /** What the request's path and query say, as the operation's schemas give it. Throws `invalid`. */
-export function checkTarget(ctx: Context, { params, query }: Operation) {
-  return {
-    params: check('path', params, (ctx as Context & { params: Record<string, string> }).params),
-    query: check('query', query, queryOf(ctx, query)),
-  };
+export function checkTarget(ctx: Context, operation: Operation) {
+  const { params } = ctx as Context & { params: Record<string, string> };
+  return checkGiven({ params, query: ctx.query }, operation);
 }
 
 /** The request's body, as the operation's schema gives it. Throws `invalid` or `too-large`. */
 export async function checkBody(ctx: Context, { body }: Operation): Promise<unknown> {
-  return body && check('body', body, await readJson(ctx));
-}
-
-function check(part: Part, schema: z.ZodType | undefined, value: unknown): unknown {
-  const strict = schema instanceof z.ZodObject && part !== 'path' ? schema.strict() : schema;
-  const parsed = (strict ?? z.strictObject({})).safeParse(value);
-  if (parsed.success) return schema && parsed.data;
-  const parts = parsed.error.issues.map((issue) => ({
-    in: part,
-    path: issue.path.join('.'),
-    message: issue.message,
-  }));
-  const [first] = parts;
-  const where = first?.path ? `${first.path}: ` : '';
-  throw invalid(`${part}: ${where}${first?.message}`, { code: 'invalid', detail: new InvalidParts(parts) });
-}
-
-/** One value a parameter; a list where the schema has one. */
-function queryOf(ctx: Context, schema: z.ZodType | undefined): Record<string, unknown> {
-  const shape = schema instanceof z.ZodObject ? schema.shape : {};
-  return Object.fromEntries(
-    Object.entries(ctx.query).map(([name, value]) => {
-      const many = Object.hasOwn(shape, name) && isList(shape[name] as z.ZodType);
-      return [name, many && value !== undefined ? [value].flat() : value];
-    }),
-  );
-}
-
-function isList(schema: z.ZodType): boolean {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) {
-    return isList(schema.unwrap() as z.ZodType);
-  }
-  return schema instanceof z.ZodArray;
+  return body && checkPart('body', body, await readJson(ctx));
 }
 
 /**

@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import { isoTime, moment, pageOf } from '#api/page.ts';
 import type { Grant } from '#auth/policies/grant.ts';
 import type { Groups } from '#auth/policies/groups.ts';
 import type { Policies } from '#auth/policies/policies.ts';
 import { accountName, grantActions, pattern, subject } from './accounts.ts';
 import { type Operation, operation } from './operation.ts';
-import { isoTime, moment, pageOf } from './page.ts';
 
 const grant = z
   .object({ subject, pattern, actions: grantActions, createdAt: moment, createdBy: z.string() })

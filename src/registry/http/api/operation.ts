@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { Endpoint } from '#api/endpoint.ts';
 import type { Access, Action } from '#auth/access.ts';
 import type { RepositoryName } from '#oci/reference.ts';
 import type { Actor } from '../../events/event.ts';
@@ -32,34 +33,14 @@ export type Caller<Target> =
 type Shape<S extends z.ZodType> = z.output<S>;
 type Nothing = z.ZodUndefined;
 
-/**
- * One operation of the admin API, said once: what it takes is checked by these schemas, and the OpenAPI document
- * describes them. Paths are below `/api/v1`, with parameters as `{name}`; each is one segment, percent-encoded, thus a
- * repository `a/b` is `a%2Fb`.
- */
+/** One operation of the admin API. */
 export interface OperationDefinition<
   Params extends z.ZodType,
   Query extends z.ZodType,
   Body extends z.ZodType,
   Reply extends z.ZodType,
-> {
-  /** The `operationId`: a verb and what it is done to, such as `listUsers`. */
-  readonly id: string;
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  readonly path: `/${string}`;
-  /** The part of the API that it belongs to, such as `users`. */
-  readonly tag: string;
-  readonly summary: string;
-  readonly description?: string;
+> extends Omit<Endpoint<Params, Query, Body, Reply>, 'lines'> {
   readonly caller: Caller<Target<Shape<Params>, Shape<Query>>>;
-  /** Objects: one property a parameter. What they do not name is refused. */
-  readonly params?: Params;
-  readonly query?: Query;
-  /** JSON. */
-  readonly body?: Body;
-  /** 200 unless said otherwise, 204 without a `reply`. */
-  readonly status?: 200 | 201 | 202;
-  readonly reply?: Reply;
   handle(
     request: ApiRequest<Shape<Params>, Shape<Query>, Shape<Body>>,
   ): Promise<Reply extends Nothing ? void : z.input<Reply>>;

@@ -18,14 +18,3 @@ function allowed<T extends Target<unknown, unknown>>(caller: Caller<T>, target: 
   if ('namespace' in caller) return access.administers(caller.namespace(target));
   return access.allows(caller.repository(target), caller.action);
 }
-
-/**
- * A browser says which page made it send a request. One of another origin has no business here, whatever it sends:
- * a registry without authentication trusts whoever reaches its address, and a browser on the same machine does.
- */
-export function refuseForeignPages(ctx: Context): void {
-  const origin = ctx.get('Origin');
-  if (origin === '' || ctx.method === 'GET' || ctx.method === 'HEAD') return;
-  const host = URL.canParse(origin) ? new URL(origin).host : undefined;
-  if (host !== ctx.host) throw forbidden('requests of pages elsewhere are refused', { code: 'forbidden' });
-}

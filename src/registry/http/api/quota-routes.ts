@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { pageOf, pageQuery, readCursor, toPage } from '#api/page.ts';
 import type { Housekeeping } from '../../housekeeping.ts';
 import { type Operation, operation } from './operation.ts';
-import { pageOf, pageQuery, readCursor, toPage } from './page.ts';
 
 const tag = 'quotas';
 const namespace = z

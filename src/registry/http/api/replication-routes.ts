@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { pageOf, pageQuery, readCursor, toPage } from '#api/page.ts';
 import type { Replication } from '../../replication/replication.ts';
 import { type Operation, operation } from './operation.ts';
-import { pageOf, pageQuery, readCursor, toPage } from './page.ts';
 import { deliverySchema, deliveryShape } from './webhook-routes.ts';
 
 const tag = 'replication';

@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import { pageOf } from '#api/page.ts';
 import { parseNamespacePattern } from '#auth/policies/pattern.ts';
 import type { Housekeeping } from '../../housekeeping.ts';
 import type { RetentionRule } from '../../retention/retention-rule.ts';
 import { parseTagPattern } from '../../retention/tag-pattern.ts';
 import { type Operation, operation } from './operation.ts';
-import { pageOf } from './page.ts';
 
 const caller = 'admin' as const;
 const DAY = 24 * 60 * 60 * 1000;

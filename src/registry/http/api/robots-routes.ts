@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { givenMoment, isoTime, moment, pageOf, pageQuery, readCursor, toPage } from '#api/page.ts';
 import type { Robot } from '#auth/robots/robot.ts';
 import type { Robots } from '#auth/robots/robots.ts';
 import { accountName } from './accounts.ts';
 import { type Operation, operation } from './operation.ts';
-import { givenMoment, isoTime, moment, pageOf, pageQuery, readCursor, toPage } from './page.ts';
 
 const robot = z
   .object({

@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { givenMoment, isoTime, moment, pageOf } from '#api/page.ts';
 import type { Secret } from '#auth/secrets/secret.ts';
 import type { Secrets } from '#auth/secrets/secrets.ts';
 import { accountName, grantActions, pattern } from './accounts.ts';
 import { type Operation, operation } from './operation.ts';
-import { givenMoment, isoTime, moment, pageOf } from './page.ts';
 
 const permissions = z
   .array(z.strictObject({ pattern, actions: grantActions }))

@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import { isoTime, moment, pageOf, pageQuery, readCursor, toPage } from '#api/page.ts';
 import { parseRepositoryName } from '#oci/reference.ts';
 import type { PullsRepository } from '../../statistics/pulls-repository.ts';
 import { type Operation, operation } from './operation.ts';
-import { isoTime, moment, pageOf, pageQuery, readCursor, toPage } from './page.ts';
 
 const count = z
   .object({

@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { isoTime, moment, pageOf } from '#api/page.ts';
 import type { SigningKeys } from '#auth/keys/signing-keys.ts';
 import type { TrustPolicies } from '#auth/trust/trust-policies.ts';
 import { accountName } from './accounts.ts';
 import { type Operation, operation } from './operation.ts';
-import { isoTime, moment, pageOf } from './page.ts';
 
 const rules = {
   issuer: z.string().max(500).describe('Such as `https://token.actions.githubusercontent.com`.'),

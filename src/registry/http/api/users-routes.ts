@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { isoTime, moment, pageOf, pageQuery, readCursor, toPage } from '#api/page.ts';
 import type { User } from '#auth/users/user.ts';
 import type { Users } from '#auth/users/users.ts';
 import { accountName, password } from './accounts.ts';
 import { type Operation, operation } from './operation.ts';
-import { isoTime, moment, pageOf, pageQuery, readCursor, toPage } from './page.ts';
 
 const user = z
   .object({

@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import { isoTime, moment, pageOf, pageQuery, readCursor, toPage } from '#api/page.ts';
 import { type NamespacePattern, parseNamespacePattern } from '#auth/policies/pattern.ts';
 import type { Delivery } from '../../outbox/outbox-repository.ts';
 import { WEBHOOK_FORMATS, type Webhook } from '../../webhooks/webhook.ts';
 import type { Webhooks } from '../../webhooks/webhooks.ts';
 import { type Operation, operation } from './operation.ts';
-import { isoTime, moment, pageOf, pageQuery, readCursor, toPage } from './page.ts';
 
 const tag = 'webhooks';
 const caller = 'admin' as const;

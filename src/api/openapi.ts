@@ -1,44 +1,57 @@
 import { z } from 'zod';
-import type { Operation } from './operation.ts';
-import { problemSchema } from './problem.ts';
+import type { Endpoint } from './endpoint.ts';
+import { PROBLEM_TYPE, problemSchema } from './problem.ts';
 
 type Json = Record<string, unknown>;
 
-/** The OpenAPI 3.1 document of these operations. */
-export function openApiDocument(operations: readonly Operation[]): Json {
+/** What a document says beside its endpoints. */
+export interface ApiDescription<E extends Endpoint> {
+  /** What the API is for. */
+  readonly description: string;
+  /** How a token is sent; undefined: whoever reaches the address may call it. */
+  readonly bearer?: string;
+  /** For whom it is, as the end of a sentence that begins with 'For'; undefined: nothing is said. */
+  readonly callers?: (endpoint: E) => string;
+  /** It may be called without a token too. */
+  readonly open?: (endpoint: E) => boolean;
+}
+
+/** The OpenAPI 3.1 document of these endpoints. */
+export function openApiDocument<E extends Endpoint>(endpoints: readonly E[], api: ApiDescription<E>): Json {
   const paths: Record<string, Json> = {};
-  for (const it of operations) {
-    paths[it.path] = { ...paths[it.path], [it.method.toLowerCase()]: describe(it) };
+  for (const it of endpoints) {
+    paths[it.path] = { ...paths[it.path], [it.method.toLowerCase()]: describe(it, api) };
   }
   return {
     openapi: '3.1.1',
     info: {
       title: 'Slipway',
       version: '1',
-      description: 'What a registry is administered with. Images are pushed and pulled below /v2/.',
+      description: api.description,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/api/v1' }],
-    tags: [...new Set(operations.map(({ tag }) => tag))].map((name) => ({ name })),
-    security: [{ bearer: [] }],
+    tags: [...new Set(endpoints.map(({ tag }) => tag))].map((name) => ({ name })),
+    ...(api.bearer && { security: [{ bearer: [] }] }),
     paths,
     components: {
-      securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: 'A token of this registry.' },
-      },
+      ...(api.bearer && {
+        securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: api.bearer } },
+      }),
       schemas: { Problem: jsonSchema(problemSchema, 'output') },
     },
   };
 }
 
-function describe(it: Operation): Json {
+function describe<E extends Endpoint>(it: E, { callers, open }: ApiDescription<E>): Json {
+  const type = it.lines ? 'application/x-ndjson' : 'application/json';
   const status = String(it.status ?? (it.reply ? 200 : 204));
   return {
     operationId: it.id,
     tags: [it.tag],
     summary: it.summary,
-    description: [it.description, `For ${callers(it)}.`].filter(Boolean).join('\n\n'),
-    ...(it.caller === 'anyone' && { security: [{}, { bearer: [] }] }),
+    description: [it.description, callers && `For ${callers(it)}.`].filter(Boolean).join('\n\n'),
+    ...(open?.(it) && { security: [{}, { bearer: [] }] }),
     parameters: [...parameters('path', it.params), ...parameters('query', it.query)],
     ...(it.body && {
       requestBody: {
@@ -49,21 +62,14 @@ function describe(it: Operation): Json {
     responses: {
       [status]: {
         description: it.reply ? 'Done.' : 'Done; there is nothing to say.',
-        ...(it.reply && { content: { 'application/json': { schema: jsonSchema(it.reply, 'output') } } }),
+        ...(it.reply && { content: { [type]: { schema: jsonSchema(it.reply, 'output') } } }),
       },
       default: {
         description: 'What went wrong.',
-        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+        content: { [PROBLEM_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } },
       },
     },
   };
-}
-
-function callers({ caller }: Operation): string {
-  if (caller === 'anyone') return 'everyone, who sees what is theirs to see';
-  if (caller === 'admin') return 'administrators';
-  if ('namespace' in caller) return 'administrators of the namespace';
-  return `those who may ${caller.action} the repository`;
 }
 
 function parameters(place: 'path' | 'query', schema: z.ZodType | undefined): Json[] {
