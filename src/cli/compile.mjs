@@ -5,6 +5,6 @@ import { fileURLToPath } from 'node:url';
 // that serves, what strips types would stay for as long as it lives, and it takes 15 MB.
 enableCompileCache(fileURLToPath(new URL('../../.cache/compile', import.meta.url)));
 for (const role of ['command', 'serve', 'run-role', 'registry', 'worker']) await import(`./${role}.ts`);
-await import('#content/s3-content-store.ts');
+for (const late of ['#config/load.ts', '#content/s3-content-store.ts']) await import(late);
 flushCompileCache();
 process.exit(0);

@@ -42,6 +42,14 @@ async function nodeForThisHost(slipway: Slipway): Promise<string> {
   return 'node-for-this-host';
 }
 
+/** No process of the container, which told of its code, had to strip types from any of it. */
+async function expectCompiled(slipway: Slipway, container: string): Promise<void> {
+  const { stdout, stderr } = await slipway.docker(['logs', container]);
+  const told = `${stdout}${stderr}`.split('\n').filter((line) => line.includes('for StrippedTypeScript'));
+  expect(told.filter((line) => line.endsWith('/src/cli/command.ts...success')).length).toBeGreaterThan(0);
+  expect(told.filter((line) => /no transpile cache|saving transpilation/.test(line))).toEqual([]);
+}
+
 it('builds its own image, whose container takes a push without being root', async () => {
   await using slipway = await startSlipway();
   await seedImages(slipway.registry, ['node', 'busybox']);
@@ -56,7 +64,7 @@ it('builds its own image, whose container takes a push without being root', asyn
   expect(config.Healthcheck.Test.slice(0, 2)).toEqual(['CMD', 'node']);
 
   const address = `127.0.0.1:${(await freePorts(1))[0]}`;
-  const settings = ['-e', `SLIPWAY_REGISTRY_LISTEN=${address}`];
+  const settings = ['-e', `SLIPWAY_REGISTRY_LISTEN=${address}`, '-e', 'NODE_DEBUG_NATIVE=COMPILE_CACHE'];
   await slipway.dockerOk('run', '-d', '--name', 'packaged', '--network', 'host', ...settings, 'slipway');
   const ping = () =>
     fetch(`http://${address}/v2/`).then(
@@ -77,6 +85,7 @@ it('builds its own image, whose container takes a push without being root', asyn
 
   expect(await slipway.dockerOk('stop', 'packaged')).toBe('packaged');
   expect(await slipway.dockerOk('inspect', '--format', '{{.State.ExitCode}}', 'packaged')).toBe('0');
+  await expectCompiled(slipway, 'packaged');
 });
 
 it('builds its worker, whose containers run beside it', async () => {
@@ -93,6 +102,7 @@ it('builds its worker, whose containers run beside it', async () => {
     SLIPWAY_WORKER_REGISTRY_MIRRORS: `http://${slipway.registry}`,
     SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_NAME: 'slipinner',
     SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_SUBNET: '10.254.250.0/24',
+    NODE_DEBUG_NATIVE: 'COMPILE_CACHE',
   };
   const environment = Object.entries(settings).flatMap(([name, value]) => ['--env', `${name}=${value}`]);
   const host = ['--network', 'host', '--privileged', '--cgroupns', 'host', '--volume', `${folder}:${folder}`];
@@ -114,4 +124,5 @@ it('builds its worker, whose containers run beside it', async () => {
 
   expect(await slipway.dockerOk('stop', 'inner')).toBe('inner');
   expect(await slipway.dockerOk('inspect', '--format', '{{.State.ExitCode}}', 'inner')).toBe('0');
+  await expectCompiled(slipway, 'inner');
 });
