@@ -76,6 +76,14 @@ function named(ctx: Context) {
 function breakOff(ctx: Context, error: unknown, logger: Logger): void {
   ctx.respond = false;
   ctx.res.destroy();
-  if (isKind(error, 'canceled') || systemCode(error) === 'ECONNRESET') return;
+  if (isKind(error, 'canceled') || isClientGone(error)) return;
   logger.error({ err: error, ...named(ctx) }, 'answer broken off');
+}
+
+/** How Node tells of a connection that ended in the middle of a request or an answer, in an orderly way or not. */
+const GONE = new Set(['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 'HPE_INVALID_EOF_STATE']);
+
+/** Whether it is the client's leaving that an error tells of: nobody's fault, and in the access log. */
+export function isClientGone(error: unknown): boolean {
+  return GONE.has(systemCode(error) ?? '');
 }

@@ -15,7 +15,7 @@ import type { BlobRedirects } from './blob-redirects.ts';
 import { blobRoutes } from './blob-routes.ts';
 import { refuseDeletes } from './delete-refusal.ts';
 import { deniedRequests } from './denied-requests.ts';
-import { errorBodies, sendError } from './errors.ts';
+import { errorBodies, isClientGone, sendError } from './errors.ts';
 import { extensionRoutes } from './extension-routes.ts';
 import { keepFound } from './keep-found.ts';
 import { listingRoutes } from './listing-routes.ts';
@@ -113,7 +113,9 @@ export function createRegistryApp(registry: Registry, options: RegistryAppOption
   if (options.deletes === false) app.use(refuseDeletes);
   app.use(routes.answer);
   app.use((ctx) => unmatched(ctx, routes));
-  app.on('error', (error) => options.logger.error({ err: error }, 'request failed'));
+  app.on('error', (error) => {
+    if (!isClientGone(error)) options.logger.error({ err: error }, 'request failed');
+  });
   return app;
 }
 

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { begin, pushBlob, pushImage } from '../../registry/distribution-client.ts';
 import { type ObservedRegistry, startObservedRegistry } from '../../registry/observed-registry.ts';
@@ -58,6 +59,24 @@ it('counts the bytes of a request and of its answer', async () => {
   const line = registry.lines.find(({ requestId }) => requestId === 'bytes-1')!;
   expect(line.bytesOut).toBeGreaterThan(50_000);
   expect(line.bytesOut).toBeLessThan(51_000);
+});
+
+it.each(['end', 'resetAndDestroy'] as const)('takes no client for a fault that leaves by %s', async (way) => {
+  const location = await begin(registry.client, 'observed/leaver');
+  const [host, port] = registry.client.address.split(':');
+  const socket = connect({ host, port: Number(port) });
+  const id = `left-by-${way}`;
+  socket.write(
+    `PATCH ${location} HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${id}\r\nContent-Length: 100\r\n\r\nhalf`,
+  );
+  const arrived = async () => (await registry.client.send('GET', location)).headers.range;
+  await expect.poll(arrived).toBe('0-3');
+  socket[way]();
+  await logged(id).toMatchObject({ brokenOff: true });
+  socket.destroy();
+  // What goes wrong after an answer is told when it is.
+  await registry.client.send('GET', '/v2/');
+  expect(registry.lines.filter(({ level }) => Number(level) >= 40)).toEqual([]);
 });
 
 it('writes the id of a request that changed something into the audit log', async () => {
