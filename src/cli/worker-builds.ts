@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import type { WorkerDatabase } from '#database/worker/open.ts';
-import { notFound } from '#errors/errors.ts';
 import { hostPlatform } from '#oci/platform.ts';
 import { Builds } from '#worker/build/builds/builds.ts';
 import type { CacheContents } from '#worker/build/cache/cache-contents.ts';
@@ -21,6 +20,7 @@ import { Solver } from '#worker/build/solve/solver.ts';
 import { createBuildkit } from '#worker/buildkit/buildkit.ts';
 import { ReceiveThreads } from '#worker/buildkit/fsutil/receive-threads.ts';
 import { SessionManager } from '#worker/buildkit/session/session-manager.ts';
+import { buildkitRecordFormat } from '#worker/buildkit/record-format.ts';
 import type { Images } from '#worker/images/images.ts';
 import type { LayerUploads } from '#worker/images/push/layer-uploads.ts';
 import type { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
@@ -77,6 +77,7 @@ export async function createWorkerBuilds(
       exporters: new Exporters({ images, local: drivers.layers, mounts: drivers.views, trees }),
       history,
       report,
+      format: buildkitRecordFormat,
     },
     { maxConcurrent: config.maxConcurrent, entitlements: new Set(config.entitlements) },
   );
@@ -104,7 +105,6 @@ export async function createWorkerBuilds(
     history,
     worker: { id, hostname: hostname(), platforms: [hostPlatform()], slipwayVersion: version },
     cache: parts,
-    content: { open: async (digest) => Promise.reject(notFound(`content ${digest}: not found`)) },
     log,
   });
   closing.defer(() => grpc.close());

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -70,6 +71,9 @@ describe.each(['default', 'remote'])('buildx with builder %s', (builder) => {
     expect((await build('--push', '--tag', name)).code).toBe(0);
     const { stdout } = await clients.buildx(['imagetools', 'inspect', name]);
     expect(stdout).toContain(`Name:      ${name}`);
+    const format = ['--format', '{{json .Provenance.SLSA.buildDefinition.externalParameters.request}}'];
+    const provenance = await clients.buildx(['imagetools', 'inspect', name, ...format]);
+    expect(JSON.parse(provenance.stdout)).toMatchObject({ frontend: 'dockerfile.v0' });
   });
 
   it('gets files', async () => {
@@ -87,6 +91,35 @@ describe.each(['default', 'remote'])('buildx with builder %s', (builder) => {
       /ERROR: failed to build: failed to solve: process ".*" did not complete successfully: exit code: 1/,
     );
   });
+});
+
+it('keeps what a build was made of with its record', async () => {
+  const inspected = ['--builder', 'remote'];
+  const name = `${slipway.registry}/team/recorded:1`;
+  const secret = ['--secret', `id=token,src=${join(context, 'secret')}`];
+  const build = await clients.buildx(['build', ...inspected, ...secret, '--push', '--tag', name, context]);
+  expect(build.code, build.stderr).toBe(0);
+  const history = async (...args: string[]) => {
+    const { code, stdout, stderr } = await clients.buildx(['history', ...args, ...inspected]);
+    expect(code, stderr).toBe(0);
+    return stdout;
+  };
+  const attachment = async (type: string) =>
+    JSON.parse(await history('inspect', 'attachment', '--type', type));
+  expect(await history('inspect')).toMatch(/pkg:docker\/busybox@latest[\s\S]*provenance\/v1/);
+  const { buildDefinition } = await attachment('provenance');
+  expect(buildDefinition.externalParameters.request.secrets).toMatchObject([{ id: 'token' }]);
+  const [image] = (await attachment('index')).manifests;
+  expect(await attachment('manifest')).toMatchObject({ config: { mediaType: expect.any(String) } });
+  expect(image.platform.os).toBe('linux');
+  const bundle = join(slipway.folder, 'build.dockerbuild');
+  await history('export', '--output', bundle);
+  const layout = spawnSync('tar', ['-xzf', bundle, '-O', 'index.json'], { encoding: 'utf8' }).stdout;
+  expect(JSON.parse(layout).manifests).toHaveLength(1);
+  const broken = ['--secret', 'id=token,src=/dev/null', '--no-cache', context];
+  const failed = await clients.buildx(['build', ...inspected, ...broken]);
+  expect(failed.code).toBe(1);
+  expect(await history('inspect')).toMatch(/Error:.*exit code: 1[\s\S]*>>> RUN/);
 });
 
 it('is what compose builds with', async () => {

@@ -85,4 +85,20 @@ export const buildMigrations: Record<string, Migration> = {
         .execute();
     },
   },
+  'build-0004-documents': {
+    async up(db) {
+      await db.schema
+        .createTable('build_documents')
+        .addColumn('ref', 'text', (column) =>
+          column.notNull().references('build_history.ref').onDelete('cascade'),
+        )
+        .addColumn('digest', 'text', (column) => column.notNull())
+        .addColumn('file', 'text', (column) => column.notNull())
+        .addColumn('position', 'integer', (column) => column.notNull())
+        .addColumn('size', 'integer', (column) => column.notNull())
+        .addPrimaryKeyConstraint('build_documents_key', ['ref', 'digest'])
+        .execute();
+      await db.schema.createIndex('build_documents_digest').on('build_documents').column('digest').execute();
+    },
+  },
 };

@@ -64,4 +64,14 @@ export interface BuildTables {
     /** Of its log on disk. */
     log_bytes: number;
   };
+  /** What is kept with builds for their clients to look at: provenance, manifests, logs in BuildKit's form. */
+  build_documents: {
+    ref: string;
+    digest: string;
+    /** In the directory of the history; it holds all of one build's. */
+    file: string;
+    /** Where in it the document begins. */
+    position: number;
+    size: number;
+  };
 }

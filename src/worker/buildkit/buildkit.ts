@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { BuildService } from '#worker/build/build-service.ts';
 import type { BuildHistory } from '#worker/build/history/build-history.ts';
 import { buildError } from './build-error.ts';
-import { type ContentSource, contentService } from './content-service.ts';
+import { contentService } from './content-service.ts';
 import type { CacheParts } from './control/cache-calls.ts';
 import { controlService } from './control/control-service.ts';
 import type { WorkerFacts } from './control/worker-record.ts';
@@ -22,7 +22,6 @@ export interface BuildkitParts {
   readonly worker: WorkerFacts;
   readonly cache: CacheParts;
   readonly history: BuildHistory;
-  readonly content: ContentSource;
   readonly log: Logger;
 }
 
@@ -40,7 +39,7 @@ export function createBuildkit(parts: BuildkitParts): GrpcServer {
     new GrpcServer({ toError, log })
       .add(Control, controlService({ ...parts, bridges }))
       .add(LLBBridge, gatewayService({ ...parts, bridges }))
-      .add(Content, contentService(parts.content))
+      .add(Content, contentService(parts.history.documents))
       .add(Health, { check: async () => serving })
       // Clients send what they have traced whether anybody wants it or not, and take offence at an error.
       .addEmpty('/opentelemetry.proto.collector.trace.v1.TraceService/Export')

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { openWorkerDatabase } from '#database/worker/open.ts';
-import { notFound } from '#errors/errors.ts';
 import { hostPlatform } from '#oci/platform.ts';
 import { RetainedDirectories } from '#worker/build/context/retained-directories.ts';
 import { BuildHistory } from '#worker/build/history/build-history.ts';
@@ -41,7 +40,6 @@ export async function startBuildkitWorker() {
     worker,
     history,
     cache: { contents: [directories], freeBytes: async () => 2 ** 40 },
-    content: { open: async (digest) => Promise.reject(notFound(digest)) },
     log,
   });
   const socket = join(folder, 'buildkit.sock');

@@ -284,7 +284,7 @@ describe('what is kept', () => {
     const times = { started: new Date(), completed: new Date() };
     log.vertex({ digest: VERTEX, inputs: [], name: 'a step of the past', cached: false, ...times });
     log.end();
-    await worker.history.ended({ ...record, completedAt: new Date() }, await log.keep());
+    await worker.history.ended({ ...record, completedAt: new Date() }, { logBytes: await log.keep() });
     await log.close({ keep: true });
     const history = (...args: string[]) => clients.buildx(['history', ...args, '--builder', 'remote']);
     expect((await history('ls')).stdout).toMatch(/past\s.*Completed/);

@@ -3,14 +3,17 @@ import type { Build, BuildService, BuildStart } from '../build-service.ts';
 import type { BuildHistory } from '../history/build-history.ts';
 import type { BuildLog } from '../history/build-log.ts';
 import { FairSlots } from '../solve/fair-slots.ts';
+import type { RecordFormat } from '../history/record-format.ts';
 import type { BuildLimits } from '../solve/op-driver.ts';
 import { requestedLimits } from './requested-limits.ts';
+import type { ProgressSink } from '../solve/progress.ts';
 import { type BuildOutcome, RunningBuild, type RunningBuildPorts } from './running-build.ts';
 import { withoutSecrets } from './without-secrets.ts';
 
 export interface BuildsPorts extends RunningBuildPorts {
   readonly history: BuildHistory;
   /** Told of what failed beside a build. */
+  readonly format: RecordFormat;
   readonly report: (error: unknown) => void;
 }
 
@@ -57,7 +60,7 @@ export class Builds implements BuildService {
     const limits = { ...asked, ...start.limits, entitlements: this.#granted(start.entitlements) };
     const { history } = this.#ports;
     const log = history.openLog(start.ref);
-    const ended = (outcome: BuildOutcome) => this.#ended(known, outcome);
+    const ended = (outcome: BuildOutcome, error?: unknown) => this.#ended(known, outcome, error);
     const build = new RunningBuild(this.#ports, start, { log, turns: this.#turns, limits, ended });
     const known: Known = { build, log, internal: start.internal };
     this.#known.set(start.ref, known);
@@ -102,12 +105,12 @@ export class Builds implements BuildService {
     return granted;
   }
 
-  async #ended(known: Known, outcome: BuildOutcome): Promise<void> {
+  async #ended(known: Known, outcome: BuildOutcome, error: unknown): Promise<void> {
     const { build, log, internal } = known;
     try {
-      if (!internal) await this.#ports.history.ended(withoutSecrets(build.record(outcome)), await log.keep());
-    } catch (error) {
-      this.#ports.report(error);
+      if (!internal) await this.#remember(build, log, outcome, error);
+    } catch (failure) {
+      this.#ports.report(failure);
     }
     known.forgetting = setTimeout(() => this.#forget(known), LINGER_MS).unref();
   }
@@ -118,3 +121,14 @@ export class Builds implements BuildService {
     known.log.close({ keep: !known.internal }).catch(this.#ports.report);
   }
 }
+  async #remember(build: RunningBuild, log: BuildLog, outcome: BuildOutcome, error: unknown): Promise<void> {
+    const { history, format } = this.#ports;
+    const record = withoutSecrets(build.record(outcome));
+    const failure = record.error && { error, message: record.error.message };
+    const replay = (sink: ProgressSink) => log.replay(sink, { signal: new AbortController().signal });
+    await history.ended(record, {
+      logBytes: await log.keep(),
+      attach: (writer) => build.documents.write(writer, { format, replay, failure }),
+    });
+  }
+

@@ -1,10 +1,12 @@
 import { canceled, isKind, messageOf, SlipwayError, unsupported } from '#errors/errors.ts';
 import { digestOf } from '#oci/digest.ts';
 import { attestationOptions } from '../attest/attestation-options.ts';
+import { provenanceOf } from '../attest/provenance.ts';
 import type { Build, BuildStart } from '../build-service.ts';
 import type { Exporter, SolvedResult } from '../export/exporter.ts';
 import type { Bridge, Frontend, FrontendRequest, FrontendResult } from '../frontend/frontend.ts';
 import type { BuildLog } from '../history/build-log.ts';
+import type { ExportedResult } from '../export/image-writer.ts';
 import type { BuildRecord } from '../history/build-record.ts';
 import { StepSummary } from '../history/step-summary.ts';
 import type { BuildSession } from '../session/build-session.ts';
@@ -19,7 +21,9 @@ import { BuildBridge, type ImageResolver, type OpenBuild, type RefReader } from 
 import { shownAsVertex } from './shown-as-vertex.ts';
 
 export interface RunningBuildPorts {
+import { KeptDocuments } from './kept-documents.ts';
   readonly solver: Solver;
+import { scrubbed } from './without-secrets.ts';
   readonly sessions: Sessions;
   readonly images: ImageResolver;
   readonly reader: RefReader;
@@ -34,7 +38,7 @@ export interface RunningBuildOptions {
   readonly turns: FairSlots;
   readonly limits: BuildLimits;
   /** Hears how it ended, before its client does. */
-  readonly ended: (outcome: BuildOutcome) => Promise<void>;
+  readonly ended: (outcome: BuildOutcome, error?: unknown) => Promise<void>;
 }
 
 export type BuildOutcome = Pick<BuildRecord, 'completedAt' | 'error'> &
@@ -49,6 +53,8 @@ export class RunningBuild implements Build {
   readonly #ports: RunningBuildPorts;
   readonly #start: BuildStart;
   readonly #limits: BuildLimits;
+  /** For when it is over. */
+  readonly documents = new KeptDocuments();
   readonly #log: BuildLog;
   readonly #summary = new StepSummary();
   readonly #progress: ProgressSink;
@@ -82,7 +88,7 @@ export class RunningBuild implements Build {
           return response;
         },
         async (error: unknown) => {
-          await ended({ completedAt: new Date(), error: failureOf(error) });
+          await ended({ completedAt: new Date(), error: failureOf(error) }, error);
           throw error;
         },
       );
@@ -171,9 +177,33 @@ export class RunningBuild implements Build {
     signal.addEventListener('abort', () => left.reject(signal.reason), { once: true });
     const result = await Promise.race([this.#result(), left.promise]);
     const refs = await Promise.race([solveAll(job, result), left.promise]);
-    if (this.#start.exporters.length === 0) return {};
-    const attestations = await this.#attestations(result, refs, job);
-    return await this.#export({ refs, metadata: result.metadata, attestations }, session);
+    try {
+      if (this.#start.exporters.length === 0) return {};
+      const attestations = await this.#attestations(result, refs, job);
+      return await this.#export({ refs, metadata: result.metadata, attestations }, session);
+    } finally {
+      if (!this.#start.internal) this.#recordProvenance(result, job);
+    }
+  }
+
+  /** All that is known of how it was made is kept with it, whatever goes along with its image. */
+  #recordProvenance({ refs }: FrontendResult, job: SolveJob): void {
+    const { frontend, options } = this.#asked;
+    const { provenance } = attestationOptions(options);
+    const facts = {
+      frontend,
+      frontendOptions: scrubbed(options),
+      invocationId: this.ref,
+      startedAt: this.createdAt,
+      finishedAt: new Date(),
+      resolved: job.resolved.bind(job),
+    };
+    const all = { mode: 'max', version: 'v1', reproducible: false, inlineOnly: false } as const;
+    for (const [platform, edge] of refs) {
+      if (!edge) continue;
+      const builderId = provenance?.builderId ?? '';
+      this.documents.made(platform, provenanceOf({ ...facts, edge }, { ...all, builderId }));
+    }
   }
 
   /** A cache that others are to read is not made yet; one for ourselves in a registry is not needed. */
@@ -219,7 +249,8 @@ export class RunningBuild implements Build {
     const responses: Readonly<Record<string, string>>[] = [];
     // One after the other: what the first has compressed, the next has at hand.
     for (const [exporterId, { attrs, exporter }] of wanted.entries()) {
-      const context = { attrs, exporterId, session, progress: this.#progress, signal };
+      const exported = (image: ExportedResult) => this.documents.exported(exporterId, image);
+      const context = { attrs, exporterId, session, progress: this.#progress, exported, signal };
       responses.push(await exporter.export(result, context));
     }
     return Object.assign({}, ...responses);

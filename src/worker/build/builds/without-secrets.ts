@@ -20,7 +20,23 @@ export function withoutSecrets(record: BuildRecord): BuildRecord {
   };
 }
 
-function scrubbed(options: Readonly<Record<string, string>>): Record<string, string> {
+/** A document without the values of variables whose names say that they are secret (`TOKEN=…` among a list's texts). */
+export function withoutSecretValues(document: object): object {
+  const replaced = JSON.stringify(document, (_name, value: unknown) =>
+    Array.isArray(value)
+      ? value.map((item) => (typeof item === 'string' ? withoutValue(item) : item))
+      : value,
+  );
+  return JSON.parse(replaced) as object;
+}
+
+function withoutValue(text: string): string {
+  const [, name] = /^([A-Za-z_]\w*)=./s.exec(text) ?? [];
+  return name !== undefined && SECRET_OPTION.test(name) ? `${name}=(hidden)` : text;
+}
+
+/** Options of frontends and exporters without secret values. */
+export function scrubbed(options: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(options).map(([name, value]) => [
       name,

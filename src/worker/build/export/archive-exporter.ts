@@ -63,6 +63,7 @@ export class ArchiveExporter implements Exporter {
         }
         await target.finish();
       });
+      context.exported?.(exported);
       return response;
     });
   }

@@ -2,6 +2,7 @@ import type { Attestation } from '../attest/attestation.ts';
 import type { BuildSession } from '../session/build-session.ts';
 import type { ProgressSink } from '../solve/progress.ts';
 import type { Ref } from '../solve/ref.ts';
+import type { ExportedResult } from './image-writer.ts';
 
 /** Hands over what a build came to. */
 export interface Exporter {
@@ -16,7 +17,7 @@ export interface SolvedResult {
   /** As in `FrontendResult`. */
   readonly refs: ReadonlyMap<string, Ref | undefined>;
   readonly metadata: ReadonlyMap<string, Uint8Array>;
-  /** What is stated of each platform's image, by the platform's ID. */
+  /** What is stated of each outcome, by the name that it has in `refs`. */
   readonly attestations?: ReadonlyMap<string, readonly Attestation[]>;
 }
 
@@ -28,5 +29,7 @@ export interface ExportContext {
   readonly session: BuildSession;
   /** Export is shown as a vertex: `exporting to image`. */
   readonly progress: ProgressSink;
+  /** Hears of the image that was handed over, if it was one. */
+  readonly exported?: (image: ExportedResult) => void;
   readonly signal: AbortSignal;
 }

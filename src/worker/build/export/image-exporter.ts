@@ -58,6 +58,7 @@ export class ImageExporter implements Exporter {
         }
         for (const name of names) await this.#remember(exported, fullRepository(name));
       }
+      context.exported?.(exported);
       return responseOf(exported, full);
     });
   }

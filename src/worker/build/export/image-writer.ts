@@ -11,7 +11,7 @@ import { documentOf, type ExportedDocument, jsonOf } from './exported-document.t
 import type { SolvedResult } from './exporter.ts';
 import type { ImageOptions } from './image-options.ts';
 import type { ExportedLayer, LayerExport } from './layer-export.ts';
-import { isMap, metadataOf, type ResultPlatform, resultPlatforms } from './result-platforms.ts';
+import { isMap, metadataOf, type ResultPlatform, resultPlatforms, statedOf } from './result-platforms.ts';
 
 /** The image of one platform. */
 export interface ExportedImage {
@@ -28,6 +28,15 @@ export interface ExportedResult {
   readonly index: ExportedDocument | undefined;
   /** Of the index, else of the manifest. */
   readonly root: Descriptor;
+}
+
+/** All of it but the layers, what refers to others after those. */
+export function documentsOf({ images, attestations, index }: ExportedResult): ExportedDocument[] {
+  return [
+    ...images.flatMap(({ config, manifest }) => [config, manifest]),
+    ...attestations.flatMap(({ blobs, manifest }) => [...blobs, manifest]),
+    ...(index ? [index] : []),
+  ];
 }
 
 export interface WriterOptions extends ImageOptions {
@@ -49,7 +58,7 @@ export class ImageWriter {
     context: { step: ExportStep; signal: AbortSignal },
   ): Promise<ExportedResult> {
     const platforms = resultPlatforms(result);
-    const attested = platforms.some(({ id }) => (result.attestations?.get(id)?.length ?? 0) > 0);
+    const attested = platforms.some((platform) => statedOf(result, platform).length > 0);
     const several = isMap(result) || attested;
     if (attested && !options.ociTypes) {
       throw invalid('cannot export attestations with "oci-mediatypes=false"');
@@ -89,7 +98,7 @@ export class ImageWriter {
     }
     const attestations: ExportedAttestations[] = [];
     for (const image of written) {
-      const stated = result.attestations?.get(image.platform.id) ?? [];
+      const stated = statedOf(result, image.platform);
       if (stated.length === 0) continue;
       const attestation = attestationManifest(stated, image, options.names);
       attestations.push(attestation);

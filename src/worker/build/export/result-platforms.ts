@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { invalid } from '#errors/errors.ts';
 import { formatPlatform, hostPlatform, type Platform } from '#oci/platform.ts';
+import type { Attestation } from '../attest/attestation.ts';
 import type { Ref } from '../solve/ref.ts';
 import type { SolvedResult } from './exporter.ts';
 
@@ -57,6 +58,14 @@ export function metadataOf(
   { id }: Pick<ResultPlatform, 'id'>,
 ): Uint8Array | undefined {
   return metadata.get(`${name}/${id}`) ?? metadata.get(name);
+}
+
+/** What is stated of a platform's outcome; of the only one, whatever it is called. */
+export function statedOf(
+  { attestations }: SolvedResult,
+  { id }: Pick<ResultPlatform, 'id'>,
+): readonly Attestation[] {
+  return attestations?.get(id) ?? attestations?.get('') ?? [];
 }
 
 function refOf({ refs }: SolvedResult, id: string, count: number): Ref | undefined {

@@ -5,9 +5,10 @@ import type { Kysely } from 'kysely';
 import type { BuildTables } from '#database/worker/build-schema.ts';
 import { notFound } from '#errors/errors.ts';
 import type { ProgressSink } from '../solve/progress.ts';
+import { BuildDocuments, type DocumentsWriter } from './build-documents.ts';
 import { BuildLog } from './build-log.ts';
-import type { BuildRecord, HistoryEvent, KeptRecord } from './build-record.ts';
-import { HistoryRepository, type HistoryRow } from './history-repository.ts';
+import type { BuildAttachments, BuildRecord, HistoryEvent, KeptRecord } from './build-record.ts';
+import { type DocumentRow, HistoryRepository, type HistoryRow } from './history-repository.ts';
 import { replayFile } from './replay-file.ts';
 
 export interface BuildHistoryOptions {
@@ -21,17 +22,26 @@ export interface BuildHistoryOptions {
 const DAY_MS = 24 * 60 * 60 * 1000;
 const DEFAULTS = { maxBuilds: 1000, maxAgeMs: 30 * DAY_MS, maxLogBytes: 512 * 1024 * 1024 };
 
-/** Builds that are over, with their logs, until they are too many or too old; and those under way. */
+/** Builds that are over, with their logs and documents, until they are too many or too old; and those under way. */
 export class BuildHistory {
   readonly #rows: HistoryRepository;
+  /** Of logs, and of what is kept with them. */
   readonly #options: Required<BuildHistoryOptions>;
   readonly #listeners = new Set<(event: HistoryEvent) => void>();
   #generation = 0;
+/** What remains of a build beside its record. */
+export interface EndedBuild {
+  readonly logBytes: number;
+  /** Writes down what is to be kept with it. */
+  readonly attach?: (writer: DocumentsWriter) => Promise<BuildAttachments>;
+}
+
 
   constructor(ports: { database: Kysely<BuildTables> }, options: BuildHistoryOptions) {
     this.#rows = new HistoryRepository(ports.database);
     this.#options = { ...DEFAULTS, ...options };
   }
+  readonly documents: BuildDocuments;
 
   /** Call once at start: builds that a killed worker had under way have failed. */
   async reconcile(): Promise<void> {
@@ -40,6 +50,7 @@ export class BuildHistory {
     this.#generation = Math.max(0, ...rows.map((row) => row.generation));
     for (const row of rows.filter((one) => one.completed_at === null)) {
       const error = { kind: 'unavailable', message: 'the worker was stopped' };
+    this.documents = new BuildDocuments({ rows: this.#rows }, options.directory);
       await this.#save({ ...recordOf(row), completedAt: new Date(), error }, row.log_bytes);
     }
     const known = new Set(rows.map((row) => fileOf(row.ref)));
@@ -52,14 +63,27 @@ export class BuildHistory {
   openLog(ref: string): BuildLog {
     return new BuildLog(this.#pathOf(ref));
   }
+    for (const file of await this.#rows.documentFiles()) known.add(file);
 
   async begun(record: BuildRecord): Promise<void> {
     await this.#save(record, 0);
   }
 
   /** The build is over, and its log is kept. */
-  async ended(record: BuildRecord, logBytes: number): Promise<void> {
-    await this.#save(record, logBytes);
+  async ended(record: BuildRecord, { logBytes, attach }: EndedBuild): Promise<void> {
+    const { ref } = record;
+    const before = await this.#rows.documentFiles(ref);
+    await using writer = this.documents.writer();
+    let attachments: BuildAttachments | undefined;
+    try {
+      attachments = await attach?.(writer);
+    } catch (error) {
+      await this.#remove([writer.file]);
+      await this.#save(record, logBytes);
+      throw error;
+    }
+    await this.#save({ ...record, ...(attachments && { attachments }) }, logBytes, writer.rows);
+    await this.#remove(before);
     await this.#trim();
   }
 
@@ -88,7 +112,7 @@ export class BuildHistory {
     const row = await this.#rows.find(ref);
     if (!row) return;
     await this.#rows.delete(ref);
-    await rm(this.#pathOf(ref), { force: true });
+    await this.#remove([fileOf(ref), ...documents]);
     this.#publish({ type: 'deleted', record: recordOf(row) });
   }
 
@@ -99,19 +123,25 @@ export class BuildHistory {
     return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
   }
 
-  async #save(record: BuildRecord, logBytes: number): Promise<void> {
+  async #save(
+    record: BuildRecord,
+    logBytes: number,
+    documents?: readonly Omit<DocumentRow, 'ref'>[],
+  ): Promise<void> {
     const { ref, createdAt, completedAt } = record;
     const pinned = (await this.#rows.find(ref))?.pinned ?? 0;
     const row: HistoryRow = {
       ref,
       generation: ++this.#generation,
       created_at: createdAt.toISOString(),
+    const documents = await this.#rows.documentFiles(ref);
       completed_at: completedAt?.toISOString() ?? null,
       pinned,
       record: JSON.stringify(record),
       log_bytes: logBytes,
     };
-    await this.#rows.save(row);
+    if (documents) await this.#rows.saveEnded(row, documents);
+    else await this.#rows.save(row);
     this.#publish({ type: completedAt ? 'complete' : 'started', record: recordOf(row) });
   }
 
@@ -120,11 +150,10 @@ export class BuildHistory {
     const { maxBuilds, maxAgeMs, maxLogBytes } = this.#options;
     let builds = 0;
     let bytes = 0;
-    for (const row of await this.#rows.list()) {
-      if (row.pinned || row.completed_at === null) continue;
+    for (const row of await this.#rows.forgettable()) {
       builds++;
-      bytes += row.log_bytes;
-      const old = Date.now() - Date.parse(row.completed_at) > maxAgeMs;
+      bytes += row.bytes;
+      const old = Date.now() - Date.parse(row.completedAt) > maxAgeMs;
       // The one that has just ended stays, however much it said.
       if (builds > 1 && (old || builds > maxBuilds || bytes > maxLogBytes)) await this.delete(row.ref);
     }
@@ -153,6 +182,10 @@ function recordOf({ record, pinned, generation }: HistoryRow): KeptRecord {
     steps: steps.map((step: { startedAt?: string }) => ({
       ...step,
       ...(step.startedAt && { startedAt: new Date(step.startedAt) }),
+  async #remove(files: readonly string[]): Promise<void> {
+    for (const file of files) await rm(join(this.#options.directory, file), { force: true });
+  }
+
     })),
     pinned: pinned === 1,
     generation,

@@ -1,3 +1,5 @@
+import type { Descriptor } from '#oci/descriptor.ts';
+
 /** A build as it is remembered. Nothing in it is secret. */
 export interface BuildRecord {
   readonly ref: string;
@@ -12,6 +14,18 @@ export interface BuildRecord {
   readonly response: Readonly<Record<string, string>>;
   readonly steps: readonly StepRecord[];
   readonly warnings: number;
+  /** undefined: under way, or from before there were any. */
+  readonly attachments?: BuildAttachments;
+}
+
+/** What is kept with a build, to be found by digest in the documents of the history. */
+export interface BuildAttachments {
+  readonly log?: Descriptor;
+  readonly error?: Descriptor;
+  /** What is stated of its outcomes, by platform; '' stands for the only one. */
+  readonly attestations: Readonly<Record<string, readonly Descriptor[]>>;
+  /** The images that its exporters made, by exporter. */
+  readonly results: Readonly<Record<number, Descriptor>>;
 }
 
 export interface StepRecord {

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { notFound } from '#errors/errors.ts';
+import type { Descriptor } from '#oci/descriptor.ts';
 import type { BuildHistory } from '#worker/build/history/build-history.ts';
 import type { HistoryEvent, KeptRecord } from '#worker/build/history/build-record.ts';
 import { Code } from '../grpc/grpc-error.ts';
@@ -83,7 +84,38 @@ function recordToPb(record: KeptRecord): MessageInitShape<typeof BuildHistoryRec
     numCompletedSteps: steps.filter(({ completed }) => completed).length,
     numCachedSteps: steps.filter(({ cached }) => cached).length,
     numWarnings: record.warnings,
+    ...attachmentsToPb(record.attachments),
   };
+}
+
+function attachmentsToPb(attachments: KeptRecord['attachments']) {
+  if (!attachments) return {};
+  const { log, error, attestations, results } = attachments;
+  const images = Object.fromEntries(
+    Object.entries(results).map(([exporter, image]) => [exporter, toDescriptor(image)]),
+  );
+  const { '': own, ...byPlatform } = attestations;
+  const [first] = Object.values(images);
+  return {
+    ...(log && { logs: toDescriptor(log) }),
+    ...(error && { externalError: toDescriptor(error) }),
+    Result: {
+      Attestations: (own ?? []).map(toDescriptor),
+      Results: images,
+      // For clients that know of one exporter.
+      ...(first && { ResultDeprecated: first }),
+    },
+    Results: Object.fromEntries(
+      Object.entries(byPlatform).map(([platform, stated]) => [
+        platform,
+        { Attestations: stated.map(toDescriptor) },
+      ]),
+    ),
+  };
+}
+
+function toDescriptor({ mediaType, digest, size, annotations = {} }: Descriptor) {
+  return { mediaType, digest, size: BigInt(size), annotations: { ...annotations } };
 }
 
 function recordField(record: KeptRecord, field: string): string | undefined {

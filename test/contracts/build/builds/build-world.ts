@@ -10,6 +10,7 @@ import type { Exporter, SolvedResult } from '#worker/build/export/exporter.ts';
 import type { Bridge, Frontend, FrontendResult } from '#worker/build/frontend/frontend.ts';
 import { BuildHistory, type BuildHistoryOptions } from '#worker/build/history/build-history.ts';
 import type { Edge } from '#worker/build/llb/vertex.ts';
+import { buildkitRecordFormat } from '#worker/buildkit/record-format.ts';
 import { Recorder, SolverWorld, session } from '../solver/solver-world.ts';
 
 const never = new AbortController().signal;
@@ -63,6 +64,7 @@ export class BuildWorld implements AsyncDisposable {
           },
         },
         history: this.history,
+        format: buildkitRecordFormat,
         report: (error) => this.reported.push(error),
       },
       { maxConcurrent: options.maxConcurrent ?? 4, entitlements: new Set(['network.host'] as const) },
@@ -93,7 +95,12 @@ export class BuildWorld implements AsyncDisposable {
     });
   }
 
-  logs(): Promise<string[]> {
+  async logs(): Promise<string[]> {
+    return (await this.files()).filter((name) => name.endsWith('.log'));
+  }
+
+  /** All that the history keeps on disk. */
+  files(): Promise<string[]> {
     return readdir(join(this.folder, 'logs'));
   }
 

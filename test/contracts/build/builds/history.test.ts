@@ -1,7 +1,12 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openWorkerDatabase } from '#database/worker/open.ts';
+import { invalid } from '#errors/errors.ts';
+import { digestOf } from '#oci/digest.ts';
+import type { DocumentsWriter } from '#worker/build/history/build-documents.ts';
 import { BuildHistory } from '#worker/build/history/build-history.ts';
-import type { HistoryEvent } from '#worker/build/history/build-record.ts';
+import type { BuildRecord, HistoryEvent } from '#worker/build/history/build-record.ts';
 import type { Edge } from '#worker/build/llb/vertex.ts';
 import { base, gate, source, step } from '../solver/fake-drivers.ts';
 import { Recorder, session } from '../solver/solver-world.ts';
@@ -14,6 +19,11 @@ beforeEach(async () => {
 afterEach(async () => {
   await world[Symbol.asyncDispose]();
 });
+
+async function ended(ref: string): Promise<BuildRecord> {
+  await world.begin({ ref }).done;
+  return (await world.history.find(ref))!;
+}
 
 describe('the history of builds', () => {
   it('says what each was, how long its steps took and what was cached, and nothing secret', async () => {
@@ -121,6 +131,62 @@ describe('the history of builds', () => {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     expect((await small.history.list()).map(({ ref }) => ref)).toEqual(['b']);
+  });
+
+  it('keeps how each was made, its log and why it failed as documents, and lets go of them with it', async () => {
+    world.frontend = async () => resultOf(step('make', [base]));
+    const frontendOptions = { 'build-arg:API_TOKEN': 'abc' };
+    await world.begin({ ref: 'made', frontendOptions }).done;
+    world.frontend = async () => {
+      throw invalid('https://user:word@example.com is no good');
+    };
+    await world.begin({ ref: 'failed' }).done.catch(() => undefined);
+    const textOf = async ({ digest }: { digest: string }) => {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of (await world.history.documents.open(digest))!) chunks.push(chunk);
+      expect(digestOf(Buffer.concat(chunks))).toBe(digest);
+      return Buffer.concat(chunks).toString();
+    };
+    const made = (await world.history.find('made'))!.attachments!;
+    const provenance = await textOf(made.attestations['']![0]!);
+    expect(JSON.parse(provenance).buildDefinition.externalParameters.request).toMatchObject({
+      frontend: 'dockerfile.v0',
+      args: { 'build-arg:API_TOKEN': '(hidden)' },
+    });
+    expect(await textOf(made.log!)).toContain('make');
+    const failed = (await world.history.find('failed'))!.attachments!;
+    expect(await textOf(failed.error!)).toContain('https://xxxxx@example.com is no good');
+    expect(await world.history.documents.list()).toHaveLength(4);
+    await world.history.delete('made');
+    expect(await world.history.documents.open(made.log!.digest)).toBeUndefined();
+    // Of the same name again: nothing of the first remains.
+    await world.begin({ ref: 'failed' }).done.catch(() => undefined);
+    expect(await world.history.documents.list()).toHaveLength(2);
+    expect((await world.files()).map((name) => name.split('.')[1])).toEqual(['documents']);
+  });
+
+  it('reads parts of documents, and has none of a build that was not written to its end', async () => {
+    const record = { ...(await ended('one')), ref: 'one' };
+    const attach = async (writer: DocumentsWriter) => {
+      await writer.add({ mediaType: 'text/plain' }, [Buffer.from('before')]);
+      const log = await writer.add({ mediaType: 'text/plain' }, [Buffer.from('one '), Buffer.from('two')]);
+      return { log, attestations: {}, results: {} };
+    };
+    await world.history.ended(record, { logBytes: 0, attach });
+    const { log } = (await world.history.find('one'))!.attachments!;
+    const part = (await world.history.documents.open(log!.digest, { start: 2, end: 6 }))!;
+    expect(part.size).toBe(7);
+    expect(Buffer.concat(await Array.fromAsync(part)).toString()).toBe('e tw');
+    const broken = async (writer: DocumentsWriter) => {
+      await writer.add({ mediaType: 'text/plain' }, [Buffer.from('half')]);
+      throw new Error('the disk is full');
+    };
+    await expect(world.history.ended(record, { logBytes: 0, attach: broken })).rejects.toThrow('full');
+    expect(await world.history.find('one')).toMatchObject({ completedAt: record.completedAt });
+    // What a killed worker has left behind goes at the next start.
+    writeFileSync(join(world.folder, 'logs', 'left.documents'), 'half');
+    await world.history.reconcile();
+    expect(await world.files()).toHaveLength(1);
   });
 
   it('outlives the worker, and says of what was under way that it was stopped', async () => {
