@@ -37,10 +37,15 @@ export function toPage<Item>(
 ): { items: Item[]; next?: string } {
   const items = found.slice(0, limit);
   if (found.length <= limit) return { items };
-  return { items, next: Buffer.from(JSON.stringify(position(items.at(-1)!))).toString('base64url') };
+  return { items, next: cursorOf(position(items.at(-1)!)) };
 }
 
-/** Reads a cursor that `toPage` wrote. Throws `invalid` for any other. */
+/** How a position is written. */
+export function cursorOf(position: unknown): string {
+  return Buffer.from(JSON.stringify(position)).toString('base64url');
+}
+
+/** Reads a cursor that `cursorOf` wrote. Throws `invalid` for any other. */
 export function readCursor<T extends z.ZodType>(
   schema: T,
   cursor: string | undefined,

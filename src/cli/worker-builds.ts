@@ -15,12 +15,13 @@ import { RetainedDirectories } from '#worker/build/context/retained-directories.
 import { createDrivers, type DriversPorts } from '#worker/build/drivers/drivers.ts';
 import { Exporters } from '#worker/build/export/exporters.ts';
 import { DockerfileFrontend } from '#worker/build/frontend/dockerfile-frontend.ts';
+import { BuildCatalog } from '#worker/build/history/build-catalog.ts';
 import { BuildHistory } from '#worker/build/history/build-history.ts';
 import { Solver } from '#worker/build/solve/solver.ts';
 import { createBuildkit } from '#worker/buildkit/buildkit.ts';
 import { ReceiveThreads } from '#worker/buildkit/fsutil/receive-threads.ts';
-import { SessionManager } from '#worker/buildkit/session/session-manager.ts';
 import { buildkitRecordFormat } from '#worker/buildkit/record-format.ts';
+import { SessionManager } from '#worker/buildkit/session/session-manager.ts';
 import type { Images } from '#worker/images/images.ts';
 import type { LayerUploads } from '#worker/images/push/layer-uploads.ts';
 import type { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
@@ -76,8 +77,8 @@ export async function createWorkerBuilds(
       frontends: new Map([['dockerfile.v0', new DockerfileFrontend({ platform: hostPlatform() })]]),
       exporters: new Exporters({ images, local: drivers.layers, mounts: drivers.views, trees }),
       history,
-      report,
       format: buildkitRecordFormat,
+      report,
     },
     { maxConcurrent: config.maxConcurrent, entitlements: new Set(config.entitlements) },
   );
@@ -112,7 +113,7 @@ export async function createWorkerBuilds(
     builds,
     sessions,
     grpc,
-    history,
+    catalog: new BuildCatalog({ history, running: (ref) => builds.running(ref) }),
     /** For later builds. */
     kept: parts,
     async reconcile() {

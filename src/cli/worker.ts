@@ -4,6 +4,8 @@ import type { Socket } from 'node:net';
 import type { Config } from '#config/schema.ts';
 import { unavailable } from '#errors/errors.ts';
 import { absentRoutes } from '#worker/http/absent-routes.ts';
+import { apiRoutes } from '#worker/http/api/api.ts';
+import { buildOperations } from '#worker/http/api/build-operations.ts';
 import { buildRoutes } from '#worker/http/build-routes.ts';
 import { buildkitRoutes } from '#worker/http/buildkit-routes.ts';
 import { containersRoutes } from '#worker/http/containers-routes.ts';
@@ -36,6 +38,7 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const parts = await createWorkerParts(config, host, role.logger, started);
   const router = createEngineRouter();
   await addRoutes(router, parts, host, config);
+  apiRoutes(router, buildOperations(parts.builds.catalog), role.logger);
 
   const addresses: string[] = [];
   for (const address of config.worker.listen) {

@@ -1,5 +1,6 @@
 import { conflict, forbidden, notFound } from '#errors/errors.ts';
 import type { Build, BuildService, BuildStart } from '../build-service.ts';
+import type { LiveBuild } from '../history/build-catalog.ts';
 import type { BuildHistory } from '../history/build-history.ts';
 import type { BuildLog } from '../history/build-log.ts';
 import { FairSlots } from '../solve/fair-slots.ts';
@@ -86,6 +87,18 @@ export class Builds implements BuildService {
       waiting.delete(resolve);
       if (waiting.size === 0) this.#awaited.delete(ref);
     }
+  }
+
+  /** One that is under way and will be in the history. */
+  running(ref: string): LiveBuild | undefined {
+    const known = this.#known.get(ref);
+    if (!known || known.internal || known.forgetting) return undefined;
+    const { build, log } = known;
+    return {
+      record: withoutSecrets(build.record()),
+      read: (options) => log.read(options),
+      cancel: () => build.cancel(),
+    };
   }
 
   /** Ends running builds and waits for them. */

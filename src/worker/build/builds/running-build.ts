@@ -3,12 +3,15 @@ import { digestOf } from '#oci/digest.ts';
 import { attestationOptions } from '../attest/attestation-options.ts';
 import { provenanceOf } from '../attest/provenance.ts';
 import type { Build, BuildStart } from '../build-service.ts';
+import { formatSource } from '../dockerfile/source-excerpt.ts';
+import { BuildFailure } from '../drivers/build-failure.ts';
 import type { Exporter, SolvedResult } from '../export/exporter.ts';
 import type { Bridge, Frontend, FrontendRequest, FrontendResult } from '../frontend/frontend.ts';
 import type { BuildLog } from '../history/build-log.ts';
 import type { ExportedResult } from '../export/image-writer.ts';
-import type { BuildRecord } from '../history/build-record.ts';
+import type { BuildFault, BuildRecord } from '../history/build-record.ts';
 import { StepSummary } from '../history/step-summary.ts';
+import { SourceError } from '../llb/source-error.ts';
 import type { BuildSession } from '../session/build-session.ts';
 import type { Sessions } from '../session/sessions.ts';
 import type { FairSlots } from '../solve/fair-slots.ts';
@@ -265,10 +268,17 @@ async function solveAll(job: SolveJob, { refs }: FrontendResult): Promise<Solved
 }
 
 /** How a failure is remembered. */
-export function failureOf(error: unknown): NonNullable<BuildRecord['error']> {
+export function failureOf(error: unknown): BuildFault {
   if (isKind(error, 'canceled')) return { kind: 'canceled', message: 'context canceled' };
   const kind = error instanceof SlipwayError ? error.kind : 'internal';
-  return { kind, message: messageOf(error) };
+  const excerpt = error instanceof SourceError ? error.sources.map(formatSource).join('') : '';
+  const command = error instanceof SourceError ? error.cause : error;
+  return {
+    kind,
+    message: messageOf(error),
+    ...(excerpt && { excerpt }),
+    ...(command instanceof BuildFailure && { exitCode: command.exitCode }),
+  };
 }
 
 function both(one: ProgressSink, other: ProgressSink): ProgressSink {

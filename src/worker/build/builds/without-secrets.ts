@@ -1,4 +1,4 @@
-import type { BuildRecord } from '../history/build-record.ts';
+import type { BuildFault, BuildRecord } from '../history/build-record.ts';
 
 /** Values that tell who somebody is: `https://user:password@host`, and headers that were given for a download. */
 const USER_INFO = /(\b[a-z][a-z0-9+.-]*:\/\/)[^/\s@]+@/gi;
@@ -16,7 +16,7 @@ export function withoutSecrets(record: BuildRecord): BuildRecord {
       name: withoutUsers(step.name),
       ...(step.error !== undefined && { error: withoutUsers(step.error) }),
     })),
-    ...(error && { error: { ...error, message: withoutUsers(error.message) } }),
+    ...(error && { error: withoutUsersIn(error) }),
   };
 }
 
@@ -43,6 +43,15 @@ export function scrubbed(options: Readonly<Record<string, string>>): Record<stri
       SECRET_OPTION.test(name) && value !== '' ? '(hidden)' : withoutUsers(value),
     ]),
   );
+}
+
+function withoutUsersIn(fault: BuildFault): BuildFault {
+  const { message, excerpt } = fault;
+  return {
+    ...fault,
+    message: withoutUsers(message),
+    ...(excerpt !== undefined && { excerpt: withoutUsers(excerpt) }),
+  };
 }
 
 function withoutUsers(text: string): string {

@@ -6,29 +6,28 @@ import type { BuildTables } from '#database/worker/build-schema.ts';
 import { notFound } from '#errors/errors.ts';
 import type { ProgressSink } from '../solve/progress.ts';
 import { BuildDocuments, type DocumentsWriter } from './build-documents.ts';
+import { tell } from './build-events.ts';
 import { BuildLog } from './build-log.ts';
-import type { BuildAttachments, BuildRecord, HistoryEvent, KeptRecord } from './build-record.ts';
+import type {
+  BuildAttachments,
+  BuildPosition,
+  BuildRecord,
+  HistoryEvent,
+  KeptRecord,
+} from './build-record.ts';
 import { type DocumentRow, HistoryRepository, type HistoryRow } from './history-repository.ts';
-import { replayFile } from './replay-file.ts';
+import { readLogFile } from './log-file.ts';
+import type { ReadOptions, ToldEvent } from './log-parser.ts';
 
 export interface BuildHistoryOptions {
   /** For logs, its own. Absolute. */
   readonly directory: string;
   readonly maxBuilds?: number;
   readonly maxAgeMs?: number;
+  /** Of logs, and of what is kept with them. */
   readonly maxLogBytes?: number;
 }
 
-const DAY_MS = 24 * 60 * 60 * 1000;
-const DEFAULTS = { maxBuilds: 1000, maxAgeMs: 30 * DAY_MS, maxLogBytes: 512 * 1024 * 1024 };
-
-/** Builds that are over, with their logs and documents, until they are too many or too old; and those under way. */
-export class BuildHistory {
-  readonly #rows: HistoryRepository;
-  /** Of logs, and of what is kept with them. */
-  readonly #options: Required<BuildHistoryOptions>;
-  readonly #listeners = new Set<(event: HistoryEvent) => void>();
-  #generation = 0;
 /** What remains of a build beside its record. */
 export interface EndedBuild {
   readonly logBytes: number;
@@ -36,12 +35,22 @@ export interface EndedBuild {
   readonly attach?: (writer: DocumentsWriter) => Promise<BuildAttachments>;
 }
 
+const DAY_MS = 24 * 60 * 60 * 1000;
+const DEFAULTS = { maxBuilds: 1000, maxAgeMs: 30 * DAY_MS, maxLogBytes: 512 * 1024 * 1024 };
+
+/** Builds that are over, with their logs and documents, until they are too many or too old; and those under way. */
+export class BuildHistory {
+  readonly documents: BuildDocuments;
+  readonly #rows: HistoryRepository;
+  readonly #options: Required<BuildHistoryOptions>;
+  readonly #listeners = new Set<(event: HistoryEvent) => void>();
+  #generation = 0;
 
   constructor(ports: { database: Kysely<BuildTables> }, options: BuildHistoryOptions) {
     this.#rows = new HistoryRepository(ports.database);
     this.#options = { ...DEFAULTS, ...options };
+    this.documents = new BuildDocuments({ rows: this.#rows }, options.directory);
   }
-  readonly documents: BuildDocuments;
 
   /** Call once at start: builds that a killed worker had under way have failed. */
   async reconcile(): Promise<void> {
@@ -50,10 +59,10 @@ export interface EndedBuild {
     this.#generation = Math.max(0, ...rows.map((row) => row.generation));
     for (const row of rows.filter((one) => one.completed_at === null)) {
       const error = { kind: 'unavailable', message: 'the worker was stopped' };
-    this.documents = new BuildDocuments({ rows: this.#rows }, options.directory);
       await this.#save({ ...recordOf(row), completedAt: new Date(), error }, row.log_bytes);
     }
     const known = new Set(rows.map((row) => fileOf(row.ref)));
+    for (const file of await this.#rows.documentFiles()) known.add(file);
     for (const name of await readdir(this.#options.directory)) {
       if (!known.has(name)) await rm(join(this.#options.directory, name), { force: true });
     }
@@ -63,7 +72,6 @@ export interface EndedBuild {
   openLog(ref: string): BuildLog {
     return new BuildLog(this.#pathOf(ref));
   }
-    for (const file of await this.#rows.documentFiles()) known.add(file);
 
   async begun(record: BuildRecord): Promise<void> {
     await this.#save(record, 0);
@@ -96,11 +104,21 @@ export interface EndedBuild {
     return row && recordOf(row);
   }
 
+  /** The newest first; those behind `after`. */
+  async page(limit: number, after?: BuildPosition): Promise<KeptRecord[]> {
+    return (await this.#rows.page(limit, after)).map(recordOf);
+  }
+
   /** Tells what a build that is over has told. Throws `not-found`. */
   async replay(ref: string, sink: ProgressSink, options: { signal: AbortSignal }): Promise<void> {
+    if (!(await this.#rows.find(ref))) throw notFound(`no such build: ${ref}`);
+    for await (const { told } of this.read(ref, options)) await tell(sink, told);
+  }
+
+  /** What a build that is over has told; nothing, if none of it is there any more. */
+  async *read(ref: string, options: Omit<ReadOptions, 'follow'>): AsyncGenerator<ToldEvent> {
     const row = await this.#rows.find(ref);
-    if (!row) throw notFound(`no such build: ${ref}`);
-    if (row.log_bytes > 0) await replayFile(this.#pathOf(ref), sink, options);
+    if (row && row.log_bytes > 0) yield* readLogFile(this.#pathOf(ref), options);
   }
 
   async pin(ref: string, pinned: boolean): Promise<void> {
@@ -111,6 +129,7 @@ export interface EndedBuild {
   async delete(ref: string): Promise<void> {
     const row = await this.#rows.find(ref);
     if (!row) return;
+    const documents = await this.#rows.documentFiles(ref);
     await this.#rows.delete(ref);
     await this.#remove([fileOf(ref), ...documents]);
     this.#publish({ type: 'deleted', record: recordOf(row) });
@@ -134,7 +153,6 @@ export interface EndedBuild {
       ref,
       generation: ++this.#generation,
       created_at: createdAt.toISOString(),
-    const documents = await this.#rows.documentFiles(ref);
       completed_at: completedAt?.toISOString() ?? null,
       pinned,
       record: JSON.stringify(record),
@@ -163,6 +181,10 @@ export interface EndedBuild {
     for (const listener of this.#listeners) listener(event);
   }
 
+  async #remove(files: readonly string[]): Promise<void> {
+    for (const file of files) await rm(join(this.#options.directory, file), { force: true });
+  }
+
   #pathOf(ref: string): string {
     return join(this.#options.directory, fileOf(ref));
   }
@@ -179,13 +201,10 @@ function recordOf({ record, pinned, generation }: HistoryRow): KeptRecord {
     ...rest,
     createdAt: new Date(createdAt),
     ...(completedAt && { completedAt: new Date(completedAt) }),
-    steps: steps.map((step: { startedAt?: string }) => ({
+    steps: steps.map((step: { startedAt?: string; completedAt?: string }) => ({
       ...step,
       ...(step.startedAt && { startedAt: new Date(step.startedAt) }),
-  async #remove(files: readonly string[]): Promise<void> {
-    for (const file of files) await rm(join(this.#options.directory, file), { force: true });
-  }
-
+      ...(step.completedAt && { completedAt: new Date(step.completedAt) }),
     })),
     pinned: pinned === 1,
     generation,

@@ -1,7 +1,8 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { LogClip } from '../solve/log-clip.ts';
 import type { LogEvent, ProgressSink, StatusEvent, VertexEvent, WarningEvent } from '../solve/progress.ts';
-import { type BuildEvent, decodeEvent, encodeEvent, tell } from './build-events.ts';
+import { type BuildEvent, encodeEvent, tell } from './build-events.ts';
+import { LogParser, type ReadOptions, type ToldEvent } from './log-parser.ts';
 
 /** What is kept in memory before it is written down; who tells more has to wait. */
 const FLUSH_BYTES = 64 * 1024;
@@ -59,25 +60,31 @@ export class BuildLog implements ProgressSink {
 
   /** Tells all from the beginning, and what follows until the end. */
   async replay(sink: ProgressSink, { signal }: { signal: AbortSignal }): Promise<void> {
+    for await (const { told } of this.read({ signal })) await tell(sink, told);
+  }
+
+  /**
+   * What was told, from a place where an event begins (`next` of the one before), and with `follow` what comes until the
+   * end. Throws `invalid` for any other place.
+   */
+  async *read({ from = 0, follow = true, signal }: ReadOptions): AsyncGenerator<ToldEvent> {
     const aborted = new Promise<never>((_resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     });
     aborted.catch(() => undefined);
-    let rest = '';
-    const decoder = new TextDecoder();
-    for (let at = 0; ; ) {
+    const parser = new LogParser(from);
+    for (let at = parser.start; ; ) {
       signal.throwIfAborted();
       const changed = this.#changed.promise;
+      if (at > this.#written + this.#pendingBytes) throw parser.misplaced();
       const bytes = await this.#read(at);
       if (bytes.length === 0) {
-        if (this.#ended) return;
+        if (this.#ended || !follow) return;
         await Promise.race([changed, aborted]);
         continue;
       }
       at += bytes.length;
-      const lines = (rest + decoder.decode(bytes, { stream: true })).split('\n');
-      rest = lines.pop()!;
-      for (const line of lines) await tell(sink, decodeEvent(line));
+      yield* parser.push(bytes);
     }
   }
 
@@ -137,7 +144,7 @@ export class BuildLog implements ProgressSink {
     }
   }
 
-  async #read(at: number): Promise<Uint8Array> {
+  async #read(at: number): Promise<Buffer> {
     if (at >= this.#written) return this.#lastBytes(this.#written + this.#pendingBytes - at);
     const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, this.#written - at));
     const { bytesRead } = await this.#file!.read(buffer, 0, buffer.length, at);
@@ -145,10 +152,11 @@ export class BuildLog implements ProgressSink {
   }
 
   /** What is at the end of what is not written yet. */
-  #lastBytes(count: number): Uint8Array {
+  #lastBytes(count: number): Buffer {
     let from = this.#pending.length;
-    for (let missing = count; missing > 0; ) missing -= this.#pending[--from]!.length;
-    return Buffer.concat(this.#pending.slice(from));
+    let missing = count;
+    while (missing > 0) missing -= this.#pending[--from]!.length;
+    return Buffer.concat(this.#pending.slice(from)).subarray(-missing);
   }
 
   #wake(): void {

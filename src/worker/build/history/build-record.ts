@@ -9,7 +9,7 @@ export interface BuildRecord {
   readonly createdAt: Date;
   /** undefined: under way. */
   readonly completedAt?: Date;
-  readonly error?: { readonly kind: string; readonly message: string };
+  readonly error?: BuildFault;
   /** The exporters' attributes for the client. */
   readonly response: Readonly<Record<string, string>>;
   readonly steps: readonly StepRecord[];
@@ -28,10 +28,23 @@ export interface BuildAttachments {
   readonly results: Readonly<Record<number, Descriptor>>;
 }
 
+/** Why a build failed. */
+export interface BuildFault {
+  readonly kind: string;
+  readonly message: string;
+  /** The lines of the Dockerfile that it is about, as BuildKit's clients print them. */
+  readonly excerpt?: string;
+  /** Of the command that failed. */
+  readonly exitCode?: number;
+}
+
 export interface StepRecord {
   readonly digest: string;
   readonly name: string;
+  /** Digests of the steps that it stands on. */
+  readonly inputs?: readonly string[];
   readonly startedAt?: Date;
+  readonly completedAt?: Date;
   /** In milliseconds, over all that it took. */
   readonly duration: number;
   readonly completed: boolean;
@@ -39,6 +52,20 @@ export interface StepRecord {
   readonly error?: string;
   /** Why it was not found in the cache, as far as that is known. */
   readonly missed?: string;
+}
+
+export type BuildState = 'running' | 'completed' | 'failed' | 'canceled';
+
+export function stateOf({ completedAt, error }: BuildRecord): BuildState {
+  if (!completedAt) return 'running';
+  if (!error) return 'completed';
+  return error.kind === 'canceled' ? 'canceled' : 'failed';
+}
+
+/** Where a list goes on: behind this build. */
+export interface BuildPosition {
+  readonly createdAt: Date;
+  readonly ref: string;
 }
 
 export interface HistoryEvent {

@@ -23,6 +23,23 @@ export class HistoryRepository {
     return (limit === undefined ? rows : rows.limit(limit)).execute();
   }
 
+  /** The newest first; those behind `after`. */
+  page(limit: number, after?: { createdAt: Date; ref: string }): Promise<HistoryRow[]> {
+    const rows = this.#db
+      .selectFrom('build_history')
+      .selectAll()
+      .orderBy('created_at', 'desc')
+      .orderBy('ref')
+      .limit(limit);
+    if (!after) return rows.execute();
+    const at = after.createdAt.toISOString();
+    return rows
+      .where(({ and, eb, or }) =>
+        or([eb('created_at', '<', at), and([eb('created_at', '=', at), eb('ref', '>', after.ref)])]),
+      )
+      .execute();
+  }
+
   find(ref: string): Promise<HistoryRow | undefined> {
     return this.#db.selectFrom('build_history').selectAll().where('ref', '=', ref).executeTakeFirst();
   }
@@ -57,20 +74,6 @@ export class HistoryRepository {
       .select(['digest', 'size'])
       .groupBy('digest')
       .execute();
-  }
-
-  async pin(ref: string, pinned: boolean): Promise<void> {
-    await this.#db
-      .updateTable('build_history')
-      .set({ pinned: pinned ? 1 : 0 })
-      .where('ref', '=', ref)
-      .execute();
-  }
-
-  async delete(ref: string): Promise<void> {
-    await this.#db.deleteFrom('build_history').where('ref', '=', ref).execute();
-  }
-}
     return rows as { digest: Digest; size: number }[];
   }
 
@@ -98,6 +101,20 @@ export class HistoryRepository {
       completedAt: completed_at!,
       bytes: log_bytes + Number(documents ?? 0),
     }));
+  }
+
+  async pin(ref: string, pinned: boolean): Promise<void> {
+    await this.#db
+      .updateTable('build_history')
+      .set({ pinned: pinned ? 1 : 0 })
+      .where('ref', '=', ref)
+      .execute();
+  }
+
+  async delete(ref: string): Promise<void> {
+    await this.#db.deleteFrom('build_history').where('ref', '=', ref).execute();
+  }
+}
 
 async function saveRow(db: Kysely<BuildTables>, row: HistoryRow): Promise<void> {
   const { ref, ...values } = row;

@@ -14,13 +14,15 @@ export class StepSummary implements ProgressSink {
     });
   }
 
-  vertex({ digest, name, started, completed, cached, error }: VertexEvent): void {
+  vertex({ digest, name, inputs, started, completed, cached, error }: VertexEvent): void {
     const before = this.#steps.get(digest);
     const took = started && completed ? completed.getTime() - started.getTime() : 0;
     this.#steps.set(digest, {
       digest,
       name,
+      ...(inputs.length > 0 && { inputs }),
       ...(started && { startedAt: before?.startedAt ?? started }),
+      ...(completed && { completedAt: completed }),
       duration: (before?.duration ?? 0) + took,
       completed: completed !== undefined,
       cached,
