@@ -3,18 +3,18 @@ import type { Build, BuildService, BuildStart } from '../build-service.ts';
 import type { LiveBuild } from '../history/build-catalog.ts';
 import type { BuildHistory } from '../history/build-history.ts';
 import type { BuildLog } from '../history/build-log.ts';
-import { FairSlots } from '../solve/fair-slots.ts';
 import type { RecordFormat } from '../history/record-format.ts';
+import { FairSlots } from '../solve/fair-slots.ts';
 import type { BuildLimits } from '../solve/op-driver.ts';
-import { requestedLimits } from './requested-limits.ts';
 import type { ProgressSink } from '../solve/progress.ts';
+import { requestedLimits } from './requested-limits.ts';
 import { type BuildOutcome, RunningBuild, type RunningBuildPorts } from './running-build.ts';
 import { withoutSecrets } from './without-secrets.ts';
 
 export interface BuildsPorts extends RunningBuildPorts {
   readonly history: BuildHistory;
-  /** Told of what failed beside a build. */
   readonly format: RecordFormat;
+  /** Told of what failed beside a build. */
   readonly report: (error: unknown) => void;
 }
 
@@ -128,12 +128,6 @@ export class Builds implements BuildService {
     known.forgetting = setTimeout(() => this.#forget(known), LINGER_MS).unref();
   }
 
-  #forget(known: Known): void {
-    clearTimeout(known.forgetting);
-    if (this.#known.get(known.build.ref) === known) this.#known.delete(known.build.ref);
-    known.log.close({ keep: !known.internal }).catch(this.#ports.report);
-  }
-}
   async #remember(build: RunningBuild, log: BuildLog, outcome: BuildOutcome, error: unknown): Promise<void> {
     const { history, format } = this.#ports;
     const record = withoutSecrets(build.record(outcome));
@@ -145,3 +139,9 @@ export class Builds implements BuildService {
     });
   }
 
+  #forget(known: Known): void {
+    clearTimeout(known.forgetting);
+    if (this.#known.get(known.build.ref) === known) this.#known.delete(known.build.ref);
+    known.log.close({ keep: !known.internal }).catch(this.#ports.report);
+  }
+}

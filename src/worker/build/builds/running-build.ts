@@ -6,9 +6,9 @@ import type { Build, BuildStart } from '../build-service.ts';
 import { formatSource } from '../dockerfile/source-excerpt.ts';
 import { BuildFailure } from '../drivers/build-failure.ts';
 import type { Exporter, SolvedResult } from '../export/exporter.ts';
+import type { ExportedResult } from '../export/image-writer.ts';
 import type { Bridge, Frontend, FrontendRequest, FrontendResult } from '../frontend/frontend.ts';
 import type { BuildLog } from '../history/build-log.ts';
-import type { ExportedResult } from '../export/image-writer.ts';
 import type { BuildFault, BuildRecord } from '../history/build-record.ts';
 import { StepSummary } from '../history/step-summary.ts';
 import { SourceError } from '../llb/source-error.ts';
@@ -21,12 +21,12 @@ import type { SolveJob } from '../solve/solve-job.ts';
 import type { Solver } from '../solve/solver.ts';
 import { attestationsOf, type PackageScan } from './attestations.ts';
 import { BuildBridge, type ImageResolver, type OpenBuild, type RefReader } from './build-bridge.ts';
+import { KeptDocuments } from './kept-documents.ts';
 import { shownAsVertex } from './shown-as-vertex.ts';
+import { scrubbed } from './without-secrets.ts';
 
 export interface RunningBuildPorts {
-import { KeptDocuments } from './kept-documents.ts';
   readonly solver: Solver;
-import { scrubbed } from './without-secrets.ts';
   readonly sessions: Sessions;
   readonly images: ImageResolver;
   readonly reader: RefReader;
@@ -53,11 +53,11 @@ export class RunningBuild implements Build {
   readonly bridge: Bridge;
   readonly done: Promise<Readonly<Record<string, string>>>;
   readonly createdAt = new Date();
+  /** For when it is over. */
+  readonly documents = new KeptDocuments();
   readonly #ports: RunningBuildPorts;
   readonly #start: BuildStart;
   readonly #limits: BuildLimits;
-  /** For when it is over. */
-  readonly documents = new KeptDocuments();
   readonly #log: BuildLog;
   readonly #summary = new StepSummary();
   readonly #progress: ProgressSink;
