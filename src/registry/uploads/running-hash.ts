@@ -77,6 +77,12 @@ export class RunningHashes {
     if (oldest !== undefined) this.#kept.delete(oldest);
   }
 
+  /** A request came by and stored nothing: what was kept covers what is stored as before. */
+  pass({ id, token }: Pick<Wanted, 'id' | 'token'>): void {
+    const kept = this.#kept.get(id);
+    if (kept && token - kept.token === 1) this.#kept.set(id, { ...kept, token });
+  }
+
   drop(id: string): void {
     this.#kept.delete(id);
   }

@@ -88,7 +88,12 @@ export class Uploads {
       if (active) return active.offset;
       await sleep(20);
     }
-    return await this.#holds.run(repository, id, (hold) => this.#write(hold, async ({ offset }) => offset));
+    return await this.#holds.run(repository, id, (hold) =>
+      this.#write(hold, async ({ offset }) => {
+        this.#hashes.pass(hold.upload);
+        return offset;
+      }),
+    );
   }
 
   /**
@@ -174,6 +179,7 @@ export class Uploads {
     const { id, repository, token } = hold.upload;
     const { offset } = writer;
     if (range && range.start !== offset) {
+      this.#hashes.pass({ id, token });
       throw new SlipwayError('range', `chunk starts at ${range.start}, expected ${offset}`, {
         code: 'BLOB_UPLOAD_INVALID',
         detail: { offset },

@@ -76,9 +76,15 @@ it('does not read back what it hashed while it came', async () => {
       },
     });
   });
-  for (const text of ['one', 'two', 'three']) await registry.uploads.append(name, id, body(text));
+  for (const text of ['one', 'two', 'three']) {
+    await registry.uploads.append(name, id, body(text));
+    // Nor when the client asks how far it is, or is out of step.
+    await registry.uploads.offset(name, id);
+    const again = registry.uploads.append(name, id, body('one'), { start: 0, end: 2 });
+    await expect(again).rejects.toMatchObject({ kind: 'range' });
+  }
   await registry.uploads.finish(name, id, { digest: digestOf('onetwothree'), body: body(), actor: SYSTEM });
-  expect(writer).toHaveBeenCalledTimes(4);
+  expect(writer).toHaveBeenCalledTimes(10);
   expect(reads).toEqual([]);
 });
 
