@@ -1,4 +1,13 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { succeed } from '../e2e/harness/command.ts';
 import type { Ingredient } from './catalog.ts';
@@ -55,11 +64,8 @@ async function busyboxRootfs(context: string, cache: string): Promise<void> {
   await succeed('sh', ['-c', 'for name; do ln busybox "$name"; done', 'sh', ...applets], {
     cwd: join(root, 'bin'),
   });
-  writeFileSync(
-    join(root, 'etc/passwd'),
-    'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n',
-  );
-  writeFileSync(join(root, 'etc/group'), 'root:x:0:\ntty:x:5:\nnogroup:x:65534:\n');
+  // Its users, and what Debian's busybox leaves out.
+  cpSync(join(context, 'rootfs'), root, { recursive: true });
   await succeed('tar', [
     '-C',
     root,

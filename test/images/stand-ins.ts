@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,11 +62,17 @@ async function buildImage(
 }
 
 function pushKept(registry: string, name: ImageName): Promise<void> {
-  return new RegistryCopy(registry, cache).push(
-    `library/${name}`,
-    ['latest', ...catalog[name].tags],
-    manifestFile(name),
-  );
+  return pushMade(registry, name, `library/${name}`, ['latest', ...catalog[name].tags]);
+}
+
+/** Pushes a stand-in that `makeImages` has made, under any name. */
+export function pushMade(
+  registry: string,
+  name: ImageName,
+  repository: string,
+  tags: readonly string[],
+): Promise<void> {
+  return new RegistryCopy(registry, cache).push(repository, tags, manifestFile(name));
 }
 
 /** Named after everything that it was made from, so that a changed Dockerfile is built anew. */
@@ -78,8 +84,10 @@ function recipe(name: ImageName): string {
   const { base, ingredient } = catalog[name];
   const hash = createHash('sha256').update(JSON.stringify([base ? recipe(base) : null, ingredient]));
   if (ingredient === 'node') hash.update(process.version);
-  for (const file of readdirSync(sourceOf(name)).sort())
-    hash.update(file).update(readFileSync(join(sourceOf(name), file)));
+  for (const file of readdirSync(sourceOf(name), { recursive: true, encoding: 'utf8' }).sort()) {
+    const path = join(sourceOf(name), file);
+    if (statSync(path).isFile()) hash.update(file).update(readFileSync(path));
+  }
   return hash.digest('hex').slice(0, 16);
 }
 
