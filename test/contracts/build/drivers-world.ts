@@ -38,7 +38,7 @@ export class DriversWorld implements AsyncDisposable {
   readonly host: HostFacts;
   readonly sandboxes = new LoopbackSandboxes();
   readonly mounter = new KernelMounter();
-  readonly session = new TestSession();
+  session = new TestSession();
   resources = new AsyncDisposableStack();
   readonly logs: LogEvent[] = [];
   readonly statuses: StatusEvent[] = [];
@@ -125,6 +125,11 @@ export class DriversWorld implements AsyncDisposable {
     this.logs.length = 0;
     this.statuses.length = 0;
     this.limits = { entitlements: new Set(), cgroupParent: this.cgroupParent };
+  }
+
+  /** Another client than before. */
+  connectAnew(): void {
+    this.session = new TestSession();
   }
 
   /** As when the build has ended. */

@@ -197,6 +197,13 @@ describe('a download', () => {
   afterEach(() => world.end());
   afterAll(() => server.close());
 
+  /** One of another client, which hears of nothing that was asked before. */
+  async function nextBuild(): Promise<void> {
+    await world.end();
+    world.connectAnew();
+    requests.length = 0;
+  }
+
   it('is a file, named, dated and owned as was asked', async () => {
     const attrs = { 'http.filename': 'named', 'http.perm': '0640', 'http.uid': '3', 'http.gid': '4' };
     const ref = await source(`${url}/some/file.bin?x`, attrs);
@@ -206,14 +213,45 @@ describe('a download', () => {
     ]);
   });
 
+  it('is asked for once by a build', async () => {
+    await source(`${url}/once`);
+    await source(`${url}/once`);
+    expect(requests).toHaveLength(1);
+  });
+
   it('is asked for again only whether it has changed', async () => {
     await source(`${url}/cached`);
-    await world.end();
-    requests.length = 0;
+    await nextBuild();
     expect(await world.read(await source(`${url}/cached`), 'cached')).toBe('content');
-    expect(requests.map(({ headers }) => headers['if-none-match'])).toEqual(['"1"']);
+    expect(requests.map(({ method, headers }) => [method, headers['if-none-match']])).toEqual([
+      ['HEAD', '"1"'],
+    ]);
+    await nextBuild();
     answer = (_, response) => response.writeHead(200, { etag: '"2"' }).end('new');
     expect(await world.read(await source(`${url}/cached`), 'cached')).toBe('new');
+    await nextBuild();
+    // A server that knows no HEAD, but conditions.
+    answer = ({ method }, response) => response.writeHead(method === 'HEAD' ? 405 : 304).end();
+    expect(await world.read(await source(`${url}/cached`), 'cached')).toBe('new');
+  });
+
+  it('is what it was before the server compressed it', async () => {
+    answer = (_, response) =>
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('content'));
+    expect(await world.read(await source(`${url}/packed`), 'packed')).toBe('content');
+    answer = (_, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end('not at all');
+    await expect(source(`${url}/broken`)).rejects.toMatchObject({ kind: 'unavailable' });
+  });
+
+  it('is asked for with the secret that is named after the server', async () => {
+    world.session.secrets.set('HTTP_AUTH_TOKEN_127.0.0.1', 'abc');
+    await source(`${url}/token`);
+    world.session.secrets.set('HTTP_AUTH_HEADER_127.0.0.1', 'Basic x');
+    await source(`${url}/header`);
+    expect(requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer abc', 'Basic x']);
+    await nextBuild();
+    await source(`${url}/nothing`);
+    expect(requests[0]!.headers.authorization).toBeUndefined();
   });
 
   it('has to be what its checksum says, and is then known without being asked for', async () => {

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KeyedLock } from '#async/keyed-lock.ts';
-import { invalid, notFound, unavailable } from '#errors/errors.ts';
+import { invalid, messageOf, notFound, unavailable } from '#errors/errors.ts';
 import { setPathTimes } from '#worker/snapshots/libc.ts';
 import type { GitProgram } from './git-program.ts';
 import { type GitRequest, isCommit } from './git-remote.ts';
@@ -109,7 +109,12 @@ export class GitRepositories {
     const quick = ['fetch', '--quiet', '--depth=1', '--no-tags', '--force', '--', remote];
     // Nearly every server gives a commit by its name; to others the ref has to be named.
     if (await git.test([...quick, commit], { gitDir })) return;
-    if (!isCommit(ref)) await git.run([...quick, `+${ref}:refs/slipway/${hash(ref)}`], { gitDir });
+    if (!isCommit(ref)) {
+      await git.run([...quick, `+${ref}:refs/slipway/${hash(ref)}`], { gitDir }).catch((error) => {
+        // A web server that knows nothing of git gives all or nothing.
+        if (!messageOf(error).includes('dumb http transport')) throw error;
+      });
+    }
     if (await has()) return;
     const shallow = await git.run(['rev-parse', '--is-shallow-repository'], { gitDir });
     const whole = shallow.trim() === 'true' ? ['--unshallow'] : [];

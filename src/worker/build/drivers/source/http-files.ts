@@ -15,9 +15,10 @@ import {
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { KeyedLock } from '#async/keyed-lock.ts';
-import { invalid, messageOf, SlipwayError, tooLarge, unavailable } from '#errors/errors.ts';
+import { invalid, isKind, messageOf, SlipwayError, tooLarge, unavailable } from '#errors/errors.ts';
+import type { BuildSession } from '../../session/build-session.ts';
 import type { AddressPolicy } from './address-policy.ts';
-import { type HttpAnswer, httpGet, shown } from './http-get.ts';
+import { bodyOf, type GetOptions, type HttpAnswer, httpGet, shown } from './http-get.ts';
 
 export interface HttpFileRequest {
   readonly url: string;
@@ -61,6 +62,8 @@ export class HttpFiles {
   };
   readonly #locks = new KeyedLock();
   readonly #used = new Map<string, number>();
+  /** What each session has been given, which stays the same for it. */
+  readonly #given = new WeakMap<BuildSession, Map<string, string>>();
 
   /** Beyond `keepBytes` the least recently used go; no file may have more than `maxBytes`. */
   constructor(root: string, options: { policy: AddressPolicy; maxBytes: number; keepBytes: number }) {
@@ -71,27 +74,42 @@ export class HttpFiles {
   /** The file stays until it is disposed of. Throws as `httpGet`, `invalid` for a wrong checksum, `too-large`. */
   async get(
     request: HttpFileRequest,
-    { signal }: { signal: AbortSignal },
+    { signal, session }: { signal: AbortSignal; session: BuildSession },
   ): Promise<HttpFile & AsyncDisposable> {
     const place = join(this.#root, keyOf(request));
+    const given = this.#givenTo(session);
     const found = await this.#locks.run(place, async () => {
-      const entry = await this.#current(place, request, signal);
+      const known = await readEntry(place);
+      const wanted = request.checksum ?? given.get(place);
+      const entry =
+        known && known.digest === wanted
+          ? await touched(place, known)
+          : await this.#ask(place, request, known, signal);
+      given.set(place, entry.digest);
       this.#used.set(place, (this.#used.get(place) ?? 0) + 1);
       return entry;
     });
     return { ...found, [Symbol.asyncDispose]: () => this.#release(place) };
   }
 
-  async #current(place: string, request: HttpFileRequest, signal: AbortSignal): Promise<Entry> {
-    const known = await readEntry(place);
-    if (known && known.digest === request.checksum) return touched(place, known);
-    const conditional: Record<string, string> =
-      known?.etag && request.checksum === undefined ? { 'if-none-match': known.etag } : {};
-    const answer = await httpGet(request.url, {
-      headers: { ...request.headers, ...conditional },
-      policy: this.#options.policy,
-      signal,
-    });
+  #givenTo(session: BuildSession): Map<string, string> {
+    const given = this.#given.get(session) ?? new Map<string, string>();
+    this.#given.set(session, given);
+    return given;
+  }
+
+  async #ask(
+    place: string,
+    request: HttpFileRequest,
+    known: Entry | undefined,
+    signal: AbortSignal,
+  ): Promise<Entry> {
+    const etag = request.checksum === undefined ? known?.etag : undefined;
+    const conditional: Record<string, string> = etag ? { 'if-none-match': etag } : {};
+    const headers = { ...request.headers, ...conditional };
+    const options = { headers, policy: this.#options.policy, signal };
+    if (known && etag && (await hasEtag(etag, request.url, options))) return touched(place, known);
+    const answer = await httpGet(request.url, options);
     if (answer.response.statusCode === 304 && known) {
       answer.response.destroy();
       return touched(place, known);
@@ -119,7 +137,7 @@ export class HttpFiles {
       }
     };
     try {
-      await pipeline(response, measured, createWriteStream(part, { mode: 0o600 }), { signal });
+      await pipeline(bodyOf(response), measured, createWriteStream(part, { mode: 0o600 }), { signal });
     } catch (cause) {
       await rm(part, { force: true });
       if (signal.aborted) throw signal.reason;
@@ -186,6 +204,20 @@ export class HttpFiles {
       });
       if (removed) total -= bytes;
     }
+  }
+}
+
+/** Some servers know their ETags and no conditions: they are asked for the ETag alone. */
+async function hasEtag(etag: string, url: string, options: GetOptions): Promise<boolean> {
+  try {
+    const { response } = await httpGet(url, { ...options, method: 'HEAD' });
+    response.destroy();
+    const now = response.headers.etag;
+    if (now === undefined) return response.statusCode === 304;
+    return now.replace(/^W\//, '') === etag.replace(/^W\//, '');
+  } catch (error) {
+    if (options.signal.aborted || isKind(error, 'forbidden')) throw error;
+    return false;
   }
 }
 

@@ -1,12 +1,18 @@
 import { type IncomingMessage, request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
+import type { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
 import { invalid, messageOf, SlipwayError, unavailable } from '#errors/errors.ts';
 import type { AddressPolicy } from './address-policy.ts';
 
 const MAX_REDIRECTS = 10;
 const IDLE_MS = 60_000;
 
+/** Servers that know BuildKit serve this one as they do that. */
+const USER_AGENT = 'slipway (as buildkit/v0.25)';
+
 export interface GetOptions {
+  readonly method?: 'GET' | 'HEAD';
   readonly headers: Readonly<Record<string, string>>;
   readonly policy: AddressPolicy;
   readonly signal: AbortSignal;
@@ -15,12 +21,21 @@ export interface GetOptions {
 export interface HttpAnswer {
   /** Where redirects have led to. */
   readonly url: URL;
-  /** 200 or 304. The caller reads or destroys it. */
+  /** 200 or 304. The caller reads `bodyOf` it or destroys it. */
   readonly response: IncomingMessage;
 }
 
+/** What was sent, as it was before the server compressed it for the way. */
+export function bodyOf(response: IncomingMessage): Readable {
+  if (response.headers['content-encoding'] !== 'gzip') return response;
+  const plain = createGunzip();
+  response.once('error', (error) => plain.destroy(error));
+  plain.once('close', () => response.destroy());
+  return response.pipe(plain);
+}
+
 /**
- * GET, after redirects. Credentials are for the first server alone. Throws `invalid` for a status that is no success
+ * GET (or HEAD), after redirects. Credentials are for the first server alone. Throws `invalid` for a status that is no success
  * and for addresses that make no sense, `forbidden` as the policy says, `unavailable`.
  */
 export async function httpGet(address: string, options: GetOptions): Promise<HttpAnswer> {
@@ -42,12 +57,13 @@ export async function httpGet(address: string, options: GetOptions): Promise<Htt
   throw invalid(`stopped after ${MAX_REDIRECTS} redirects: ${shown(first)}`);
 }
 
-function get(url: URL, { headers, policy, signal }: GetOptions): Promise<IncomingMessage> {
+function get(url: URL, { method = 'GET', headers, policy, signal }: GetOptions): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   policy.check(url.hostname.replace(/^\[|\]$/g, ''));
   const begin = url.protocol === 'https:' ? tlsRequest : plainRequest;
   const request = begin(url, {
-    headers: { 'user-agent': 'slipway', ...headers },
+    method,
+    headers: { 'user-agent': USER_AGENT, 'accept-encoding': 'gzip', ...headers },
     lookup: policy.lookup,
     signal,
     agent: false,

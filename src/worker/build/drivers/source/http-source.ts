@@ -1,8 +1,9 @@
-import { invalid } from '#errors/errors.ts';
+import { invalid, isKind } from '#errors/errors.ts';
 import { digestOf, isDigest } from '#oci/digest.ts';
 import { canonicalJson } from '../../llb/canonical-json.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { Vertex } from '../../llb/vertex.ts';
+import type { BuildSession } from '../../session/build-session.ts';
 import type { CacheMap, OpContext } from '../../solve/op-driver.ts';
 import type { Ref } from '../../solve/ref.ts';
 import type { HttpFileRequest, HttpFiles } from './http-files.ts';
@@ -38,7 +39,8 @@ export class HttpSource implements Source {
 
   async #get(vertex: Vertex<SourceOp>, context: OpContext) {
     const request = await requestOf(vertex, context);
-    return context.resources.use(await this.#files.get(request, context));
+    const session = context.session.original ?? context.session;
+    return context.resources.use(await this.#files.get(request, { signal: context.signal, session }));
   }
 }
 
@@ -57,11 +59,8 @@ async function requestOf(
     const header = name.startsWith('http.header.') ? name.slice('http.header.'.length).toLowerCase() : '';
     if (HEADERS.has(header)) headers[header] = value;
   }
-  const secret = attrs['http.authheadersecret'];
-  if (secret) {
-    const value = await session.secret(secret, { signal });
-    headers.authorization = Buffer.from(value).toString('utf8').trim();
-  }
+  const authorization = await authorizationOf(identifier, attrs['http.authheadersecret'], session, signal);
+  if (authorization !== undefined) headers.authorization = authorization;
   return {
     url: identifier,
     headers,
@@ -71,6 +70,30 @@ async function requestOf(
     gid: numberOf(attrs, 'http.gid'),
     checksum: checksum || undefined,
   };
+}
+
+/** Of the secret that was named, or that is named after the host. */
+async function authorizationOf(
+  url: string,
+  named: string | undefined,
+  session: BuildSession,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const text = async (id: string) =>
+    Buffer.from(await session.secret(id, { signal }))
+      .toString('utf8')
+      .trim();
+  if (named) return text(named);
+  if (!session.offers('secret') || !URL.canParse(url)) return undefined;
+  const { hostname } = new URL(url);
+  const absent = (error: unknown) => {
+    if (isKind(error, 'not-found')) return undefined;
+    throw error;
+  };
+  const header = await text(`HTTP_AUTH_HEADER_${hostname}`).catch(absent);
+  if (header !== undefined) return header;
+  const token = await text(`HTTP_AUTH_TOKEN_${hostname}`).catch(absent);
+  return token === undefined ? undefined : `Bearer ${token}`;
 }
 
 /** As Go's ParseInt with base 0 has it: `0600` and `0o600` are octal. Throws `invalid`. */
