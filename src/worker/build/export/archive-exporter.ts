@@ -8,7 +8,7 @@ import { fullRepository } from '#worker/images/image-name.ts';
 import { booleanAttr } from './export-attrs.ts';
 import { ExportStep } from './export-step.ts';
 import type { ExportContext, Exporter, SolvedResult } from './exporter.ts';
-import { responseOf } from './image-exporter.ts';
+import { namesOf, responseOf } from './image-exporter.ts';
 import { parseImageOptions } from './image-options.ts';
 import type { ExportedResult, ImageWriter } from './image-writer.ts';
 import { isMap } from './result-platforms.ts';
@@ -43,7 +43,7 @@ export class ArchiveExporter implements Exporter {
     if (docker && isMap(result)) {
       throw invalid('docker exporter does not currently support exporting manifest lists');
     }
-    const names = options.names.map(archiveName);
+    const names = namesOf(options.names, result).map(archiveName);
     const { progress, signal, session, exporterId: id } = context;
     const name = `exporting to ${this.#format} image format`;
     return ExportStep.run(progress, { name, id }, async (step) => {

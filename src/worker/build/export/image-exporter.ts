@@ -122,7 +122,7 @@ export class ImageExporter implements Exporter {
 }
 
 /** The frontend may have named the image (`name=*`). */
-function namesOf(names: readonly string[], { metadata }: SolvedResult): readonly string[] {
+export function namesOf(names: readonly string[], { metadata }: SolvedResult): readonly string[] {
   if (names.length !== 1 || names[0] !== '*') return names;
   const named = metadata.get('image.name');
   return named ? Buffer.from(named).toString('utf8').split(',') : [];

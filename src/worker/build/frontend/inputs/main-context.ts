@@ -136,7 +136,7 @@ export class MainContext {
   }
 }
 
-/** Patterns of the ignore file at the top of one of the client's directories. */
+/** Patterns of the ignore file at the top of one of the client's directories; none where there is no directory. */
 export async function loadIgnoreFile(
   bridge: Bridge,
   { directory, sharedKeyHint, name }: { directory: string; sharedKeyHint: string; name: string },
@@ -151,7 +151,7 @@ export async function loadIgnoreFile(
     },
     { name },
   );
-  const data = await readIfThere(bridge, await bridge.solve(edge), IGNORE_FILE);
+  const data = await unlessAbsent(async () => bridge.readFile(await bridge.solve(edge), IGNORE_FILE));
   return data ? readIgnoreFile(decode(data)) : [];
 }
 
@@ -238,9 +238,13 @@ const COPY = {
   allowEmptyWildcard: false,
 } as const;
 
-async function readIfThere(bridge: Bridge, ref: Ref, path: string): Promise<Uint8Array | undefined> {
+function readIfThere(bridge: Bridge, ref: Ref, path: string): Promise<Uint8Array | undefined> {
+  return unlessAbsent(() => bridge.readFile(ref, path));
+}
+
+async function unlessAbsent<T>(task: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await bridge.readFile(ref, path);
+    return await task();
   } catch (error) {
     if (isKind(error, 'not-found')) return undefined;
     throw error;
