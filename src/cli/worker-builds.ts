@@ -9,6 +9,8 @@ import { Builds } from '#worker/build/builds/builds.ts';
 import type { CacheContents } from '#worker/build/cache/cache-contents.ts';
 import { CacheKeeper } from '#worker/build/cache/cache-keeper.ts';
 import { LocalCache } from '#worker/build/cache/local-cache.ts';
+import { CacheExports } from '#worker/build/cache/portable/cache-exports.ts';
+import { CacheImports } from '#worker/build/cache/portable/cache-imports.ts';
 import { RegistryRecords } from '#worker/build/cache/registry-records.ts';
 import { TieredCache } from '#worker/build/cache/tiered-cache.ts';
 import { RetainedDirectories } from '#worker/build/context/retained-directories.ts';
@@ -64,6 +66,8 @@ export async function createWorkerBuilds(
   const { maxBuilds, maxAge: maxAgeMs, maxLogs: maxLogBytes } = config.history;
   const kept = { directory: join(root, 'history'), maxBuilds, maxAgeMs, maxLogBytes };
   const history = new BuildHistory({ database }, kept);
+  const exporters = new Exporters({ images, local: drivers.layers, mounts: drivers.views, trees });
+  const { registries, rows, uploads } = images;
   const builds = new Builds(
     {
       solver: new Solver(
@@ -75,7 +79,11 @@ export async function createWorkerBuilds(
       reader: drivers.reader,
       packages: (ref, options) => drivers.reader.packages(ref, options),
       frontends: new Map([['dockerfile.v0', new DockerfileFrontend({ platform: hostPlatform() })]]),
-      exporters: new Exporters({ images, local: drivers.layers, mounts: drivers.views, trees }),
+      exporters,
+      caches: {
+        imports: new CacheImports({ registries, layerRows: rows.layers }),
+        exports: new CacheExports({ registries, layerRows: rows.layers, uploads, layers: exporters.layers }),
+      },
       history,
       format: buildkitRecordFormat,
       report,

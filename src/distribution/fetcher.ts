@@ -80,6 +80,17 @@ export class Fetcher {
     }, this.#with(options));
   }
 
+  /** Whether a blob is there, without reading it. */
+  async hasBlob(digest: Digest, options: { signal?: AbortSignal } = {}): Promise<boolean> {
+    return retrying(async () => {
+      const response = await this.#client.request({ method: 'HEAD', path: `blobs/${digest}`, ...options });
+      response.body.resume();
+      if (response.status === 404) return false;
+      if (response.status === 200) return true;
+      throw await registryError(response, `blobs/${digest}`);
+    }, this.#with(options));
+  }
+
   /**
    * A blob's bytes from `offset` on. A connection that breaks is taken up again where it broke, as long as that
    * brings something. The bytes are not verified: the caller hashes what it stores.

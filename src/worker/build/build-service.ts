@@ -42,6 +42,8 @@ export interface Build {
   readonly ref: string;
   /** For a client's own frontend (LLBBridge), and to run ours on its behalf. */
   readonly bridge: Bridge;
+  /** Lets the build take steps from caches that its client names on the way. */
+  importCaches(options: readonly CacheOption[]): Promise<void>;
   /** Runs one of our frontends in this build. Throws `unsupported` for a name that is none. */
   runFrontend(name: string, request: FrontendRequest): Promise<FrontendResult>;
   /** What a client's frontend has come to: exports follow. */

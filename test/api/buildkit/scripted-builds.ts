@@ -102,6 +102,8 @@ export class ScriptedBuild implements Build {
     this.#result.reject(error);
   }
 
+  async importCaches(): Promise<void> {}
+
   cancel(): void {
     this.#controller.abort();
   }

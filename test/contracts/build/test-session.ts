@@ -80,6 +80,20 @@ export class TestSession implements BuildSession {
     yield bytes;
   }
 
+  async hasContent(store: string, digest: string): Promise<boolean> {
+    return this.stores.get(store)?.has(digest) ?? false;
+  }
+
+  async writeContent(
+    store: string,
+    { digest }: { readonly digest: string },
+    content: () => AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const contents = this.stores.get(store) ?? new Map<string, Uint8Array>();
+    contents.set(digest, Buffer.concat(await Array.fromAsync(content())));
+    this.stores.set(store, contents);
+  }
+
   async sendFile(): Promise<never> {
     throw unsupported('not here');
   }

@@ -2,7 +2,7 @@ import { canceled, isKind, messageOf, SlipwayError, unsupported } from '#errors/
 import { digestOf } from '#oci/digest.ts';
 import { attestationOptions } from '../attest/attestation-options.ts';
 import { provenanceOf } from '../attest/provenance.ts';
-import type { Build, BuildStart } from '../build-service.ts';
+import type { Build, BuildStart, CacheOption } from '../build-service.ts';
 import { formatSource } from '../dockerfile/source-excerpt.ts';
 import { BuildFailure } from '../drivers/build-failure.ts';
 import type { Exporter, SolvedResult } from '../export/exporter.ts';
@@ -21,6 +21,7 @@ import type { SolveJob } from '../solve/solve-job.ts';
 import type { Solver } from '../solve/solver.ts';
 import { attestationsOf, type PackageScan } from './attestations.ts';
 import { BuildBridge, type ImageResolver, type OpenBuild, type RefReader } from './build-bridge.ts';
+import { BuildCaches, type BuildCachesPorts, importsIn } from './build-caches.ts';
 import { KeptDocuments } from './kept-documents.ts';
 import { shownAsVertex } from './shown-as-vertex.ts';
 import { scrubbed } from './without-secrets.ts';
@@ -34,6 +35,7 @@ export interface RunningBuildPorts {
   /** By name: `dockerfile.v0`. */
   readonly frontends: ReadonlyMap<string, Frontend>;
   readonly exporters: { of(type: string): Exporter };
+  readonly caches: BuildCachesPorts;
 }
 
 export interface RunningBuildOptions {
@@ -62,6 +64,7 @@ export class RunningBuild implements Build {
   readonly #summary = new StepSummary();
   readonly #progress: ProgressSink;
   readonly #controller = new AbortController();
+  readonly #caches: BuildCaches;
   readonly #opened = Promise.withResolvers<OpenBuild>();
   /** What the client's frontend comes to. */
   readonly #returned = Promise.withResolvers<FrontendResult>();
@@ -79,6 +82,7 @@ export class RunningBuild implements Build {
     this.#limits = limits;
     this.#log = log;
     this.#progress = both(log, this.#summary);
+    this.#caches = new BuildCaches(ports.caches, start.cacheExports);
     this.#asked = { frontend: start.frontend ?? '', options: start.frontendOptions };
     const { signal } = this.#controller;
     this.bridge = new BuildBridge(ports, { opened: this.#opened.promise, progress: this.#progress, signal });
@@ -98,11 +102,22 @@ export class RunningBuild implements Build {
     this.done.catch(() => undefined);
   }
 
+  async importCaches(options: readonly CacheOption[]): Promise<void> {
+    if (options.length === 0) return;
+    const opened = {
+      ...(await this.#opened.promise),
+      progress: this.#progress,
+      signal: this.#controller.signal,
+    };
+    this.#caches.import(options, opened);
+  }
+
   async runFrontend(name: string, request: FrontendRequest): Promise<FrontendResult> {
     const frontend = this.#ports.frontends.get(name);
     if (!frontend) throw unsupported(`frontend ${JSON.stringify(name)} is not one of this builder's`);
     this.#asked = { frontend: name, options: { ...this.#start.frontendOptions, ...request.options } };
     await this.#opened.promise;
+    await this.importCaches(importsIn(request.options));
     return await frontend.solve(request, this.bridge);
   }
 
@@ -165,7 +180,7 @@ export class RunningBuild implements Build {
     // What makes no sense is said before anything is done.
     attestationOptions(this.#start.frontendOptions);
     for (const { type } of this.#start.exporters) this.#ports.exporters.of(type);
-    this.#refuseCacheExports();
+    const caches = this.#caches;
     await using job = this.#ports.solver.job({
       owner: this.ref,
       session,
@@ -174,6 +189,8 @@ export class RunningBuild implements Build {
       signal,
       missed: ({ digest }, reason) => this.#summary.missed(digest, reason),
     });
+    const opened = { job, session, progress: this.#progress, signal };
+    caches.import([...this.#start.cacheImports, ...importsIn(this.#start.frontendOptions)], opened);
     this.#opened.resolve({ session, job });
     const left = Promise.withResolvers<never>();
     left.promise.catch(() => undefined);
@@ -181,9 +198,8 @@ export class RunningBuild implements Build {
     const result = await Promise.race([this.#result(), left.promise]);
     const refs = await Promise.race([solveAll(job, result), left.promise]);
     try {
-      if (this.#start.exporters.length === 0) return {};
-      const attestations = await this.#attestations(result, refs, job);
-      return await this.#export({ refs, metadata: result.metadata, attestations }, session);
+      const response = await this.#export(result, refs, opened);
+      return { ...response, ...(await caches.export(result, refs, opened)) };
     } finally {
       if (!this.#start.internal) this.#recordProvenance(result, job);
     }
@@ -206,16 +222,6 @@ export class RunningBuild implements Build {
       if (!edge) continue;
       const builderId = provenance?.builderId ?? '';
       this.documents.made(platform, provenanceOf({ ...facts, edge }, { ...all, builderId }));
-    }
-  }
-
-  /** A cache that others are to read is not made yet; one for ourselves in a registry is not needed. */
-  #refuseCacheExports(): void {
-    for (const { type } of this.#start.cacheExports) {
-      if (type !== 'registry' && type !== 'inline')
-        throw unsupported(`cache exports of type ${type} are not supported`);
-      const short = `no cache of type ${type} is exported: steps that were done are kept by this builder itself`;
-      this.#progress.warning({ vertex: '', level: 1, short, detail: [] });
     }
   }
 
@@ -243,8 +249,15 @@ export class RunningBuild implements Build {
     return await attestationsOf(result, refs, build, options, scan);
   }
 
-  async #export(result: SolvedResult, session: BuildSession): Promise<Readonly<Record<string, string>>> {
-    const { signal } = this.#controller;
+  async #export(
+    { refs: edges, metadata }: FrontendResult,
+    refs: SolvedResult['refs'],
+    { job, session, signal }: OpenBuild & { readonly signal: AbortSignal },
+  ): Promise<Readonly<Record<string, string>>> {
+    if (this.#start.exporters.length === 0) return {};
+    const attestations = await this.#attestations({ refs: edges, metadata }, refs, job);
+    const inlineCache = this.#caches.inline({ refs: edges, metadata }, job);
+    const result = { refs, metadata, attestations, ...(inlineCache && { inlineCache }) };
     const wanted = this.#start.exporters.map(({ type, attrs }) => ({
       attrs,
       exporter: this.#ports.exporters.of(type),

@@ -47,7 +47,8 @@ export class ContentDigests {
   async #compute(ref: Ref, selectors: readonly ContentSelector[], options: RequireOptions): Promise<string> {
     await using view = await this.#ports.views.open(ref, options);
     const memory = ref.kind === 'directory' ? await this.#memoryOf(ref.root) : undefined;
-    const request = { root: view.root, selectors, memory };
+    const rootKnown = ref.kind !== 'directory' || !ref.bare;
+    const request = { root: view.root, rootKnown, selectors, memory };
     try {
       return await this.#ports.files.run('contentDigest', request, options);
     } catch (error) {
@@ -60,7 +61,7 @@ export class ContentDigests {
 
   async #memoryOf(root: string): Promise<string> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    return join(this.#directory, hash(root));
+    return join(this.#directory, hash(`headers ${root}`));
   }
 }
 

@@ -1,6 +1,7 @@
 import { invalid } from '#errors/errors.ts';
 import type { HistoryEntry, ImageConfig } from '#oci/image-config.ts';
 import { hostPlatform } from '#oci/platform.ts';
+import { INLINE_CACHE } from '../cache/portable/cache-config.ts';
 import { DEFAULT_PATH } from '../compile/stage-state.ts';
 import type { RefLayer } from '../solve/ref.ts';
 
@@ -13,14 +14,19 @@ export interface ConfigInputs {
   readonly epoch: Date | undefined;
   /** The configuration of the image that it stands on, whose history keeps its times. */
   readonly base: Uint8Array | undefined;
+  /** What it is to say of the steps that made it. */
+  readonly cache?: Uint8Array | undefined;
 }
 
 /**
  * An image's configuration as it is exported: the frontend's, with what only the finished layers tell. The same
  * layers and the same configuration give the same bytes, so an unchanged build is the same image. Throws `invalid`.
  */
-export function exportedConfig({ config, layers, epoch, base }: ConfigInputs): Uint8Array {
-  const image = config ? parseConfig(config) : defaultConfig();
+export function exportedConfig({ config, layers, epoch, base, cache }: ConfigInputs): Uint8Array {
+  // A base image's says nothing of this one.
+  const { [INLINE_CACHE]: _, ...image }: ImageConfig & { [INLINE_CACHE]?: unknown } = config
+    ? parseConfig(config)
+    : defaultConfig();
   if (!image.os) throw invalid('invalid image config for export: missing os');
   if (!image.architecture) throw invalid('invalid image config for export: missing architecture');
   const times = layers.map(({ createdAt }) => createdAt?.toISOString());
@@ -30,7 +36,13 @@ export function exportedConfig({ config, layers, epoch, base }: ConfigInputs): U
   if (epoch && created !== undefined) created = earlier(created, epoch);
   const rootfs = { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) };
   return Buffer.from(
-    JSON.stringify({ ...image, ...(created !== undefined && { created }), history, rootfs }),
+    JSON.stringify({
+      ...image,
+      ...(created !== undefined && { created }),
+      history,
+      rootfs,
+      ...(cache && { [INLINE_CACHE]: Buffer.from(cache).toString('base64') }),
+    }),
   );
 }
 

@@ -1,3 +1,4 @@
+import type { Digest } from '#oci/digest.ts';
 import type { Attestation } from '../attest/attestation.ts';
 import type { BuildSession } from '../session/build-session.ts';
 import type { ProgressSink } from '../solve/progress.ts';
@@ -19,6 +20,8 @@ export interface SolvedResult {
   readonly metadata: ReadonlyMap<string, Uint8Array>;
   /** What is stated of each outcome, by the name that it has in `refs`. */
   readonly attestations?: ReadonlyMap<string, readonly Attestation[]>;
+  /** What an image's configuration says of the steps that made it, if it is to: by the name in `refs`, and its layers. */
+  readonly inlineCache?: (name: string, diffIds: readonly Digest[]) => Promise<Uint8Array | undefined>;
 }
 
 export interface ExportContext {

@@ -20,11 +20,14 @@ export interface ExportersPorts {
 
 /** Every exporter by the type that clients ask for. */
 export class Exporters {
+  /** What makes blobs of layers, for whoever else exports them. */
+  readonly layers: LayerExport;
   readonly #byType: ReadonlyMap<string, Exporter>;
 
   constructor({ images, local, mounts, trees }: ExportersPorts) {
     const { store, layers, blobs, registries, rows, uploads } = images;
-    const writer = new ImageWriter({ layers: new LayerExport({ layers, blobs, local }) });
+    this.layers = new LayerExport({ layers, blobs, local });
+    const writer = new ImageWriter({ layers: this.layers });
     const push = new ImagePush({ registries, layerRows: rows.layers, uploads });
     const image = new ImageExporter({ writer, push, local, layers, store, images: rows.images });
     this.#byType = new Map<string, Exporter>([

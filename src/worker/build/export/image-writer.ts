@@ -125,11 +125,16 @@ export class ImageWriter {
     const { platform, layers } = image;
     const annotations = image.annotations.for(platform.platform);
     const oci = options.ociTypes;
+    const cache = await result.inlineCache?.(
+      platform.id,
+      layers.map(({ diffId }) => diffId),
+    );
     const configBytes = exportedConfig({
       config: metadataOf(result, 'containerimage.config', platform),
       layers,
       epoch: options.epoch ?? epochOf(result, platform),
       base: metadataOf(result, 'containerimage.base.config', platform),
+      cache,
     });
     const config = documentOf(configBytes, oci ? MEDIA_TYPE.ociConfig : MEDIA_TYPE.dockerConfig);
     const manifest: Manifest = {

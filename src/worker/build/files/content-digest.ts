@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readlinkSync, type Stats } from 'node:fs';
 import { notFound } from '#errors/errors.ts';
-import { decodeText, systemPath } from '#tar/byte-text.ts';
+import { encodeText, systemPath } from '#tar/byte-text.ts';
 import { getXattr, listXattrs } from '#worker/snapshots/libc.ts';
 import { listDirectory } from '#worker/snapshots/tree/directory-listing.ts';
 import { isOverlayXattr } from '#worker/snapshots/tree/overlay-marks.ts';
+import { hasWildcards } from '../context/path-match.ts';
 import type { FileDigests } from './file-digests.ts';
 import { findSources } from './find-sources.ts';
 import { type FilterState, PathFilter } from './path-filter.ts';
@@ -22,106 +23,225 @@ export interface ContentSelector {
   readonly requiredPaths?: readonly string[];
 }
 
+interface Listed {
+  /** As it is hashed: what follows the part without wildcards. */
+  readonly path: string;
+  readonly digest: string;
+}
+
+/** A directory on the way to what may be selected. */
+interface Above {
+  readonly path: string;
+  readonly file: string;
+  readonly stats: Stats;
+  listed: boolean;
+}
+
+interface Walk {
+  readonly selector: ContentSelector;
+  readonly filter: PathFilter | undefined;
+  readonly listed: Listed[];
+}
+
 /**
- * A digest over the selected files: names, types, modes, owners, links, devices, xattrs and contents, and never
- * times (a fresh checkout of the same files is the same context). Throws `not-found` when a path that is no pattern
- * is not there.
+ * A digest over the selected files: names, types, modes, owners, links, xattrs and contents, and never times (a fresh
+ * checkout of the same files is the same context). It is BuildKit's (cache/contenthash), byte for byte, so that
+ * records of either builder's cache are found by the other; but numbers of devices count here.
  */
 export class ContentDigest {
   readonly #root: string;
   readonly #files: FileDigests;
+  readonly #rootKnown: boolean;
 
-  constructor(root: string, files: FileDigests) {
+  /** `rootKnown`: whether the root's own mode and owner are part of the tree; of what a client sent they are not. */
+  constructor(root: string, files: FileDigests, options: { rootKnown: boolean }) {
     this.#root = root;
     this.#files = files;
+    this.#rootKnown = options.rootKnown;
   }
 
-  of(selector: ContentSelector): string {
+  /** Throws `not-found` when a path that is no pattern is not there. */
+  of(selectors: readonly ContentSelector[]): string {
+    return sha256(
+      deduped(selectors)
+        .map((selector) => this.#one(selector))
+        .join('\0'),
+    );
+  }
+
+  #one(selector: ContentSelector): string {
+    const path = absolutePath(selector.path);
     const filter = PathFilter.of(selector);
-    if (!selector.wildcard) return this.#one(selector.path, selector, filter);
-    const found = findSources(this.#root, selector.path, { follow: selector.follow ?? false });
-    const hash = createHash('sha256');
-    const name = absolutePath(selector.path).split('/').at(-1);
-    // A pattern that stands for one file of that name is that file.
-    if (found.length === 1 && found[0]!.split('/').at(-1) === name) {
-      return this.#one(found[0]!, selector, filter);
+    if (!selector.wildcard && !filter) return this.#plain(path, selector.follow ?? false);
+    const walk: Walk = { selector, filter, listed: [] };
+    const { base, prefix, tops } = this.#tops(path, selector);
+    for (const top of tops) this.#list(walk, top, top.slice(base.length), '', []);
+    for (const required of selector.requiredPaths ?? []) {
+      const wanted = absolutePath(required);
+      if (!walk.listed.some((one) => `${prefix}${one.path}`.startsWith(wanted))) {
+        throw notFound(`${JSON.stringify(required)}`);
+      }
     }
-    for (const path of found) hash.update(`${JSON.stringify(path)} ${this.#one(path, selector, filter)}\n`);
-    return hash.digest('hex');
+    // A pattern that stands for one file of that name is that file.
+    const [only, ...others] = walk.listed;
+    if (only && others.length === 0 && nameOf(`${prefix}${only.path}`) === nameOf(path)) return only.digest;
+    const hash = createHash('sha256');
+    for (const one of walk.listed) hash.update(keyOf(one.path)).update(one.digest);
+    return `sha256:${hash.digest('hex')}`;
   }
 
-  #one(path: string, selector: ContentSelector, filter: PathFilter | undefined): string {
-    const real = rootPath(this.#root, absolutePath(path), { followLast: selector.follow ?? false });
+  /** Where the listing begins on the disk, how that is written, and what is listed there. */
+  #tops(path: string, { wildcard, follow = false }: ContentSelector) {
+    if (!wildcard) {
+      const real = rootPath(this.#root, path, { followLast: false });
+      if (!statOf(real)) throw notFound(`${JSON.stringify(path)}: not found`);
+      return { base: real, prefix: path === '/' ? '' : path, tops: [real] };
+    }
+    const parts = path.split('/').slice(1);
+    const fixed = parts.slice(0, parts.findIndex(hasWildcards)).join('/');
+    const base = rootPath(this.#root, fixed, { followLast: true });
+    const found = findSources(this.#root, path, { follow });
+    const tops = found.map((one) => `${this.#root}${one}`).filter((top) => top.startsWith(`${base}/`));
+    return { base, prefix: fixed && `/${fixed}`, tops };
+  }
+
+  /** Lists what is selected, and the directories on the way to it. */
+  #list(
+    walk: Walk,
+    file: string,
+    path: string,
+    relative: string,
+    above: readonly Above[],
+    before?: FilterState,
+  ) {
+    const stats = statOf(file);
+    if (!stats || stats.isSocket()) return;
+    const isWhole = file === this.#root;
+    const verdict = isWhole ? undefined : walk.filter?.check(relative, before);
+    const selected = verdict?.selected ?? true;
+    if (!stats.isDirectory()) {
+      if (!selected) return;
+      this.#listAbove(walk, above);
+      // Only what is named itself is followed, as a copy does.
+      const followed = stats.isSymbolicLink() && walk.selector.follow && above.length === 0;
+      const digest = followed ? this.#plain(file.slice(this.#root.length), true) : this.#file(file, stats);
+      walk.listed.push({ path, digest });
+      return;
+    }
+    // A copy of the root is one of what is in it.
+    const own: Above = { path, file, stats, listed: false };
+    const chain = isWhole ? above : [...above, own];
+    if (selected && !isWhole) this.#listAbove(walk, chain);
+    if (verdict?.final) return;
+    for (const child of listDirectory(file)) {
+      const name = relative === '' ? child.name : `${relative}/${child.name}`;
+      this.#list(walk, child.path, `${path}/${child.name}`, name, chain, verdict?.state);
+    }
+  }
+
+  #listAbove(walk: Walk, above: readonly Above[]): void {
+    for (const directory of above) {
+      if (directory.listed) continue;
+      directory.listed = true;
+      const digest = this.#header(directory.file, directory.stats);
+      walk.listed.push({ path: directory.path, digest: `sha256:${sha256Of(digest)}` });
+    }
+  }
+
+  #plain(path: string, follow: boolean): string {
+    const real = rootPath(this.#root, path, { followLast: follow });
     const stats = statOf(real);
     if (!stats) throw notFound(`${JSON.stringify(absolutePath(path))}: not found`);
-    if (!filter || !stats.isDirectory()) return this.#whole(real, stats);
-    const lines: string[] = [];
-    this.#select(real, '', [], { filter, lines, state: undefined });
-    for (const required of selector.requiredPaths ?? []) this.#require(path, required, lines);
-    const header = path.endsWith('/') ? '' : this.#header(real, stats);
-    return digest([header, ...lines]);
+    return this.#whole(real, stats);
   }
 
   /** All that a file is; of a directory, with everything in it. */
   #whole(path: string, stats: Stats): string {
+    if (!stats.isDirectory()) return this.#file(path, stats);
     // Piece by piece: a directory may hold a million files.
-    const hash = createHash('sha256').update(this.#header(path, stats));
-    if (stats.isFile()) hash.update(`\n${this.#files.of(path, stats)}`);
-    if (stats.isDirectory()) {
-      for (const file of listDirectory(path)) {
-        if (file.stats.isSocket()) continue;
-        hash.update(`\n${JSON.stringify(file.name)} ${this.#whole(file.path, file.stats)}`);
-      }
+    const hash = createHash('sha256');
+    const bare = path === this.#root && !this.#rootKnown;
+    hash.update('\0').update(`sha256:${sha256Of(bare ? '' : this.#header(path, stats))}`);
+    for (const file of listDirectory(path)) {
+      if (file.stats.isSocket()) continue;
+      hash.update(encodeText(`\0${file.name}`)).update(this.#whole(file.path, file.stats));
     }
-    return hash.digest('hex');
+    return `sha256:${hash.digest('hex')}`;
   }
 
-  /** Adds what the filter selects, and the directories on the way to it. */
-  #select(
-    directory: string,
-    relative: string,
-    pending: readonly string[],
-    walk: { filter: PathFilter; lines: string[]; state: FilterState | undefined },
-  ): void {
-    const { filter, lines } = walk;
-    let above = pending;
-    for (const file of listDirectory(directory)) {
-      const path = relative === '' ? file.name : `${relative}/${file.name}`;
-      const { selected, final, state } = filter.check(path, walk.state);
-      const isDirectory = file.stats.isDirectory();
-      if (file.stats.isSocket() || (!selected && (!isDirectory || final))) continue;
-      const line = `${JSON.stringify(path)} ${this.#header(file.path, file.stats)}`;
-      if (selected) {
-        const content = file.stats.isFile() ? this.#files.of(file.path, file.stats) : '';
-        lines.push(...above, `${line} ${content}`);
-        above = [];
-      }
-      if (!isDirectory) continue;
-      const before = lines.length;
-      this.#select(file.path, path, selected ? [] : [...above, line], { filter, lines, state });
-      if (lines.length > before) above = [];
-    }
+  #file(path: string, stats: Stats): string {
+    const header = this.#header(path, stats);
+    return `sha256:${stats.isFile() ? this.#files.of(path, stats, header) : sha256Of(header)}`;
   }
 
-  #require(path: string, required: string, lines: readonly string[]): void {
-    const wanted = absolutePath(required).slice(absolutePath(path).replace(/\/$/, '').length + 1);
-    const start = JSON.stringify(wanted).slice(0, -1);
-    if (!lines.some((line) => line.startsWith(start))) throw notFound(`${JSON.stringify(required)}`);
-  }
-
-  #header(path: string, stats: Stats): string {
-    const xattrs = listXattrs(path)
-      .filter((name) => !isOverlayXattr(name))
-      .sort()
-      .map((name) => [name, getXattr(path, name)?.toString('hex')]);
-    const link = stats.isSymbolicLink() ? decodeText(readlinkSync(systemPath(path), 'buffer')) : null;
+  /** As of an archive's entry, in the old form that is called tarsum. */
+  #header(path: string, stats: Stats): Buffer {
+    const link = stats.isSymbolicLink() ? readlinkSync(systemPath(path), 'buffer') : undefined;
     const isDevice = stats.isCharacterDevice() || stats.isBlockDevice();
+    const mode = (stats.mode & 0o7777) | (link ? 0o777 : 0);
+    const { uid, gid } = stats;
     const size = stats.isFile() ? stats.size : 0;
-    const { mode, uid, gid, rdev } = stats;
-    return JSON.stringify([mode, uid, gid, size, link, isDevice ? rdev : 0, ...xattrs]);
+    const device = isDevice ? stats.rdev : 0;
+    const xattrs = listXattrs(path)
+      .filter((name) => !isOverlayXattr(name) && isCounted(name))
+      .sort()
+      .flatMap((name) => [Buffer.from(name), getXattr(path, name) ?? Buffer.of()]);
+    return Buffer.concat([
+      Buffer.from(`namemode${mode}uid${uid}gid${gid}size${size}typeflag${typeOf(stats)}linkname`),
+      link ?? Buffer.of(),
+      Buffer.from(`unamegnamedevmajor${device >> 8}devminor${device & 0xff}`),
+      ...xattrs,
+    ]);
   }
 }
 
-function digest(lines: readonly string[]): string {
-  return createHash('sha256').update(lines.join('\n')).digest('hex');
+function isCounted(xattr: string): boolean {
+  return xattr === 'security.capability' || !/^(?:security|system)\./.test(xattr);
+}
+
+function typeOf(stats: Stats): string {
+  if (stats.isDirectory()) return '5';
+  if (stats.isSymbolicLink()) return '2';
+  if (stats.isCharacterDevice()) return '3';
+  if (stats.isBlockDevice()) return '4';
+  return stats.isFIFO() ? '6' : '0';
+}
+
+/** Without those that others contain, by path. */
+function deduped(selectors: readonly ContentSelector[]): readonly ContentSelector[] {
+  if (selectors.length === 0) return [{ path: '/' }];
+  const isPlain = (one: ContentSelector) => !one.wildcard && PathFilter.of(one) === undefined;
+  const plain = [false, true].flatMap((follow) => {
+    const paths = selectors
+      .filter((one) => isPlain(one) && (one.follow ?? false) === follow)
+      .map(({ path }) => path);
+    return outermost(paths).map((path) => ({ path, follow }));
+  });
+  return [...plain, ...selectors.filter((one) => !isPlain(one))].sort((a, b) =>
+    Buffer.compare(encodeText(a.path), encodeText(b.path)),
+  );
+}
+
+function outermost(paths: readonly string[]): readonly string[] {
+  if (paths.length <= 1) return paths;
+  const different = [...new Set(paths)];
+  return different.filter(
+    (path) => !different.some((other) => other !== path && path.startsWith(other.replace(/\/?$/, '/'))),
+  );
+}
+
+function nameOf(path: string): string {
+  return path.split('/').findLast((part) => part !== '') ?? '/';
+}
+
+function keyOf(path: string): Buffer {
+  return encodeText(path === '' ? '\0' : path.replaceAll('/', '\0'));
+}
+
+function sha256(text: string): string {
+  return `sha256:${sha256Of(text)}`;
+}
+
+function sha256Of(data: string | Buffer): string {
+  return createHash('sha256').update(data).digest('hex');
 }

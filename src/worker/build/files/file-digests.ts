@@ -33,13 +33,15 @@ export class FileDigests {
     this.#known = memory === undefined ? new Map() : recall(memory);
   }
 
-  /** Of a regular file. */
-  of(path: string, stats: Stats): string {
-    if (this.#memory === undefined || stats.size < MIN_REMEMBERED_BYTES) return this.#read(path);
+  /** Of a regular file: of its header, which nothing but `stats` and xattrs make, and of its bytes. */
+  of(path: string, stats: Stats, header: Buffer): string {
+    if (this.#memory === undefined || stats.size < MIN_REMEMBERED_BYTES) return this.#read(path, header);
     const name = path.slice(this.#root.length);
     const state = `${stats.ino} ${stats.size} ${stats.ctimeMs} ${stats.mtimeMs}`;
     const before = this.#known.get(name);
-    const digest = before?.startsWith(`${state} `) ? before.slice(state.length + 1) : this.#read(path);
+    const digest = before?.startsWith(`${state} `)
+      ? before.slice(state.length + 1)
+      : this.#read(path, header);
     const entry = `${state} ${digest}`;
     this.#changed ||= before !== entry;
     this.#seen.set(name, entry);
@@ -58,8 +60,8 @@ export class FileDigests {
     renameSync(temporary, this.#memory);
   }
 
-  #read(path: string): string {
-    const hash = createHash('sha256');
+  #read(path: string, header: Buffer): string {
+    const hash = createHash('sha256').update(header);
     const fd = openSync(systemPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       for (let bytes = -1; bytes !== 0; ) {

@@ -61,10 +61,11 @@ export interface FileOperations {
   apply(request: { root: string; actions: readonly ReadyAction[]; limits: UnpackLimits }): void;
   /**
    * A digest over what the selectors select of a tree. `memory`: a file that keeps what is known of the tree's files
-   * until the next time. Throws `not-found`, `invalid`.
+   * until the next time. `rootKnown`: the root's own mode and owner are part of the tree. Throws `not-found`, `invalid`.
    */
   contentDigest(request: {
     root: string;
+    rootKnown: boolean;
     selectors: readonly ContentSelector[];
     memory: string | undefined;
   }): string;

@@ -108,12 +108,11 @@ export class FileService implements Operations {
     for (const action of actions) await applyAction(root, action, limits);
   }
 
-  contentDigest({ root, selectors, memory }: FileRequest<'contentDigest'>): string {
+  contentDigest({ root, rootKnown, selectors, memory }: FileRequest<'contentDigest'>): string {
     const files = new FileDigests(root, memory);
-    const content = new ContentDigest(root, files);
-    const digests = selectors.map((selector) => content.of(selector));
+    const digest = new ContentDigest(root, files, { rootKnown }).of(selectors);
     files.keep();
-    return digests.join(' ');
+    return digest;
   }
 
   importTree({ source, target }: FileRequest<'importTree'>): void {

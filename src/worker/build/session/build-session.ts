@@ -40,6 +40,14 @@ export interface BuildSession {
 
   /** Content of the client's stores (`oci-layout://`, exports of caches). Throws `not-found`. */
   readContent(store: string, digest: string, options: { signal: AbortSignal }): AsyncIterable<Uint8Array>;
+  hasContent(store: string, digest: string, options: { signal: AbortSignal }): Promise<boolean>;
+  /** Puts something into one of the client's stores; what is there already is not sent. */
+  writeContent(
+    store: string,
+    descriptor: { readonly digest: string; readonly size: number },
+    content: () => AsyncIterable<Uint8Array>,
+    options: { signal: AbortSignal },
+  ): Promise<void>;
 }
 
 export type SessionService =

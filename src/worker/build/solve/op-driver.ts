@@ -1,3 +1,4 @@
+import type { Digest } from '#oci/digest.ts';
 import type { SpecResources } from '#worker/runtime/spec/spec-request.ts';
 import type { Op } from '../llb/op.ts';
 import type { Vertex } from '../llb/vertex.ts';
@@ -27,6 +28,8 @@ export interface CacheMap {
   readonly opaque?: boolean;
   /** Of a source, what it was found to be: an image's digest, a commit, the digest of a download. */
   readonly resolved?: string;
+  /** Of a source, what BuildKit's solver would call it; any of them is enough. */
+  readonly portable?: readonly Digest[];
   /** One for each input. */
   readonly inputs: readonly InputKey[];
 }

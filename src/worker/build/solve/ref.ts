@@ -40,6 +40,8 @@ export interface DirectoryRef {
   readonly root: string;
   /** Identifies its contents among directories, so that what was computed of them can be kept. */
   readonly id: string;
+  /** Only what is in it was sent: its own mode and owner mean nothing. */
+  readonly bare?: boolean;
 }
 
 export const EMPTY: LayersRef = { kind: 'layers', layers: [] };

@@ -65,6 +65,14 @@ export class SharedSession implements BuildSession {
     return this.#first('content').readContent(store, digest, options);
   }
 
+  hasContent(store: string, digest: string, options: { signal: AbortSignal }): Promise<boolean> {
+    return this.#ask('content', (session) => session.hasContent(store, digest, options));
+  }
+
+  writeContent(...args: Parameters<BuildSession['writeContent']>): Promise<void> {
+    return this.#ask('content', (session) => session.writeContent(...args));
+  }
+
   async #ask<T>(service: SessionService, task: (session: BuildSession) => Promise<T>): Promise<T> {
     for (;;) {
       const session = this.#first(service);

@@ -1,19 +1,32 @@
 import { canceled } from '#errors/errors.ts';
+import type { CacheRecord, LoadedRecord } from '../cache/cache-store.ts';
+import { type ImportedCache, type ImportedRecord, isImported } from '../cache/portable/imported-cache.ts';
+import type { ExportedStep } from '../cache/portable/record-graph.ts';
 import type { Edge, Vertex } from '../llb/vertex.ts';
 import { refuseUnentitled } from './entitlements.ts';
 import type { Passenger } from './flights.ts';
+import { graphExport } from './graph-export.ts';
 import { identityOf } from './identity.ts';
+import { ImportLookups } from './import-lookups.ts';
 import { JobProgress } from './job-progress.ts';
-import type { Holdable } from './lease.ts';
+import { type Holdable, Lease } from './lease.ts';
 import { NodeKeys } from './node-keys.ts';
 import type { CacheMap, OpContext, OpDriver } from './op-driver.ts';
 import { drive } from './op-drivers.ts';
 import { RecordLookups } from './record-lookups.ts';
-import type { Ref } from './ref.ts';
+import type { LayersRef, Ref } from './ref.ts';
 import { blame } from './solve-error.ts';
 import type { JobOptions, SolverParts } from './solver.ts';
 import { runStep, shown } from './step-run.ts';
-import { below, type Found, outputOf, type Realized, type VertexNode, VertexNodes } from './vertex-node.ts';
+import {
+  below,
+  type Found,
+  isBorrowed,
+  outputOf,
+  type Realized,
+  type VertexNode,
+  VertexNodes,
+} from './vertex-node.ts';
 import { whyMissed } from './why-missed.ts';
 
 /**
@@ -28,6 +41,7 @@ export class SolveJob implements AsyncDisposable {
   readonly #lookups: RecordLookups;
   readonly #nodes = new VertexNodes();
   readonly #keys: NodeKeys;
+  readonly #imports: ImportLookups;
   readonly #resolved = new Map<string, string>();
   readonly #leases: Holdable[] = [];
   readonly #underWay = new Set<Promise<unknown>>();
@@ -49,6 +63,11 @@ export class SolveJob implements AsyncDisposable {
       track: (node, task) => this.#track(node, task),
       known: (key) => this.#lookups.wish(key),
     });
+    this.#imports = new ImportLookups({
+      map: (node) => this.#map(node),
+      definition: (node) => this.#keys.definition(node),
+      track: (node, task) => this.#track(node, task),
+    });
     const { promise, reject } = Promise.withResolvers<never>();
     this.#signal.addEventListener('abort', () => reject(canceled()), { once: true });
     promise.catch(() => undefined);
@@ -66,9 +85,35 @@ export class SolveJob implements AsyncDisposable {
       this.#progress.known(added.vertex);
     });
     // From the sources up, so that none waits for another, nor calls itself as deep as the graph is.
-    for (const one of below(node)) this.#keys.definition(one).catch(() => undefined);
+    for (const one of below(node)) {
+      this.#keys.definition(one).catch(() => undefined);
+      this.#imports.begin(one);
+    }
     const { refs } = await this.#realize(node);
     return outputOf(refs, output, vertex);
+  }
+
+  /** Steps may be taken from there, for this build alone. What was solved before is not looked for in it. */
+  import(cache: ImportedCache): void {
+    this.#imports.add(cache);
+  }
+
+  /** The graphs that edges stand on, which were solved, as caches are exported of them. As `graphExport`. */
+  exported(
+    edges: readonly Edge[],
+    wanted: (outputs: readonly LayersRef[]) => boolean,
+  ): Promise<ExportedStep[]> {
+    const roots = edges.map(({ vertex }) => this.#nodes.load(vertex, () => undefined));
+    const nodes = [...new Set(roots.flatMap((root) => below(root)))];
+    const parts = {
+      cache: this.#parts.cache,
+      imports: this.#imports,
+      signal: this.#signal,
+      map: (node: VertexNode) => this.#map(node),
+      definition: (node: VertexNode) => this.#keys.definition(node),
+      keep: (lease: Holdable) => void this.#leases.push(lease),
+    };
+    return graphExport(nodes, parts, wanted);
   }
 
   /** What a source was found to be, as far as it is known by now. */
@@ -91,7 +136,7 @@ export class SolveJob implements AsyncDisposable {
       for (;;) {
         const found = await this.#find(node);
         if ('realized' in found) return found.realized;
-        const loaded = await this.#parts.cache.load(found.record, { signal: this.#signal });
+        const loaded = await this.#load(found.record);
         if (loaded) {
           this.#leases.push(loaded.lease);
           this.#progress.watcher(node.vertex).completed(new Date(), { cached: true });
@@ -104,6 +149,13 @@ export class SolveJob implements AsyncDisposable {
     return node.realized;
   }
 
+  async #load(record: CacheRecord): Promise<LoadedRecord | undefined> {
+    const { cache } = this.#parts;
+    if (!isImported(record)) return cache.load(record, { signal: this.#signal });
+    const there = await record.cache.load(record, { signal: this.#signal });
+    return there ? { refs: record.outputs, lease: new Lease(async () => undefined) } : undefined;
+  }
+
   /** What the vertex comes to, by the cache if it knows. */
   #find(node: VertexNode): Promise<Found> {
     node.found ??= this.#track(node, async () => {
@@ -112,17 +164,27 @@ export class SolveJob implements AsyncDisposable {
         const record = await this.#lookups.find(await this.#keys.definition(node));
         if (record) return { record, identities: record.outputs.map(identityOf) };
       }
+      const imported = await this.#imports.find(node);
+      if (imported) return this.#borrow(node, imported);
       if (!node.vertex.metadata.ignoreCache) {
         const key = await this.#keys.content(node, (input) => this.#find(input));
         const record = await this.#lookups.find(key, { nearby: await this.#isNew(node) });
         if (record) {
-          await this.#parts.cache.link(await this.#keys.definition(node), record);
+          if (!isBorrowed(node)) await this.#parts.cache.link(await this.#keys.definition(node), record);
           return { record, identities: record.outputs.map(identityOf) };
         }
+        // More is known of its inputs by now.
+        const found = await this.#imports.find(node);
+        if (found) return this.#borrow(node, found);
       }
       return this.#asFound(await this.#run(node));
     });
     return node.found;
+  }
+
+  #borrow(node: VertexNode, record: ImportedRecord): Found {
+    node.borrowed = true;
+    return { record, identities: record.outputs.map(identityOf) };
   }
 
   /** It stands as a whole on what was done just now: nobody else has done it on the same. */
@@ -195,7 +257,8 @@ export class SolveJob implements AsyncDisposable {
       ),
       leases: inputs.map(({ lease }) => lease),
       contentKey,
-      definitionKey: await this.#keys.definition(node),
+      // What it is by definition, an import may have lied about; what it is by its inputs' contents, not.
+      ...(!isBorrowed(node) && { definitionKey: await this.#keys.definition(node) }),
       traces: await this.#missed(node),
       limits: this.#options.limits,
       owner: this.#options.owner,

@@ -21,7 +21,8 @@ export interface StepRequest {
   /** What the inputs stand on. */
   readonly leases: readonly Holdable[];
   readonly contentKey: string;
-  readonly definitionKey: string;
+  /** undefined: it says nothing of the outcome. */
+  readonly definitionKey?: string;
   /** What later steps that are not found are compared with. */
   readonly traces: readonly string[];
   readonly limits: BuildLimits;
@@ -91,7 +92,7 @@ async function perform(
   const createdAt = new Date();
   const outputs = driven.value.map((ref) => dated(ref, inputs, createdAt));
   const kept = await cache.save({
-    keys: [contentKey, definitionKey],
+    keys: definitionKey === undefined ? [contentKey] : [contentKey, definitionKey],
     traces,
     kind: vertex.op.kind,
     description: vertex.metadata.name,

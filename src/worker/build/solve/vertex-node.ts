@@ -1,5 +1,6 @@
 import { invalid } from '#errors/errors.ts';
 import type { CacheRecord } from '../cache/cache-store.ts';
+import type { ImportedStep } from '../cache/portable/imported-steps.ts';
 import type { Edge, Vertex } from '../llb/vertex.ts';
 import type { Holdable } from './lease.ts';
 import type { CacheMap } from './op-driver.ts';
@@ -20,6 +21,11 @@ export interface VertexNode {
   realized?: Promise<Realized>;
   /** It was not in the cache. */
   ran?: boolean;
+  /** It, or something that it stands on, is from a cache that its build was told of: others are not told so. */
+  borrowed?: boolean;
+  /** Where it is in such caches, and when that was first looked for. */
+  places?: ImportedStep['places'];
+  placed?: Promise<void>;
 }
 
 export interface NodeEdge {
@@ -100,6 +106,12 @@ export function below(root: VertexNode): VertexNode[] {
     order.push(node);
   }
   return order;
+}
+
+/** Whether a vertex that was not found by its definition stands on what its build has from elsewhere. */
+export function isBorrowed(node: VertexNode): boolean {
+  node.borrowed ||= node.inputs.some((input) => input.node.borrowed);
+  return node.borrowed;
 }
 
 /** Throws `invalid` when there is none of that number. */

@@ -54,6 +54,8 @@ export function gatewayService({ builds, bridges, worker }: GatewayParts): Servi
         throw unsupported('source policies are not supported');
       }
       const { FrontendOpt: options, Frontend: frontend, Definition: definition } = request;
+      const caches = request.CacheImports.map(({ Type: type, Attrs: attrs }) => ({ type, attrs }));
+      await build.importCaches(caches);
       if (frontend) {
         const inputs = readInputs(request.FrontendInputs);
         const result = await build.runFrontend(frontendOf(frontend, options), { options, inputs });

@@ -22,13 +22,14 @@ import type { ReceiveThreads } from '../fsutil/receive-threads.ts';
 import type { ReceiveLimits } from '../fsutil/tree-receiver.ts';
 import type { GrpcClient } from '../grpc/grpc-client.ts';
 import { Code, GrpcError } from '../grpc/grpc-error.ts';
-import { Metadata } from '../grpc/metadata.ts';
+import type { Metadata } from '../grpc/metadata.ts';
 import { Content } from '../proto/github.com/containerd/containerd/api/services/content/v1/content_pb.ts';
 import { Auth } from '../proto/github.com/moby/buildkit/session/auth/auth_pb.ts';
 import { FileSend, FileSync } from '../proto/github.com/moby/buildkit/session/filesync/filesync_pb.ts';
 import { Secrets } from '../proto/github.com/moby/buildkit/session/secrets/secrets_pb.ts';
 import { SSH } from '../proto/github.com/moby/buildkit/session/sshforward/ssh_pb.ts';
 import { listenForAgent } from './agent-socket.ts';
+import { sendContent, storeMetadata } from './content-send.ts';
 import { sendDirectory } from './directory-send.ts';
 import { syncDirectory } from './directory-sync.ts';
 import { openFileTarget } from './file-target.ts';
@@ -172,8 +173,7 @@ export class ClientSession implements BuildSession {
 
   async *readContent(store: string, digest: string, { signal }: Options): AsyncIterable<Uint8Array> {
     this.#require('content');
-    const metadata = new Metadata().add('buildkit-attachable-store-id', store);
-    const call = this.#client.stream(Content.method.read, { metadata, signal });
+    const call = this.#client.stream(Content.method.read, { metadata: storeMetadata(store), signal });
     try {
       await call.send({ digest });
       call.end();
@@ -184,6 +184,35 @@ export class ClientSession implements BuildSession {
         : this.#explained(error);
     } finally {
       call.cancel();
+    }
+  }
+
+  async hasContent(store: string, digest: string, { signal }: Options): Promise<boolean> {
+    this.#require('content');
+    const metadata = storeMetadata(store);
+    try {
+      await this.#calling(signal, (options) =>
+        this.#client.unary(Content.method.info, { digest }, { ...options, metadata }),
+      );
+      return true;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
+  }
+
+  async writeContent(
+    store: string,
+    { digest, size }: { readonly digest: string; readonly size: number },
+    content: () => AsyncIterable<Uint8Array>,
+    { signal }: Options,
+  ): Promise<void> {
+    this.#require('content');
+    try {
+      await sendContent(this.#client, { store, digest, size, content, signal });
+    } catch (error) {
+      if (signal.aborted) throw canceled('context canceled');
+      throw this.#explained(error);
     }
   }
 

@@ -63,6 +63,14 @@ export class BuildWorld implements AsyncDisposable {
             return exporter;
           },
         },
+        caches: {
+          imports: {
+            open: () => {
+              throw invalid('no caches are imported here');
+            },
+          },
+          exports: { export: refuse },
+        },
         history: this.history,
         format: buildkitRecordFormat,
         report: (error) => this.reported.push(error),

@@ -68,6 +68,8 @@ export function session(id: string, files = ''): BuildSession & { close(): void 
     agent: refuse,
     sendFile: refuse,
     sendDirectory: refuse,
+    hasContent: refuse,
+    writeContent: refuse,
     readContent: () => {
       throw unavailable('this client has nothing');
     },

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { unavailable } from '#errors/errors.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
+import { sourceDigest } from '../../cache/portable/source-digest.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { Vertex } from '../../llb/vertex.ts';
 import type { BuildSession } from '../../session/build-session.ts';
@@ -34,7 +35,9 @@ export class GitSource implements Source {
   async cacheMap(vertex: Vertex<SourceOp>, context: OpContext): Promise<CacheMap> {
     const request = parseGitSource(vertex.op);
     const resolved = await this.#resolve(request, context);
-    return { digest: `git:${keyOf(request, resolved)}`, resolved: resolved.commit, inputs: [] };
+    const key = keyOf(request, resolved);
+    const portable = [sourceDigest(key)];
+    return { digest: `git:${key}`, resolved: resolved.commit, portable, inputs: [] };
   }
 
   async run(vertex: Vertex<SourceOp>, context: OpContext): Promise<Ref> {

@@ -1,6 +1,7 @@
 import { invalid } from '#errors/errors.ts';
 import { chainId } from '#oci/chain-id.ts';
 import { hostPlatform } from '#oci/platform.ts';
+import { imageDigests } from '../../cache/portable/source-digest.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { Vertex } from '../../llb/vertex.ts';
 import type { CacheMap, OpContext } from '../../solve/op-driver.ts';
@@ -22,8 +23,10 @@ export class ImageSource implements Source {
     const { layers, digest } = await this.#find(vertex, context);
     // What it stands for is files: an image that was configured anew is the same source.
     const diffIds = layers.layers.map(({ diffId }) => diffId);
-    const files = diffIds.length === 0 ? 'scratch' : chainId(diffIds);
-    return { digest: `image:${files}`, resolved: digest, inputs: [] };
+    const files = diffIds.length === 0 ? undefined : chainId(diffIds);
+    const platform = vertex.platform ?? hostPlatform();
+    const portable = imageDigests(digest, platform, { layers: files, limit: limitOf(vertex) });
+    return { digest: `image:${files ?? 'scratch'}`, resolved: digest, portable, inputs: [] };
   }
 
   async run(vertex: Vertex<SourceOp>, context: OpContext): Promise<Ref> {
@@ -46,16 +49,23 @@ export class ImageSource implements Source {
       signal,
       ...(inStore && { store: attrs['oci.store'] ?? storeOf(locationOf(vertex)) }),
     });
-    const limit = Number(attrs[inStore ? 'oci.layerlimit' : 'image.layerlimit'] ?? 0);
+    const limit = limitOf(vertex);
     const checksum = attrs['image.checksum'];
     if (checksum && checksum !== found.digest) {
       throw invalid(
         `image digest ${found.digest} for ${locationOf(vertex)} does not match expected checksum ${checksum}`,
       );
     }
-    if (!(limit > 0)) return found;
+    if (limit === undefined) return found;
     return { ...found, layers: { kind: 'layers', layers: found.layers.layers.slice(0, limit) } };
   }
+}
+
+/** How many of its layers are meant, if not all. */
+function limitOf({ op: { identifier, attrs } }: Vertex<SourceOp>): number | undefined {
+  const inStore = identifier.startsWith('oci-layout:');
+  const limit = Number(attrs[inStore ? 'oci.layerlimit' : 'image.layerlimit'] ?? 0);
+  return limit > 0 ? limit : undefined;
 }
 
 /** Throws `invalid`. */

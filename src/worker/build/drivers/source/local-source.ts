@@ -29,7 +29,7 @@ export class LocalSource implements Source {
       { signal },
     );
     const { root, id } = resources.use(directory);
-    return { kind: 'directory', root, id };
+    return { kind: 'directory', root, id, bare: true };
   }
 }
 
