@@ -53,7 +53,10 @@ export async function createWorkerBuilds(
   closing: AsyncDisposableStack,
 ) {
   const { database, images, trees } = ports;
-  const drivers = createDrivers(ports, { root: join(root, 'drivers') });
+  const drivers = createDrivers(ports, {
+    root: join(root, 'drivers'),
+    refusedNetworks: config.refusedNetworks,
+  });
   closing.defer(() => drivers.stop());
   const report = (error: unknown) => log.error({ err: error }, 'a build left something undone');
   const cache = new LocalCache({ database, layers: images.layers });

@@ -11,6 +11,11 @@ export const buildSchema = z.strictObject({
     .nullable()
     .transform((given) => given ?? Math.max(2, availableParallelism())),
   maxConcurrent: z.int().min(1).max(1024),
+  refusedNetworks: z.array(
+    z.union([z.literal('internal'), z.cidrv4(), z.cidrv6()], {
+      error: "expected a network such as 10.0.0.0/8, or 'internal'",
+    }),
+  ),
   entitlements: z.array(z.enum(['network.host', 'security.insecure', 'device'])),
   cacheRepository: z
     .string()

@@ -8,7 +8,6 @@ import { type Digest, digestOf } from '#oci/digest.ts';
 import { hostPlatform } from '#oci/platform.ts';
 import type { TarEntry } from '#tar/entry.ts';
 import { writeTar } from '#tar/writer.ts';
-import { INTERNAL_NETWORKS } from '#worker/build/drivers/source/address-policy.ts';
 import type { LayersRef, Ref } from '#worker/build/solve/ref.ts';
 import { DriversWorld, SOURCE } from './drivers-world.ts';
 import { GitServer } from './git-server.ts';
@@ -304,7 +303,7 @@ describe('a download', () => {
   });
 
   it('is refused from where builds may not go, also by name and by redirect', async () => {
-    await using strict = await DriversWorld.open({ drivers: { refusedNetworks: INTERNAL_NETWORKS } });
+    await using strict = await DriversWorld.open({ drivers: { refusedNetworks: ['internal'] } });
     const { port } = new URL(url);
     for (const host of ['127.0.0.1', 'localhost', '[::1]', '[::ffff:127.0.0.1]', '0x7f.1']) {
       const asking = strict.run(SOURCE(`http://${host}:${port}/x`));
@@ -313,6 +312,14 @@ describe('a download', () => {
     const attrs = { 'git.fullurl': `http://localhost:${port}/x` };
     await expect(strict.run(SOURCE('git://localhost/x', attrs))).rejects.toMatchObject({ kind: 'forbidden' });
     expect(requests).toEqual([]);
+  });
+
+  it('is refused from there by way of a server that may be asked', async () => {
+    await using strict = await DriversWorld.open({ drivers: { refusedNetworks: ['127.0.0.2/32'] } });
+    const { port } = new URL(url);
+    answer = (_, response) => response.writeHead(302, { location: `http://127.0.0.2:${port}/x` }).end();
+    await expect(strict.run(SOURCE(`${url}/moved`))).rejects.toMatchObject({ kind: 'forbidden' });
+    expect(requests).toHaveLength(1);
   });
 });
 

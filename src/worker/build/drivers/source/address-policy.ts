@@ -4,7 +4,7 @@ import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { forbidden, unavailable } from '#errors/errors.ts';
 
 /** What a builder that strangers use had better not reach: this machine, its neighbours, clouds' metadata. */
-export const INTERNAL_NETWORKS = [
+const INTERNAL_NETWORKS = [
   ...['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12'],
   ...['192.0.0.0/24', '192.168.0.0/16', '198.18.0.0/15', '224.0.0.0/3'],
   ...['::/127', '64:ff9b::/96', 'fc00::/7', 'fe80::/10', 'ff00::/8'],
@@ -14,9 +14,10 @@ export const INTERNAL_NETWORKS = [
 export class AddressPolicy {
   readonly #refused = new BlockList();
 
-  /** `refused` in CIDR notation. */
+  /** `refused` in CIDR notation; `internal` stands for `INTERNAL_NETWORKS`. */
   constructor(refused: readonly string[] = []) {
-    for (const network of refused) {
+    const networks = refused.flatMap((network) => (network === 'internal' ? INTERNAL_NETWORKS : [network]));
+    for (const network of networks) {
       const [address = '', prefix = ''] = network.split('/');
       const version = isIP(address);
       if (version === 0) throw new TypeError(`not a network: ${network}`);
