@@ -1,4 +1,11 @@
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** A request that passed through, in S3's words. */
 export interface S3Request {
   readonly operation: string;
+  readonly headers: IncomingHttpHeaders;
   /** Of the body that came in. */
   readonly bytes: number;
 }
@@ -101,7 +109,7 @@ export class S3Proxy implements AsyncDisposable {
       bytes += (chunk as Buffer).length;
       if (fault?.kind === 'cut-request' && bytes > fault.after) return void incoming.socket.destroy();
     }
-    this.requests.push({ operation, bytes });
+    this.requests.push({ operation, headers: incoming.headers, bytes });
     if (fault?.kind === 'status') return void refuse(answer, fault.status, fault.code);
     await this.#forward(incoming, answer, body, fault);
   }

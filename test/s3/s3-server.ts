@@ -12,6 +12,9 @@ import { freePorts } from '../e2e/harness/free-port.ts';
 export const S3_SERVERS = ['seaweedfs', 'versitygw', 'minio'] as const;
 export type S3ServerName = (typeof S3_SERVERS)[number];
 
+/** Below which servers know their buckets by name; nothing resolves it. */
+export const S3_DOMAIN = 's3.test';
+
 /** How to use a server that runs: plain data, for handing to other processes. */
 export interface S3Access {
   readonly endpoint: string;
@@ -66,6 +69,7 @@ const programs: Readonly<Record<S3ServerName, Program>> = {
       `-filer.port.grpc=${filerGrpc}`,
       '-s3',
       `-s3.port=${s3}`,
+      `-s3.domainName=${S3_DOMAIN}`,
       `-s3.port.grpc=${s3Grpc}`,
       // These would take ports of their own.
       '-s3.port.iceberg=0',
@@ -93,6 +97,8 @@ const programs: Readonly<Record<S3ServerName, Program>> = {
       keys.secretAccessKey,
       '--port',
       `127.0.0.1:${ports[0]}`,
+      '--virtual-domain',
+      S3_DOMAIN,
       'posix',
       `${folder}/data`,
     ],
@@ -108,7 +114,11 @@ const programs: Readonly<Record<S3ServerName, Program>> = {
       `127.0.0.1:${ports[0]}`,
       `${folder}/data`,
     ],
-    env: (keys) => ({ MINIO_ROOT_USER: keys.accessKeyId, MINIO_ROOT_PASSWORD: keys.secretAccessKey }),
+    env: (keys) => ({
+      MINIO_ROOT_USER: keys.accessKeyId,
+      MINIO_ROOT_PASSWORD: keys.secretAccessKey,
+      MINIO_DOMAIN: S3_DOMAIN,
+    }),
   },
 };
 
