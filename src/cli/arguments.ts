@@ -13,6 +13,10 @@ Commands:
   doctor     Say what this host lacks and how to get it
   version    Print the version
 
+Commands that ask a worker (COMMAND --help says more):
+  build      Build an image from a directory or a git repository
+  builds     What was built, how long each step took and why, logs
+
 Commands on the registry's data, whether or not it runs (COMMAND --help says more):
   audit      Say what was changed or denied
   fsck       Compare the metadata with what is stored, and repair it

@@ -1,7 +1,7 @@
 import { ConfigError } from '#config/config-error.ts';
 import type { Config } from '#config/schema.ts';
 import { type Arguments, parseArguments, splitCommand, usage } from './arguments.ts';
-import type { Command as AdminCommand, CommandGroup } from './commands/command.ts';
+import type { Command as AdminCommand, ClientCommand, CommandGroup, GroupShape } from './commands/command.ts';
 import { Refusal } from './refusal.ts';
 
 type Command = (options: Arguments) => Promise<number>;
@@ -50,11 +50,18 @@ const adminCommands: Readonly<Record<string, () => Promise<AdminCommand | Comman
   migrate: async () => (await import('./commands/migrate.ts')).migrate,
 };
 
+/** Commands that ask a worker for something, with options of their own. */
+const clientCommands: Readonly<Record<string, () => Promise<ClientCommand | GroupShape<ClientCommand>>>> = {
+  build: async () => (await import('./commands/build.ts')).build,
+  builds: async () => (await import('./commands/builds.ts')).builds,
+};
+
 /** Runs a command and ends the process with its exit code: 2 for what the caller has to mend, 1 for the rest. */
 export async function runCommand(argv: readonly string[]): Promise<never> {
   try {
     const [name = '', rest] = splitCommand(argv);
     if (Object.hasOwn(adminCommands, name)) process.exit(await administer(name, rest));
+    if (Object.hasOwn(clientCommands, name)) process.exit(await ask(name, rest));
     const options = parseArguments(argv);
     const command = Object.hasOwn(commands, options.command) ? commands[options.command] : undefined;
     if (!command) throw new Refusal(`unknown command '${options.command}'\n\n${usage}`, { exitCode: 2 });
@@ -69,6 +76,11 @@ export async function runCommand(argv: readonly string[]): Promise<never> {
 async function administer(name: string, argv: readonly string[]): Promise<number> {
   const { runAdminCommand } = await import('./commands/run-command.ts');
   return await runAdminCommand(name, await adminCommands[name]!(), argv);
+}
+
+async function ask(name: string, argv: readonly string[]): Promise<number> {
+  const { runClientCommand } = await import('./commands/run-client-command.ts');
+  return await runClientCommand(name, await clientCommands[name]!(), argv);
 }
 
 async function settings(options: Arguments): Promise<Config> {

@@ -4,7 +4,7 @@ import { at, leaves, overlay, type Settings } from './settings.ts';
 import { parseValue } from './value.ts';
 
 /** Read elsewhere, or by others who start Slipway. */
-const notSettings = new Set(['SLIPWAY_CONFIG']);
+const notSettings = new Set(['SLIPWAY_CONFIG', 'SLIPWAY_HOST']);
 
 /** The settings that the environment gives: `SLIPWAY_REGISTRY_LISTEN` for `registry.listen`. */
 export function settingsFromEnvironment(schema: z.ZodType, environment: NodeJS.ProcessEnv): Settings {

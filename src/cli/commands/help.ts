@@ -1,7 +1,7 @@
-import type { Command, CommandGroup, OptionDefinition } from './command.ts';
+import type { CommandShape, GroupShape, OptionDefinition } from './command.ts';
 
 /** What `slipway NAME --help` prints for a group. */
-export function groupHelp(name: string, { summary, commands }: CommandGroup): string {
+export function groupHelp(name: string, { summary, commands }: GroupShape<CommandShape>): string {
   const rows = Object.entries(commands).map(
     ([sub, command]) => [[sub, ...(command.arguments ?? [])].join(' '), command.summary] as const,
   );
@@ -21,7 +21,7 @@ export function groupHelp(name: string, { summary, commands }: CommandGroup): st
 /** What `slipway NAME --help` prints for a command. */
 export function commandHelp(
   name: string,
-  command: Command,
+  command: CommandShape,
   global: Readonly<Record<string, OptionDefinition>>,
 ): string {
   const usage = ['Usage: slipway', name, '[OPTIONS]', ...(command.arguments ?? [])].join(' ');

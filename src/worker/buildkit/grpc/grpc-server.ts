@@ -40,16 +40,21 @@ export class GrpcServer {
     this.#http2.on('sessionError', (error) => log.debug({ err: error }, 'gRPC connection error'));
   }
 
-  /** Methods without a handler answer `unimplemented`. */
-  add<S extends DescService>(service: S, handlers: ServiceHandlers<S>): this {
+  /** Methods without a handler answer `unimplemented`. `as`: they are called by the name of another service. */
+  add<S extends DescService>(service: S, handlers: ServiceHandlers<S>, as: DescService = service): this {
     for (const method of service.methods) {
       const handler = handlers[method.localName as keyof ServiceHandlers<S>];
       if (handler) {
-        const path = `/${service.typeName}/${method.name}`;
+        const path = `/${as.typeName}/${method.name}`;
         this.#methods.set(path, { method, handler: handler as AnyHandler });
       }
     }
     return this;
+  }
+
+  /** `/service/Method`, of each that is answered. */
+  get paths(): readonly string[] {
+    return [...this.#methods.keys()];
   }
 
   /** Answers a method of a service whose messages nobody needs to understand with an empty message. */

@@ -16,3 +16,10 @@ function queryEscape(value: string): string {
     .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
     .replaceAll('%20', '+');
 }
+
+/** The values that `addEncoded` added under a name. */
+export function decodedValues(metadata: Metadata, name: string): string[] {
+  const values = metadata.all(name);
+  if (metadata.get(`${name}-encoded`) === undefined) return [...values];
+  return values.map((value) => decodeURIComponent(value.replaceAll('+', ' ')));
+}

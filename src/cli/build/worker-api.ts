@@ -1,0 +1,71 @@
+import { type IncomingMessage, request } from 'node:http';
+import { createInterface } from 'node:readline';
+import type { ListenAddress } from '#config/address.ts';
+import { unavailable } from '#errors/errors.ts';
+import type { EngineAddress } from '#worker/buildkit/client/connection.ts';
+import { Refusal } from '../refusal.ts';
+
+const MAX_REFUSAL_BYTES = 64 * 1024;
+
+/** As Node's HTTP takes it. */
+export function engineAddress(host: ListenAddress): EngineAddress {
+  return 'path' in host ? { socketPath: host.path } : host;
+}
+
+/** A worker's own API, below `/api/v1`. */
+export class WorkerApi {
+  readonly #address: EngineAddress;
+
+  constructor(host: ListenAddress) {
+    this.#address = engineAddress(host);
+  }
+
+  /** What a path answers. Throws `Refusal` with what the worker says, `unavailable` when none answers. */
+  async get<T>(path: string, options: { signal?: AbortSignal } = {}): Promise<T> {
+    const response = await this.#send('GET', path, options);
+    return JSON.parse(await textOf(response)) as T;
+  }
+
+  async send(method: 'POST' | 'DELETE', path: string): Promise<void> {
+    (await this.#send(method, path, {})).resume();
+  }
+
+  /** The lines that a path answers, as they come. */
+  async *lines<T>(path: string, options: { signal?: AbortSignal } = {}): AsyncGenerator<T> {
+    const response = await this.#send('GET', path, options);
+    for await (const line of createInterface({ input: response, crlfDelay: Infinity })) {
+      yield JSON.parse(line) as T;
+    }
+    if (!response.complete) throw unavailable('the worker broke off');
+  }
+
+  async #send(method: string, path: string, { signal }: { signal?: AbortSignal }): Promise<IncomingMessage> {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const sent = request({ ...this.#address, method, path: `/api/v1${path}`, agent: false, signal }, resolve);
+    sent.once('error', (cause) => reject(unavailable(`no worker answers: ${cause.message}`, { cause })));
+    sent.end();
+    const response = await promise;
+    if (response.statusCode! < 400) return response;
+    throw new Refusal(refusalOf(response, await textOf(response, MAX_REFUSAL_BYTES)));
+  }
+}
+
+function refusalOf({ statusCode }: IncomingMessage, text: string): string {
+  try {
+    const { detail } = JSON.parse(text) as { detail?: unknown };
+    if (typeof detail === 'string') return detail;
+  } catch {
+    // It is not our worker's.
+  }
+  return `the worker answers ${statusCode}`;
+}
+
+async function textOf(response: IncomingMessage, maxBytes = Number.POSITIVE_INFINITY): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size <= maxBytes) chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

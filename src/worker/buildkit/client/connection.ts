@@ -1,0 +1,47 @@
+import { request } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { unavailable } from '#errors/errors.ts';
+
+/** Where an engine listens. */
+export type EngineAddress =
+  | { readonly socketPath: string }
+  | { readonly host: string; readonly port: number };
+
+const MAX_REFUSAL_BYTES = 64 * 1024;
+
+/**
+ * A connection to one of the engine's endpoints that go on as HTTP/2. Throws `unavailable` when nobody is there, or it is
+ * refused.
+ */
+export function connectUpgraded(
+  address: EngineAddress,
+  path: string,
+  { headers = {}, signal }: { headers?: Readonly<Record<string, string | string[]>>; signal: AbortSignal },
+): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const sent = request({
+      ...address,
+      path,
+      method: 'POST',
+      headers: { ...headers, connection: 'Upgrade', upgrade: 'h2c' },
+      agent: false,
+      signal,
+    });
+    sent.once('error', (cause) => reject(unavailable(`no worker answers: ${cause.message}`, { cause })));
+    sent.once('upgrade', (_response, socket, head) => {
+      if (head.length > 0) socket.unshift(head);
+      resolve(socket);
+    });
+    sent.once('response', (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        if (text.length < MAX_REFUSAL_BYTES) text += chunk;
+      });
+      response.once('end', () =>
+        reject(unavailable(`the worker refuses ${path}: ${response.statusCode} ${text.trim()}`)),
+      );
+    });
+    sent.end();
+  });
+}
