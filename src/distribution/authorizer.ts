@@ -1,6 +1,7 @@
-import { SingleFlight } from '#async/single-flight.ts';
+import { SharedFlight } from '#async/shared-flight.ts';
 import { unauthorized, unavailable } from '#errors/errors.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
+import { type CredentialKeeper, expiryOf } from './credential-keeper.ts';
 import type { HttpRequest, HttpTransport } from './http-transport.ts';
 import { readLimited, registryError } from './registry-error.ts';
 
@@ -12,12 +13,13 @@ export interface Credentials {
   readonly identityToken?: string;
   /** A bearer token, to be sent as it is. */
   readonly registryToken?: string;
+  /** In place of all of them: whoever has them. */
+  readonly keeper?: CredentialKeeper;
 }
 
 const MAX_TOKEN_BYTES = 1024 * 1024;
-/** Tokens that say nothing of their life have this much (distribution, docs/spec/auth/token.md). */
-const DEFAULT_LIFE_SECONDS = 60;
 const CLIENT_ID = 'slipway';
+const BEARER = 'Bearer ';
 
 interface Token {
   readonly header: string;
@@ -32,7 +34,7 @@ export class Authorizer {
   readonly #transport: HttpTransport;
   readonly #credentials: Credentials;
   readonly #tokens = new Map<string, Token>();
-  readonly #fetching = new SingleFlight<Token>();
+  readonly #fetching = new SharedFlight<Token, never>();
   /** Basic answers to everything once it was asked for. */
   #basic: string | undefined;
 
@@ -43,7 +45,7 @@ export class Authorizer {
 
   /** The Authorization header to begin with, if one is known. */
   known(scopes: readonly string[]): string | undefined {
-    if (this.#credentials.registryToken) return `Bearer ${this.#credentials.registryToken}`;
+    if (this.#credentials.registryToken) return `${BEARER}${this.#credentials.registryToken}`;
     if (this.#basic) return this.#basic;
     const token = this.#tokens.get(keyOf(scopes));
     return token && token.expiresAt > Date.now() ? token.header : undefined;
@@ -62,21 +64,26 @@ export class Authorizer {
     const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
     if (bearer && !this.#credentials.registryToken) {
       this.#tokens.delete(keyOf(scopes));
-      const token = await this.#fetching.run(keyOf(scopes), () =>
-        this.#fetchToken(bearer, scopes, options.signal),
-      );
+      const { sent, signal: own } = options;
+      const fetch = ({ signal }: { signal: AbortSignal }) =>
+        this.#fetchToken(bearer, scopes, { sent, signal });
+      const token = await this.#fetching.run(keyOf(scopes), fetch, { ...(own && { signal: own }) });
       this.#tokens.set(keyOf(scopes), token);
       return token.header;
     }
     const basic = challenges.some(({ scheme }) => scheme === 'basic')
-      ? basicHeader(this.#credentials)
+      ? basicHeader(await this.#own(options.signal))
       : undefined;
     if (basic === undefined || basic === options.sent) return undefined;
     this.#basic = basic;
     return basic;
   }
 
-  async #fetchToken(challenge: Challenge, scopes: readonly string[], signal?: AbortSignal): Promise<Token> {
+  async #fetchToken(
+    challenge: Challenge,
+    scopes: readonly string[],
+    { sent, signal }: { sent: string | undefined; signal: AbortSignal },
+  ): Promise<Token> {
     const realm = challenge.parameters.get('realm') ?? '';
     if (!URL.canParse(realm) || !/^https?:$/.test(new URL(realm).protocol)) {
       throw unavailable('the registry names no usable token server');
@@ -86,10 +93,15 @@ export class Authorizer {
       Boolean,
     );
     const service = challenge.parameters.get('service');
-    const request = this.#credentials.identityToken
-      ? refreshRequest(realm, service, wanted, this.#credentials.identityToken)
-      : tokenRequest(realm, service, wanted, this.#credentials);
-    const response = await this.#transport.request({ ...request, ...(signal && { signal }) });
+    const refused = sent?.startsWith(BEARER) ? sent.slice(BEARER.length) : undefined;
+    const asked = { realm, service, scopes: wanted, ...(refused !== undefined && { refused }) };
+    const given = await this.#credentials.keeper?.token(asked, { signal });
+    if (given) return { header: `${BEARER}${given.token}`, expiresAt: given.expiresAt };
+    const credentials = await this.#own(signal);
+    const request = credentials.identityToken
+      ? refreshRequest(realm, service, wanted, credentials.identityToken)
+      : tokenRequest(realm, service, wanted, credentials);
+    const response = await this.#transport.request({ ...request, signal });
     if (response.status !== 200) {
       const error = await registryError(response, 'token request');
       if (response.status === 401 || response.status === 403) {
@@ -98,6 +110,12 @@ export class Authorizer {
       throw error;
     }
     return parseToken(await readLimited(response, MAX_TOKEN_BYTES));
+  }
+
+  /** What there is to log in with. */
+  async #own(signal: AbortSignal | undefined): Promise<Credentials> {
+    const { keeper } = this.#credentials;
+    return keeper ? ((await keeper.credentials({ ...(signal && { signal }) })) ?? {}) : this.#credentials;
   }
 }
 
@@ -148,9 +166,8 @@ function parseToken(body: Buffer | undefined): Token {
   }
   const token = reply.token || reply.access_token;
   if (typeof token !== 'string' || /[\r\n]/.test(token)) throw unavailable('the token server sent no token');
-  const life = typeof reply.expires_in === 'number' ? reply.expires_in : DEFAULT_LIFE_SECONDS;
-  // Not used in its last tenth, so that it does not expire on the way.
-  return { header: `Bearer ${token}`, expiresAt: Date.now() + life * 900 };
+  const life = typeof reply.expires_in === 'number' ? reply.expires_in : undefined;
+  return { header: `${BEARER}${token}`, expiresAt: expiryOf(life) };
 }
 
 function basicHeader({ username, password }: Credentials): string | undefined {

@@ -1,10 +1,11 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createAuth } from '#auth/auth.ts';
 import { openRegistryDatabase } from '#database/registry/open.ts';
 import type { Digest } from '#oci/digest.ts';
 import { recordEvents } from '#registry/events/events-repository.ts';
+import { createClients } from '../api/buildkit/clients.ts';
 import { AUTH_OPTIONS, basicHeader } from '../registry/auth-registry.ts';
 import { DistributionClient } from '../registry/distribution-client.ts';
 import { writeImageLayout } from '../registry/image-layout.ts';
@@ -29,7 +30,7 @@ beforeAll(async () => {
   secret = await setUpAccounts();
   const layout = join(slipway.folder, 'layout');
   pushed = writeImageLayout(layout);
-  for (const name of ['public/busybox', 'team/busybox']) {
+  for (const name of ['public/busybox', 'team/busybox', 'team/base']) {
     await skopeo('copy', '--dest-creds', `admin:${PASSWORD}`, `oci:${layout}:latest`, image(name));
   }
 });
@@ -127,6 +128,34 @@ it('docker logs in as a robot with a secret', async () => {
   const push = await slipway.docker(['push', name('team/robot')], { env: robot });
   expect(push.stderr).toBe('');
   expect((await slipway.docker(['push', name('other/busybox')], { env: robot })).code).toBe(1);
+});
+
+it('buildx builds on private images and pushes, and keeps its password to itself', async () => {
+  using clients = createClients(`unix://${slipway.socket}`);
+  const context = join(slipway.folder, 'context');
+  mkdirSync(context);
+  writeFileSync(join(context, 'Dockerfile'), `FROM ${name('team/base')}\nCOPY Dockerfile /\n`);
+  const build = (to: string, env: NodeJS.ProcessEnv = {}) =>
+    clients.buildx(['build', '--progress', 'plain', '--push', '--tag', name(to), context], {
+      env: { ...clients.env, ...env },
+    });
+  const denied = await build('team/built');
+  expect(denied.code).toBe(1);
+  expect(denied.stderr).toMatch(/denied|unauthorized/);
+
+  const login = ['login', '-u', 'ada', '--password-stdin', slipway.registry];
+  expect((await clients.docker(login, { input: PASSWORD })).code).toBe(0);
+  const built = await build('team/built');
+  expect(built.code, built.stderr).toBe(0);
+  expect(built.stderr).toContain(`[auth] team/base:pull token for ${slipway.registry}`);
+  expect(built.stderr).toMatch(/\[auth\] team\/built:pull,push.* token for/);
+  expect(built.stderr).not.toContain('sharing credentials');
+  expect((await build('other/built')).stderr).toMatch(/denied|unauthorized/);
+
+  // A client that was told to fetch no tokens.
+  const shared = await build('team/built', { BUILDKIT_NO_CLIENT_TOKEN: '1' });
+  expect(shared.code, shared.stderr).toBe(0);
+  expect(shared.stderr).toContain(`[auth] sharing credentials for ${slipway.registry}`);
 });
 
 it('skopeo logs in, copies with a mount across repositories, lists and deletes', async () => {

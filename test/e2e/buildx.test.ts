@@ -122,6 +122,24 @@ it('keeps what a build was made of with its record', async () => {
   expect(await history('inspect')).toMatch(/Error:.*exit code: 1[\s\S]*>>> RUN/);
 });
 
+it('takes a context, or a Dockerfile alone, from standard input', async () => {
+  const archive = spawnSync('tar', ['-cz', '-C', context, 'file', 'Dockerfile']).stdout;
+  const build = (name: string, ...args: string[]) => {
+    const dest = join(slipway.folder, name);
+    const output = ['--output', `type=local,dest=${dest}`];
+    return { dest, args: ['build', '--builder', 'remote', ...args, ...output, '-'] };
+  };
+  const whole = build('from-tar', '--target', 'files', '--secret', `id=token,src=${join(context, 'secret')}`);
+  const built = await clients.buildx(whole.args, { input: archive });
+  expect(built.code, built.stderr).toBe(0);
+  expect(readFileSync(join(whole.dest, 'file'), 'utf8')).toBe('contents');
+  const alone = build('from-stdin');
+  expect(await clients.buildx(alone.args, { input: 'FROM scratch\nWORKDIR /made\n' })).toMatchObject({
+    code: 0,
+  });
+  expect(readdirSync(alone.dest)).toEqual(['made']);
+});
+
 it('is what compose builds with', async () => {
   const file = join(slipway.folder, 'compose.yaml');
   const dockerfile = 'FROM busybox\nCOPY file /file\nCMD ["cat", "/file"]\n';

@@ -20,6 +20,8 @@ export class TestSession implements BuildSession {
   readonly secrets = new Map<string, string>();
   readonly registries = new Map<string, Credentials>();
   readonly agents = new Set<string>();
+  /** By path; each is given once. */
+  readonly uploads = new Map<string, Uint8Array>();
   /** By store, by digest. */
   readonly stores = new Map<string, Map<string, Uint8Array>>();
   /** What was asked of it. */
@@ -52,6 +54,18 @@ export class TestSession implements BuildSession {
   async credentials(host: string): Promise<Credentials | undefined> {
     this.asked.push(`credentials ${host}`);
     return this.registries.get(host);
+  }
+
+  async token(): Promise<undefined> {
+    return undefined;
+  }
+
+  async *upload(path: string): AsyncGenerator<Uint8Array> {
+    this.asked.push(`upload ${path}`);
+    const bytes = this.uploads.get(path);
+    this.uploads.delete(path);
+    if (!bytes) throw notFound(`no upload ${path}`);
+    yield bytes;
   }
 
   async secret(id: string): Promise<Uint8Array> {

@@ -37,7 +37,7 @@ export class ImagePush {
     { session, step, signal }: PushContext,
   ): Promise<void> {
     const reference = withDefaultTag(parseImageReference(name));
-    const credentials = await registryCredentials(session, reference.domain, signal);
+    const credentials = registryCredentials(session, reference.domain);
     const pusher = this.#registries.pusher(reference, credentials);
     const slots = new Semaphore(BLOBS_AT_ONCE);
     const layers = new Map(

@@ -1,3 +1,4 @@
+import type { FetchedToken, TokenRequest } from '#distribution/credential-keeper.ts';
 import type { ProgressSink } from '../solve/progress.ts';
 
 /**
@@ -17,6 +18,16 @@ export interface BuildSession {
 
   /** For a registry's host; undefined: the client has none. */
   credentials(host: string, options: { signal: AbortSignal }): Promise<Credentials | undefined>;
+
+  /**
+   * A token for a registry's host, which the client fetches with credentials that stay with it; undefined: it leaves that
+   * to us. Throws `unauthorized`.
+   */
+  token(
+    host: string,
+    request: TokenRequest,
+    options: { signal: AbortSignal },
+  ): Promise<FetchedToken | undefined>;
 
   /** At most 500 KiB. Throws `not-found`. */
   secret(id: string, options: { signal: AbortSignal }): Promise<Uint8Array>;
@@ -38,6 +49,9 @@ export interface BuildSession {
     options: { signal: AbortSignal; progress?: (bytes: number) => void; mtime?: Date },
   ): Promise<void>;
 
+  /** What the client was given on its standard input, once: `path` is that of the URL by which it names it. */
+  upload(path: string, options: { signal: AbortSignal }): AsyncIterable<Uint8Array>;
+
   /** Content of the client's stores (`oci-layout://`, exports of caches). Throws `not-found`. */
   readContent(store: string, digest: string, options: { signal: AbortSignal }): AsyncIterable<Uint8Array>;
   hasContent(store: string, digest: string, options: { signal: AbortSignal }): Promise<boolean>;
@@ -53,10 +67,12 @@ export interface BuildSession {
 export type SessionService =
   | 'directory'
   | 'credentials'
+  | 'token'
   | 'secret'
   | 'agent'
   | 'send-file'
   | 'send-directory'
+  | 'upload'
   | 'content';
 
 export interface Credentials {

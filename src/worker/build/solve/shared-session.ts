@@ -37,6 +37,10 @@ export class SharedSession implements BuildSession {
     return this.#ask('credentials', (session) => session.credentials(host, options));
   }
 
+  token(...args: Parameters<BuildSession['token']>) {
+    return this.#ask('token', (session) => session.token(...args));
+  }
+
   secret(id: string, options: { signal: AbortSignal }) {
     return this.#ask('secret', (session) => session.secret(id, options));
   }
@@ -59,6 +63,10 @@ export class SharedSession implements BuildSession {
     options: { signal: AbortSignal; progress?: (bytes: number) => void },
   ): Promise<void> {
     return this.#ask('send-directory', (session) => session.sendDirectory(exporterId, root, options));
+  }
+
+  upload(path: string, options: { signal: AbortSignal }): AsyncIterable<Uint8Array> {
+    return this.#first('upload').upload(path, options);
   }
 
   readContent(store: string, digest: string, options: { signal: AbortSignal }): AsyncIterable<Uint8Array> {

@@ -1,3 +1,4 @@
+import type { FetchedToken, TokenRequest } from '#distribution/credential-keeper.ts';
 import {
   canceled,
   invalid,
@@ -5,6 +6,7 @@ import {
   messageOf,
   notFound,
   tooLarge,
+  unauthorized,
   unavailable,
   unsupported,
 } from '#errors/errors.ts';
@@ -22,13 +24,15 @@ import type { ReceiveThreads } from '../fsutil/receive-threads.ts';
 import type { ReceiveLimits } from '../fsutil/tree-receiver.ts';
 import type { GrpcClient } from '../grpc/grpc-client.ts';
 import { Code, GrpcError } from '../grpc/grpc-error.ts';
-import type { Metadata } from '../grpc/metadata.ts';
+import { Metadata } from '../grpc/metadata.ts';
 import { Content } from '../proto/github.com/containerd/containerd/api/services/content/v1/content_pb.ts';
 import { Auth } from '../proto/github.com/moby/buildkit/session/auth/auth_pb.ts';
 import { FileSend, FileSync } from '../proto/github.com/moby/buildkit/session/filesync/filesync_pb.ts';
 import { Secrets } from '../proto/github.com/moby/buildkit/session/secrets/secrets_pb.ts';
 import { SSH } from '../proto/github.com/moby/buildkit/session/sshforward/ssh_pb.ts';
+import { Upload } from '../proto/github.com/moby/buildkit/session/upload/upload_pb.ts';
 import { listenForAgent } from './agent-socket.ts';
+import { ClientTokens, type SharedTokens } from './client-tokens.ts';
 import { sendContent, storeMetadata } from './content-send.ts';
 import { sendDirectory } from './directory-send.ts';
 import { syncDirectory } from './directory-sync.ts';
@@ -37,6 +41,7 @@ import { openFileTarget } from './file-target.ts';
 export interface SessionParts {
   readonly directories: RetainedDirectories;
   readonly receivers: ReceiveThreads;
+  readonly tokens: SharedTokens;
   readonly limits: ReceiveLimits;
 }
 
@@ -48,10 +53,12 @@ interface Options {
 const SERVICES = {
   directory: FileSync.method.diffCopy,
   credentials: Auth.method.credentials,
+  token: Auth.method.fetchToken,
   secret: Secrets.method.getSecret,
   agent: SSH.method.forwardAgent,
   'send-file': FileSend.method.diffCopy,
   'send-directory': FileSend.method.diffCopy,
+  upload: Upload.method.pull,
   content: Content.method.read,
 } as const satisfies Record<SessionService, unknown>;
 
@@ -64,6 +71,7 @@ export class ClientSession implements BuildSession {
   readonly id: string;
   readonly #parts: SessionParts;
   readonly #client: GrpcClient;
+  readonly #tokens: ClientTokens;
   readonly #sharedKey: string;
   readonly #methods: ReadonlySet<string>;
 
@@ -74,6 +82,7 @@ export class ClientSession implements BuildSession {
     this.id = id;
     this.#parts = parts;
     this.#client = client;
+    this.#tokens = new ClientTokens(client, parts.tokens);
     this.#sharedKey = metadata.get('x-docker-expose-session-sharedkey') ?? '';
     const methods = metadata.all('x-docker-expose-session-grpc-method');
     this.#methods = new Set(methods.map((method) => method.toLowerCase()));
@@ -117,6 +126,17 @@ export class ClientSession implements BuildSession {
       this.#client.unary(Auth.method.credentials, { Host: host }, options),
     );
     return secret === '' ? undefined : { username, secret };
+  }
+
+  async token(host: string, request: TokenRequest, { signal }: Options): Promise<FetchedToken | undefined> {
+    if (!this.offers('token')) return undefined;
+    try {
+      return await this.#calling(signal, (options) => this.#tokens.token(host, request, options));
+    } catch (error) {
+      if (isKind(error, 'invalid'))
+        throw unauthorized(`failed to authorize: ${error.message}`, { cause: error });
+      throw error;
+    }
   }
 
   async secret(id: string, { signal }: Options): Promise<Uint8Array> {
@@ -168,6 +188,21 @@ export class ClientSession implements BuildSession {
     } catch (error) {
       if (options.signal.aborted) throw canceled('context canceled');
       throw this.#explained(error);
+    }
+  }
+
+  async *upload(path: string, { signal }: Options): AsyncIterable<Uint8Array> {
+    this.#require('upload');
+    const metadata = new Metadata().add('urlpath', path).add('urlhost', 'buildkit-session');
+    const call = this.#client.stream(Upload.method.pull, { metadata, signal });
+    try {
+      call.end();
+      for await (const { data } of call) yield data;
+    } catch (error) {
+      if (signal.aborted) throw canceled('context canceled');
+      throw this.#explained(error);
+    } finally {
+      call.cancel();
     }
   }
 

@@ -5,6 +5,7 @@ import type { Sessions } from '#worker/build/session/sessions.ts';
 import { GrpcClient } from '../grpc/grpc-client.ts';
 import type { Metadata } from '../grpc/metadata.ts';
 import { ClientSession, type SessionParts } from './client-session.ts';
+import { SharedTokens } from './client-tokens.ts';
 import { monitorHealth } from './health-monitor.ts';
 
 /** How long a build waits for the session that it names: clients open both at once. */
@@ -17,8 +18,8 @@ export class SessionManager implements Sessions {
   readonly #sessions = new Map<string, ClientSession>();
   readonly #waiting = new Map<string, Set<(session: ClientSession) => void>>();
 
-  constructor(parts: SessionParts) {
-    this.#parts = parts;
+  constructor(parts: Omit<SessionParts, 'tokens'>) {
+    this.#parts = { ...parts, tokens: new SharedTokens() };
   }
 
   /** Throws for a session that cannot be opened: `invalid`, `conflict` for an id that is taken, `too-many`. */

@@ -65,6 +65,10 @@ export function session(id: string, files = ''): BuildSession & { close(): void 
     },
     directory: refuse,
     credentials: async () => undefined,
+    token: async () => undefined,
+    upload: () => {
+      throw unavailable('this client has nothing');
+    },
     agent: refuse,
     sendFile: refuse,
     sendDirectory: refuse,

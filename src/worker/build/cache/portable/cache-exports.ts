@@ -140,7 +140,7 @@ export class CacheExports {
       };
     }
     const { reference } = options;
-    const credentials = await registryCredentials(session, reference.domain, signal);
+    const credentials = registryCredentials(session, reference.domain);
     const pusher = this.#registries.pusher(reference, credentials);
     return {
       layer: (layer) => this.#push.layer(layer, { reference, pusher, signal }, () => undefined),

@@ -70,11 +70,11 @@ export class CacheImports {
 
   async #registry(
     ref: string,
-    { session, signal }: ImportContext,
+    { session }: ImportContext,
   ): Promise<{ source: CacheSource; reference: string }> {
     if (ref === '') throw invalid('missing ref');
     const reference = withDefaultTag(parseImageReference(ref));
-    const credentials = await registryCredentials(session, reference.domain, signal);
+    const credentials = registryCredentials(session, reference.domain);
     const fetcher = this.#ports.registries.fetchers(reference, credentials).at(-1)!;
     const { layerRows } = this.#ports;
     const source: CacheSource = {

@@ -13,6 +13,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { KeyedLock } from '#async/keyed-lock.ts';
 import { invalid, isKind, messageOf, SlipwayError, tooLarge, unavailable } from '#errors/errors.ts';
@@ -30,6 +31,8 @@ export interface HttpFileRequest {
   readonly gid: number;
   /** What it has to be: `sha256:…`. */
   readonly checksum: string | undefined;
+  /** In place of a server: it gives the file once. */
+  readonly upload?: (options: { signal: AbortSignal }) => AsyncIterable<Uint8Array>;
 }
 
 export interface HttpFile {
@@ -104,6 +107,11 @@ export class HttpFiles {
     known: Entry | undefined,
     signal: AbortSignal,
   ): Promise<Entry> {
+    if (request.upload) {
+      const body = Readable.from(request.upload({ signal }), { objectMode: false });
+      const response = Object.assign(body, { headers: {} });
+      return this.#save(place, request, { url: new URL(request.url), response }, signal);
+    }
     const etag = request.checksum === undefined ? known?.etag : undefined;
     const conditional: Record<string, string> = etag ? { 'if-none-match': etag } : {};
     const headers = { ...request.headers, ...conditional };

@@ -18,15 +18,18 @@ export interface GetOptions {
   readonly signal: AbortSignal;
 }
 
+/** What a server said, or what stands for that. */
+export type HttpResponse = Readable & Pick<IncomingMessage, 'headers' | 'statusCode'>;
+
 export interface HttpAnswer {
   /** Where redirects have led to. */
   readonly url: URL;
   /** 200 or 304. The caller reads `bodyOf` it or destroys it. */
-  readonly response: IncomingMessage;
+  readonly response: HttpResponse;
 }
 
 /** What was sent, as it was before the server compressed it for the way. */
-export function bodyOf(response: IncomingMessage): Readable {
+export function bodyOf(response: HttpResponse): Readable {
   if (response.headers['content-encoding'] !== 'gzip') return response;
   const plain = createGunzip();
   response.once('error', (error) => plain.destroy(error));

@@ -69,6 +69,9 @@ async function requestOf(
     uid: numberOf(attrs, 'http.uid'),
     gid: numberOf(attrs, 'http.gid'),
     checksum: checksum || undefined,
+    ...(isUpload(identifier) && {
+      upload: (options) => session.upload(new URL(identifier).pathname, options),
+    }),
   };
 }
 
@@ -94,6 +97,11 @@ async function authorizationOf(
   if (header !== undefined) return header;
   const token = await text(`HTTP_AUTH_TOKEN_${hostname}`).catch(absent);
   return token === undefined ? undefined : `Bearer ${token}`;
+}
+
+/** The name by which clients call what they were given on their standard input (BuildKit, session/upload). */
+function isUpload(url: string): boolean {
+  return URL.canParse(url) && new URL(url).host === 'buildkit-session';
 }
 
 /** As Go's ParseInt with base 0 has it: `0600` and `0o600` are octal. Throws `invalid`. */

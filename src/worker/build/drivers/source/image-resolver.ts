@@ -1,3 +1,4 @@
+import { SharedFlight } from '#async/shared-flight.ts';
 import type { Fetcher } from '#distribution/fetcher.ts';
 import type { Registries } from '#distribution/registries.ts';
 import { canceled, invalid, isKind, messageOf, notFound, unavailable } from '#errors/errors.ts';
@@ -33,6 +34,12 @@ export interface FoundImage extends ResolvedImage {
   readonly layers: LayersRef;
 }
 
+/** What was found in a session, and what is being looked for. */
+interface Answers {
+  readonly known: Map<string, unknown>;
+  readonly flights: SharedFlight<unknown, never>;
+}
+
 export interface ImageResolverPorts {
   readonly registries: Registries;
   readonly store: ImageStore;
@@ -47,7 +54,7 @@ export interface ImageResolverPorts {
 export class ImageResolver {
   readonly #ports: ImageResolverPorts;
   readonly #documents = new ImageDocumentReader();
-  readonly #sessions = new WeakMap<BuildSession, Map<string, Promise<unknown>>>();
+  readonly #sessions = new WeakMap<BuildSession, Answers>();
 
   constructor(ports: ImageResolverPorts) {
     this.#ports = ports;
@@ -58,10 +65,11 @@ export class ImageResolver {
     const { mode, store = '' } = options;
     const session = sessionOf(options);
     const keyOf = (name: string) => JSON.stringify([name, formatPlatform(options.platform), mode, store]);
-    return this.#once(session, keyOf(reference), async () => {
-      const found = await this.#resolve(reference, options);
+    const { known } = this.#answersFor(session);
+    return this.#once(session, keyOf(reference), options.signal, async (signal) => {
+      const found = await this.#resolve(reference, { ...options, signal });
       // What a tag was found to be is asked for by its digest next, when it is built on.
-      if (found.reference !== reference) void this.#once(session, keyOf(found.reference), async () => found);
+      known.set(keyOf(found.reference), found);
       return found;
     });
   }
@@ -107,10 +115,9 @@ export class ImageResolver {
   async #remote(reference: ImageReference, options: ResolveOptions): Promise<FoundImage> {
     const { session, signal } = options;
     const name = fullRepository(reference);
-    const fetchers = await this.#once(sessionOf(options), `fetchers ${name}`, async () => {
-      const credentials = await registryCredentials(session, reference.domain, signal);
-      return this.#ports.registries.fetchers(reference, credentials);
-    });
+    const fetchers = await this.#once(sessionOf(options), `fetchers ${name}`, signal, async () =>
+      this.#ports.registries.fetchers(reference, registryCredentials(session, reference.domain)),
+    );
     const wanted = reference.digest ?? reference.tag!;
     const { fetcher, found } = await this.#ask(fetchers, signal, async (candidate, quick) => {
       const { digest } = reference;
@@ -129,6 +136,7 @@ export class ImageResolver {
     const content = await this.#once(
       session,
       `store ${store}`,
+      signal,
       async () => new SessionContent(session, store),
     );
     const root = await this.#documents.manifest(content, reference.digest, signal);
@@ -160,16 +168,24 @@ export class ImageResolver {
     }
   }
 
-  /** Within a session; what failed is tried again. */
-  #once<T>(session: BuildSession, key: string, task: () => Promise<T>): Promise<T> {
-    const known = this.#sessions.get(session) ?? new Map<string, Promise<unknown>>();
-    this.#sessions.set(session, known);
-    const running = known.get(key);
-    if (running) return running as Promise<T>;
-    const result = task();
+  /** Within a session; what failed is tried again. Who gives up leaves the others waiting for it. */
+  async #once<T>(
+    session: BuildSession,
+    key: string,
+    signal: AbortSignal,
+    task: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { known, flights } = this.#answersFor(session);
+    if (known.has(key)) return known.get(key) as T;
+    const result = await flights.run(key, (flight) => task(flight.signal), { signal });
     known.set(key, result);
-    result.catch(() => known.delete(key));
-    return result;
+    return result as T;
+  }
+
+  #answersFor(session: BuildSession): Answers {
+    const answers = this.#sessions.get(session) ?? { known: new Map(), flights: new SharedFlight() };
+    this.#sessions.set(session, answers);
+    return answers;
   }
 }
 
