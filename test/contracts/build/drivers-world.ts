@@ -94,7 +94,8 @@ export class DriversWorld implements AsyncDisposable {
         database,
         host,
       },
-      { root: join(root, 'builder'), ...options.drivers },
+      // Where something is kept ready, nobody can say that nothing is left.
+      { root: join(root, 'builder'), ahead: false, ...options.drivers },
     );
   }
 
@@ -143,8 +144,10 @@ export class DriversWorld implements AsyncDisposable {
   }
 
   /** Runs a vertex on refs; answers the outputs. */
-  async run(op: Op, inputs: readonly Ref[] = []): Promise<readonly Ref[]> {
-    return this.#driverOf(op).run(vertexOf(op, inputs.length), inputs, this.context);
+  async run(op: Op, inputs: readonly Ref[] = [], metadata: object = {}): Promise<readonly Ref[]> {
+    const vertex = vertexOf(op, inputs.length);
+    const known = { ...vertex, metadata: { ...vertex.metadata, ...metadata } };
+    return this.#driverOf(op).run(known, inputs, this.context);
   }
 
   async keys(
@@ -166,7 +169,8 @@ export class DriversWorld implements AsyncDisposable {
 
   /** `sh -c` on a root; answers the root afterwards. */
   async sh(root: Ref, command: string, wishes: ExecWishes = {}): Promise<LayersRef> {
-    const [ref] = await this.run(execOf(command, wishes), [root, ...(wishes.inputs ?? [])]);
+    const { inputs = [], ignoreCache = false, ...op } = wishes;
+    const [ref] = await this.run(execOf(command, op), [root, ...inputs], { ignoreCache });
     return ref as LayersRef;
   }
 
@@ -264,6 +268,8 @@ export interface ExecWishes extends Partial<Omit<ExecOp, 'mounts'>> {
   readonly mounts?: readonly ExecMount[];
   /** After the root. */
   readonly inputs?: readonly Ref[];
+  /** It is not to be looked up in the cache. */
+  readonly ignoreCache?: boolean;
 }
 
 export function execOf(command: string, { mounts = [], inputs: _, ...wishes }: ExecWishes = {}): ExecOp {

@@ -232,6 +232,30 @@ describe('a cache mount', () => {
     await Promise.all([1, 2, 3].map(() => world.sh(base, `set -e; ${alone}`, { mounts: [locked] })));
   });
 
+  it('is the same directory wherever a command has it, and taken once', async () => {
+    const mounts = ['/one', '/two'].map((dest) => cache({ id: 'twice', sharing: 'locked', dest }));
+    expect(await world.ask(base, 'touch /one/file; ls /two', { mounts })).toBe('file\n');
+  });
+
+  it('does not make commands wait for each other that want the same ones', async () => {
+    const mounts = ['left', 'right'].map((id, at) => cache({ id, sharing: 'locked', dest: `/${at}` }));
+    const crossed = ['right', 'left'].map((id, at) => cache({ id, sharing: 'locked', dest: `/${at}` }));
+    const wishes = [mounts, crossed, mounts, crossed];
+    await Promise.all(wishes.map((wanted) => world.sh(base, 'true', { mounts: wanted })));
+  });
+
+  it('is begun anew once by a build that is not to use the cache', async () => {
+    const mounts = [cache({ id: 'renewed' })];
+    const count = async (ignoreCache: boolean) => {
+      const script = 'ls /cache | wc -l; mktemp /cache/XXXXXX > /dev/null';
+      return Number(await world.ask(base, script, { mounts, ignoreCache }));
+    };
+    expect([await count(false), await count(false)]).toEqual([0, 1]);
+    expect([await count(true), await count(true)]).toEqual([0, 1]);
+    world.connectAnew();
+    expect([await count(false), await count(true), await count(false)]).toEqual([2, 0, 1]);
+  });
+
   it('does not lead out by a link that a command has left in it', async () => {
     await use(
       'ln -s / /cache/root; ln -s ../../../../.. /cache/up; mkdir /cache/real',

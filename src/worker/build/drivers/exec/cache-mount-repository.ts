@@ -41,6 +41,10 @@ export class CacheMountRepository {
       .execute();
   }
 
+  async rename(key: string, name: string): Promise<void> {
+    await this.#db.updateTable('build_cache_mounts').set({ name }).where('key', '=', key).execute();
+  }
+
   async delete(key: string): Promise<void> {
     await this.#db.deleteFrom('build_cache_mounts').where('key', '=', key).execute();
   }

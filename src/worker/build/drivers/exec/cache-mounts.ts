@@ -20,6 +20,11 @@ export interface CacheMountRequest {
   readonly seed: Digest | undefined;
 }
 
+/** Mounts of the same name are the same directory. */
+export function cacheMountName({ id, seed }: CacheMountRequest): string {
+  return JSON.stringify([id, seed ?? null]);
+}
+
 interface OpenMount {
   readonly root: string;
   users: number;
@@ -42,6 +47,8 @@ export class CacheMounts implements CacheContents {
   readonly #options: { readonly directory: string; readonly maxBytes: number };
   readonly #open = new Map<string, OpenMount>();
   readonly #lock = new KeyedLock();
+  /** What was begun anew, by for whom. */
+  readonly #renewed = new WeakMap<object, Set<string>>();
   #changed = Promise.withResolvers<void>();
   #measuring: Promise<unknown> = Promise.resolve();
 
@@ -51,12 +58,16 @@ export class CacheMounts implements CacheContents {
     this.#options = options;
   }
 
-  /** Waits for a locked one to become free. Throws `canceled`. */
+  /**
+   * Waits for a locked one to become free. `renewFor` is somebody who wants nothing of what others have left: what is
+   * there when it first comes is not found any more, by anybody. Throws `canceled`.
+   */
   async open(
     request: CacheMountRequest,
-    { signal }: { signal: AbortSignal },
+    { signal, renewFor }: { signal: AbortSignal; renewFor?: object | undefined },
   ): Promise<{ readonly root: string } & AsyncDisposable> {
-    const name = JSON.stringify([request.id, request.seed ?? null]);
+    const name = cacheMountName(request);
+    if (renewFor) await this.#renew(name, renewFor);
     for (;;) {
       if (signal.aborted) throw canceled();
       const changed = this.#changed.promise;
@@ -120,6 +131,19 @@ export class CacheMounts implements CacheContents {
     if (alone || open.alone) return undefined;
     open.users++;
     return { key, root: open.root };
+  }
+
+  async #renew(name: string, renewFor: object): Promise<void> {
+    const renewed = this.#renewed.get(renewFor) ?? new Set();
+    this.#renewed.set(renewFor, renewed);
+    if (renewed.has(name)) return;
+    renewed.add(name);
+    await this.#lock.run(name, async () => {
+      for (const row of await this.#ports.rows.named(name)) {
+        // One that a command has goes like any that is not used.
+        if (!(await this.#remove(row))) await this.#ports.rows.rename(row.key, `${name} ${row.key}`);
+      }
+    });
   }
 
   async #create(name: string, id: string, seed: Digest | undefined): Promise<string> {

@@ -87,7 +87,9 @@ export class ExecDriver implements OpDriver<ExecOp> {
     left.defer(() => leave(joining));
     const options = requiring(vertex, context);
     const { session } = context;
-    await using mounts = await ExecMounts.open(op, inputs, this.#ports, { directory, session, options });
+    const renew = vertex.metadata.ignoreCache === true;
+    const step = { directory, session, options, renew };
+    await using mounts = await ExecMounts.open(op, inputs, this.#ports, step);
     const network = await joining;
     const spec = await naming(op, async () => {
       const env = await this.#environment(op, mounts.root.root, context);

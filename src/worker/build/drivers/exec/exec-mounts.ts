@@ -12,7 +12,7 @@ import { EMPTY, type Ref } from '../../solve/ref.ts';
 import type { Layers, RequireOptions } from '../layers.ts';
 import type { RefViews } from '../ref-views.ts';
 import type { Workspace, Workspaces } from '../workspaces.ts';
-import type { CacheMounts } from './cache-mounts.ts';
+import { type CacheMountRequest, type CacheMounts, cacheMountName } from './cache-mounts.ts';
 import { PrivateFiles } from './private-files.ts';
 
 export interface ExecMountsPorts {
@@ -23,10 +23,21 @@ export interface ExecMountsPorts {
   readonly mounter: Mounter;
 }
 
+type CacheMount = Extract<ExecMount, { type: 'cache' }>;
+
 /** A mount whose changes somebody asks for: a file system that is written to, or an input that stays as it is. */
 export interface MountOutput {
   readonly output: number;
   readonly from: Workspace | Ref;
+}
+
+export interface MountedStep {
+  /** The step's own. */
+  readonly directory: string;
+  readonly session: BuildSession;
+  readonly options: RequireOptions;
+  /** It is not to find what others have left in its caches. */
+  readonly renew: boolean;
 }
 
 /** What one command has for its files. Disposed of, all of it is gone again, but for what was committed. */
@@ -34,22 +45,22 @@ export class ExecMounts implements AsyncDisposable {
   readonly #ports: ExecMountsPorts;
   readonly #session: BuildSession;
   readonly #options: RequireOptions;
-  /** The step's own. */
   readonly #directory: string;
+  readonly #renew: boolean;
+  /** Directories of its caches. */
+  readonly #caches = new Map<ExecMount, string>();
   readonly #opened = new AsyncDisposableStack();
   readonly specs: SpecMount[] = [];
   readonly outputs: MountOutput[] = [];
   root!: Workspace;
   #private: PrivateFiles | undefined;
 
-  private constructor(
-    ports: ExecMountsPorts,
-    step: { directory: string; session: BuildSession; options: RequireOptions },
-  ) {
+  private constructor(ports: ExecMountsPorts, step: MountedStep) {
     this.#ports = ports;
     this.#session = step.session;
     this.#options = step.options;
     this.#directory = step.directory;
+    this.#renew = step.renew;
   }
 
   /** Throws `not-found` for a selector, a secret or an agent that is not there, and as `Layers.require` does. */
@@ -57,7 +68,7 @@ export class ExecMounts implements AsyncDisposable {
     op: ExecOp,
     inputs: readonly Ref[],
     ports: ExecMountsPorts,
-    step: { directory: string; session: BuildSession; options: RequireOptions },
+    step: MountedStep,
   ): Promise<ExecMounts> {
     const mounts = new ExecMounts(ports, step);
     try {
@@ -77,11 +88,15 @@ export class ExecMounts implements AsyncDisposable {
     const placed = op.mounts.map((mount) => ({ ...mount, dest: posix.resolve(op.cwd || '/', mount.dest) }));
     const root = placed.find(({ dest }) => dest === '/');
     if (root?.type !== 'bind') throw invalid('a command needs a root file system');
-    // One after the other: what a mount is in is mounted before it.
-    for (const mount of placed.toSorted((a, b) => (a.dest < b.dest ? -1 : 1))) {
-      const { input } = mount;
+    const refOf = ({ input }: ExecMount): Ref => {
       const ref = input === undefined ? EMPTY : inputs[input];
       if (!ref) throw invalid(`invalid mount input ${input}`);
+      return ref;
+    };
+    await this.#openCaches(placed, refOf);
+    // One after the other: what a mount is in is mounted before it.
+    for (const mount of placed.toSorted((a, b) => (a.dest < b.dest ? -1 : 1))) {
+      const ref = refOf(mount);
       if (mount === root) this.root = await this.#writable(mount, ref, { mounted: true });
       else await this.#add(mount, ref);
     }
@@ -94,7 +109,7 @@ export class ExecMounts implements AsyncDisposable {
         this.#bind(mount, await this.#bindRoot(mount, ref));
         return;
       case 'cache':
-        await this.#cache(mount, ref);
+        await this.#cache(mount);
         return;
       case 'tmpfs': {
         const size = mount.size ? [`size=${mount.size}`] : [];
@@ -142,14 +157,38 @@ export class ExecMounts implements AsyncDisposable {
     this.specs.push({ type: 'bind', source, destination, readonly });
   }
 
-  /** Other commands may write in it meanwhile: what the selector means is looked up, and held, by the kernel. */
-  async #cache(mount: Extract<ExecMount, { type: 'cache' }>, ref: Ref): Promise<void> {
-    const { workspaces, layers, caches } = this.#ports;
+  /** Two mounts of one cache are one directory, and each is taken once. */
+  async #openCaches(mounts: readonly ExecMount[], refOf: (mount: ExecMount) => Ref): Promise<void> {
+    const wanted = new Map<string, { request: CacheMountRequest; mounts: ExecMount[] }>();
+    for (const mount of mounts) {
+      if (mount.type !== 'cache') continue;
+      const request = await this.#cacheRequest(mount, refOf(mount));
+      const name = cacheMountName(request);
+      const known = wanted.get(name);
+      // The first of them that wants nobody else in it speaks for all.
+      const strictest = known && known.request.sharing !== 'shared' ? known.request : request;
+      wanted.set(name, { request: strictest, mounts: [...(known?.mounts ?? []), mount] });
+    }
+    // In the same order by all commands: none waits for one that waits for it.
+    for (const [, { request, mounts: of }] of [...wanted].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      const renewFor = this.#renew ? (this.#session.original ?? this.#session) : undefined;
+      const opened = await this.#ports.caches.open(request, { ...this.#options, renewFor });
+      const { root } = this.#opened.use(opened);
+      for (const mount of of) this.#caches.set(mount, root);
+    }
+  }
+
+  async #cacheRequest(mount: CacheMount, ref: Ref): Promise<CacheMountRequest> {
+    const { workspaces, layers } = this.#ports;
     const seed = ref.kind === 'layers' ? ref : await workspaces.import(ref, this.#options);
-    const { id, sharing, dest: destination, selector = '/', readonly = false } = mount;
-    const request = { id, sharing, seed: await layers.require(seed, this.#options) };
-    const cache = this.#opened.use(await caches.open(request, this.#options));
-    const source = await this.#held(cache.root, selector);
+    const { id, sharing } = mount;
+    return { id, sharing, seed: await layers.require(seed, this.#options) };
+  }
+
+  /** Other commands may write in it meanwhile: what the selector means is looked up, and held, by the kernel. */
+  async #cache(mount: CacheMount): Promise<void> {
+    const { dest: destination, selector = '/', readonly = false } = mount;
+    const source = await this.#held(this.#caches.get(mount)!, selector);
     this.specs.push({ type: 'bind', source, destination, readonly });
   }
 
