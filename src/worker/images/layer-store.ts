@@ -70,8 +70,9 @@ export class LayerStore {
   async pinStack(chainIds: readonly Digest[]): Promise<{ pin: Disposable; present: number }> {
     return this.#lock.run('layers', async () => {
       const pin = this.pins.pin(chainIds);
-      let present = 0;
-      while (present < chainIds.length && (await this.has(chainIds[present]!))) present++;
+      // From the top, which is mostly there: nothing below a layer is ever removed.
+      let present = chainIds.length;
+      while (present > 0 && !(await this.has(chainIds[present - 1]!))) present--;
       return { pin, present };
     });
   }

@@ -57,6 +57,8 @@ export interface DriversOptions {
   readonly maxKeptDownloadBytes?: number;
   /** Networks that builds may not download from, in CIDR notation. */
   readonly refusedNetworks?: readonly string[];
+  /** While a command runs, and for a second after it, what the next one needs is kept ready. */
+  readonly ahead?: boolean;
 }
 
 /** Everything that this folder offers, wired. */
@@ -74,6 +76,7 @@ export interface Drivers {
   /** For exporters. */
   readonly views: RefViews;
   readonly cacheMounts: CacheMounts;
+  readonly files: FilePool;
   /** Removes what a killed worker left. Call once at start, after the image store's and the snapshotter's. */
   reconcile(): Promise<void>;
   stop(): Promise<void>;
@@ -88,6 +91,7 @@ const DEFAULTS = {
   maxDownloadBytes: 64 * GIB,
   maxKeptDownloadBytes: 10 * GIB,
   refusedNetworks: [],
+  ahead: true,
 };
 
 /**
@@ -139,7 +143,7 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
       ]),
       exec: new ExecDriver(
         { workspaces, views, layers, caches, mounter, networks, steps, host, digests },
-        { directory: join(options.root, 'steps') },
+        { directory: join(options.root, 'steps'), ahead: options.ahead },
       ),
       file: new FileDriver({ workspaces, views, files, digests }, { limits }),
       merge: new MergeDriver({ workspaces }),
@@ -150,6 +154,7 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
     layers,
     views,
     cacheMounts: caches,
+    files,
     reconcile: async () => {
       await mkdir(options.root, { recursive: true, mode: 0o700 });
       await steps.reconcile();
@@ -163,6 +168,7 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
       await caches.reconcile();
     },
     stop: async () => {
+      await Promise.all([networks.stop(), steps.stop()]);
       await caches.settled();
       await files[Symbol.asyncDispose]();
     },

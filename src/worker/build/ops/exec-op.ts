@@ -70,7 +70,7 @@ export class ExecOpRunner implements OpRunner<ExecOp> {
         const directories = new RootedDirectory(rootfs.root);
         for (const volume of volumes) directories.make(volume, { uid: 0, gid: 0 });
         const output = (stream: 'stdout' | 'stderr', bytes: Uint8Array) => observer.output(stream, bytes);
-        const { code } = await this.#ports.steps.run({ id, spec, output }, { signal });
+        const { code } = await this.#ports.steps.run({ spec, output }, { signal });
         if (code !== 0) throw new BuildFailure(op.args, code);
       },
       async (rootfs) => stubs?.remove(rootfs),

@@ -1,26 +1,28 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Spare } from '#async/spare.ts';
 import { invalid, systemCode } from '#errors/errors.ts';
 import { Cgroup } from '../cgroup/cgroup.ts';
 import { RuncCli } from '../conmon/runc-cli.ts';
 import { lastError } from '../conmon/runtime-error.ts';
-import { exitCodeOf, type SpawnedProcess, spawnProcess } from '../process/spawn-process.ts';
-import { encodeSpec } from '../spec/encode-spec.ts';
+import { StartedRuntime } from './started-runtime.ts';
 import type { StepExit, StepRequest, StepRunner } from './step-runner.ts';
 
 const PID_POLL_MS = 5;
+/** Longer than it takes from one step to the next. */
+const AHEAD_MS = 1000;
 
 type StepOutput = (bytes: Uint8Array) => Promise<void>;
 
 /**
  * `runc run` in the foreground with pipes for output: one process a step instead of the four that a monitored
- * container takes. Its state directory holds
+ * container takes. The state directory holds
  * ```
  * runc/             the runtime's own state
- * <id>/config.json  bundle
+ * <id>/config.json  bundle: the specification, by a pipe
  * <id>/pid          written once the command runs
  * <id>/oci.log      the runtime's errors
  * ```
@@ -29,6 +31,7 @@ export class RuncStepRunner implements StepRunner {
   readonly #stateDir: string;
   readonly #runc: string;
   readonly #cli: RuncCli;
+  readonly #ahead = new Spare(() => this.#start({ keep: false }), { idleMs: AHEAD_MS });
 
   constructor(options: { stateDir: string; runc: string }) {
     this.#stateDir = options.stateDir;
@@ -38,22 +41,24 @@ export class RuncStepRunner implements StepRunner {
 
   async run(request: StepRequest, { signal }: { signal?: AbortSignal } = {}): Promise<StepExit> {
     signal?.throwIfAborted();
-    const bundle = join(this.#stateDir, request.id);
-    // Small files in memory: each call takes less time than a thread does to hear of it.
-    mkdirSync(bundle, { recursive: true, mode: 0o700 });
-    try {
-      writeFileSync(join(bundle, 'config.json'), encodeSpec(request.spec), { mode: 0o600 });
-      // Only what is limited can be killed for it; its control group then stays until it was asked.
-      const limited = (request.spec.linux.resources?.memory?.limit ?? 0) > 0;
-      const child = await this.#spawn(request.id, bundle, { keep: limited });
-      const code = await this.#attend(child, bundle, request, signal);
-      const outOfMemory = limited && (await this.#forget(request));
-      signal?.throwIfAborted();
-      if ((await readPid(bundle)) === undefined) throw await startFailure(bundle);
-      return { code, outOfMemory };
-    } finally {
-      rmSync(bundle, { recursive: true, force: true });
-    }
+    // Only what is limited can be killed for it; its control group then stays until it was asked.
+    const limited = (request.spec.linux.resources?.memory?.limit ?? 0) > 0;
+    await using runtime = limited ? await this.#start({ keep: true }) : await this.#ready();
+    signal?.throwIfAborted();
+    runtime.run(request.spec);
+    const code = await this.#attend(runtime, request, signal);
+    const outOfMemory = limited && (await this.#forget(runtime, request));
+    signal?.throwIfAborted();
+    if (runtime.pid === undefined) throw await startFailure(runtime);
+    return { code, outOfMemory };
+  }
+
+  prepare(): void {
+    this.#ahead.prepare();
+  }
+
+  async stop(): Promise<void> {
+    await this.#ahead[Symbol.asyncDispose]();
   }
 
   async reconcile(): Promise<void> {
@@ -61,83 +66,67 @@ export class RuncStepRunner implements StepRunner {
     await rm(this.#stateDir, { recursive: true, force: true });
   }
 
+  async #ready(): Promise<StartedRuntime> {
+    const ahead = await this.#ahead.take();
+    if (ahead && !ahead.ended) return ahead;
+    await ahead?.[Symbol.asyncDispose]();
+    return await this.#start({ keep: false });
+  }
+
+  #start({ keep }: { keep: boolean }): Promise<StartedRuntime> {
+    const id = randomBytes(16).toString('hex');
+    const { root } = this.#cli;
+    return StartedRuntime.begin({ runc: this.#runc, root, id, bundle: join(this.#stateDir, id), keep });
+  }
+
   /** Removes a step that the runtime has kept; answers whether something in it was killed for want of memory. */
-  async #forget({ id, spec }: StepRequest): Promise<boolean> {
+  async #forget({ id }: StartedRuntime, { spec }: StepRequest): Promise<boolean> {
     const kills = await new Cgroup(spec.linux.cgroupsPath ?? '/').oomKills();
     await this.#cli.delete(id);
     return kills > 0;
   }
 
-  async #spawn(id: string, bundle: string, { keep }: { keep: boolean }): Promise<Child> {
-    const globals = ['--root', this.#cli.root, '--log', join(bundle, 'oci.log'), '--log-format', 'json'];
-    const own = ['--bundle', bundle, '--pid-file', join(bundle, 'pid'), ...(keep ? ['--keep'] : []), id];
-    const child = await spawnProcess(this.#runc, [...globals, 'run', ...own], {
-      // The runtime lives for milliseconds: collecting its garbage would take longer than it saves.
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', GOGC: 'off' },
-      stdio: ['ignore', 'read', 'read'],
-    });
-    return new Child(child);
-  }
-
   /** The runtime complains on the same stderr, but only before the command runs: that is in its log anyway. */
-  #commandsOwn(child: Child, bundle: string, request: StepRequest): StepOutput {
+  #commandsOwn(runtime: StartedRuntime, request: StepRequest): StepOutput {
     let started = false;
     return async (bytes) => {
-      started ||= await hasStarted(child, bundle);
+      started ||= await hasStarted(runtime);
       if (started) await request.output('stderr', bytes);
     };
   }
 
   /** Passes output on until the command has ended; resolves with its exit code. */
   async #attend(
-    child: Child,
-    bundle: string,
+    runtime: StartedRuntime,
     request: StepRequest,
     signal: AbortSignal | undefined,
   ): Promise<number> {
-    const kill = () => void killStep(child, bundle);
+    const kill = () => void killStep(runtime);
     if (signal?.aborted) kill();
     signal?.addEventListener('abort', kill, { once: true });
     try {
       await Promise.all([
-        forward(child.stdout, (bytes) => request.output('stdout', bytes), signal),
-        forward(child.stderr, this.#commandsOwn(child, bundle, request), signal),
+        forward(runtime.stdout, (bytes) => request.output('stdout', bytes), signal),
+        forward(runtime.stderr, this.#commandsOwn(runtime, request), signal),
       ]);
-      return await child.exitCode;
+      return await runtime.exitCode;
     } catch (error) {
       kill();
-      await child.exitCode;
+      await runtime.exitCode;
       throw error;
     } finally {
       signal?.removeEventListener('abort', kill);
       // Killed or not, its cgroup and state have to be gone when the caller goes on.
-      if (signal?.aborted) await this.#cli.delete(request.id);
+      if (signal?.aborted) await this.#cli.delete(runtime.id);
     }
   }
 }
 
-/** The runtime while it runs in the foreground. */
-class Child {
-  readonly stdout: Readable;
-  readonly stderr: Readable;
-  readonly exitCode: Promise<number>;
-  ended = false;
-
-  constructor(child: SpawnedProcess) {
-    this.stdout = child.stdio[1]!;
-    this.stderr = child.stdio[2]!;
-    this.exitCode = child.exited.then((exit) => {
-      this.ended = true;
-      return exitCodeOf(exit);
-    });
-  }
-}
-
 /** Resolves with whether the command has been started; false when the runtime has ended without. */
-async function hasStarted(child: Child, bundle: string): Promise<boolean> {
+async function hasStarted(runtime: StartedRuntime): Promise<boolean> {
   for (;;) {
-    const { ended } = child;
-    if ((await readPid(bundle)) !== undefined) return true;
+    const { ended } = runtime;
+    if (runtime.pid !== undefined) return true;
     if (ended) return false;
     await sleep(PID_POLL_MS);
   }
@@ -154,9 +143,9 @@ async function forward(source: Readable, take: StepOutput, signal: AbortSignal |
  * Kills the first process of the step, and by that all of them; the runtime then sees it end and cleans up. Killing
  * the runtime instead would leave the step running.
  */
-async function killStep(child: Child, bundle: string): Promise<void> {
-  if (!(await hasStarted(child, bundle))) return;
-  const pid = await readPid(bundle);
+async function killStep(runtime: StartedRuntime): Promise<void> {
+  if (!(await hasStarted(runtime))) return;
+  const { pid } = runtime;
   try {
     if (pid !== undefined) process.kill(pid, 'SIGKILL');
   } catch {
@@ -164,18 +153,12 @@ async function killStep(child: Child, bundle: string): Promise<void> {
   }
 }
 
-async function startFailure(bundle: string) {
+async function startFailure({ bundle }: StartedRuntime) {
   const log = await readFile(join(bundle, 'oci.log'), 'utf8').catch(() => '');
   const message = lastError(log)?.replace(/^runc run failed: /, '') ?? 'the runtime ended without a word';
   return invalid(
     `failed to create task for container: failed to create shim task: OCI runtime create failed: ${message}: unknown`,
   );
-}
-
-async function readPid(bundle: string): Promise<number | undefined> {
-  const text = await readFile(join(bundle, 'pid'), 'utf8').catch(() => '');
-  const pid = Number.parseInt(text, 10);
-  return pid > 0 ? pid : undefined;
 }
 
 async function namesIn(directory: string): Promise<string[]> {

@@ -14,12 +14,17 @@ export interface StepRunner {
    */
   run(request: StepRequest, options?: { signal?: AbortSignal }): Promise<StepExit>;
 
+  /** Another step will follow soon: does what it can for it already, and gives that up when none comes. */
+  prepare(): void;
+
   /** Ends and removes all steps that have a trace on this machine. For the start of a worker. */
   reconcile(): Promise<void>;
+
+  /** No step runs any more, and none will. */
+  stop(): Promise<void>;
 }
 
 export interface StepRequest {
-  readonly id: string;
   /** Its root path is mounted already. */
   readonly spec: OciSpec;
   readonly output: (stream: 'stdout' | 'stderr', bytes: Uint8Array) => Promise<void>;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { forbidden, invalid, isKind } from '#errors/errors.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
@@ -21,10 +21,10 @@ import { execKeys } from './exec-keys.ts';
 import { ExecMounts, type ExecMountsPorts } from './exec-mounts.ts';
 import { MountStubs } from './mount-stubs.ts';
 import { secretOf } from './private-files.ts';
-import type { StepNetwork, StepNetworks } from './step-networks.ts';
+import { HOSTNAME, type StepNetwork, type StepNetworks } from './step-networks.ts';
 
-/** As BuildKit calls it. */
-const HOSTNAME = 'buildkitsandbox';
+/** What is in a step's directory. Small: each call takes less time than a thread does to hear of it. */
+const FILES = ['resolv.conf', 'hosts'];
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface ExecDriverPorts extends ExecMountsPorts {
@@ -38,11 +38,16 @@ export interface ExecDriverPorts extends ExecMountsPorts {
 export class ExecDriver implements OpDriver<ExecOp> {
   readonly #ports: ExecDriverPorts;
   readonly #directory: string;
+  readonly #ahead: boolean;
 
-  /** `directory` is for what running steps need. */
-  constructor(ports: ExecDriverPorts, options: { directory: string }) {
+  /**
+   * `directory` is for what running steps need; `ahead`: a runtime and a network are kept ready while a step runs,
+   * and for a second after it.
+   */
+  constructor(ports: ExecDriverPorts, options: { directory: string; ahead: boolean }) {
     this.#ports = ports;
     this.#directory = options.directory;
+    this.#ahead = options.ahead;
   }
 
   async cacheMap(vertex: Vertex<ExecOp>): Promise<CacheMap> {
@@ -65,11 +70,11 @@ export class ExecDriver implements OpDriver<ExecOp> {
     const id = randomBytes(32).toString('hex');
     // Short: a socket's path in it has 107 bytes at most.
     const directory = join(this.#directory, id.slice(0, 12));
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
     try {
       return await this.#runIn(directory, id, vertex, inputs, context);
     } finally {
-      await removeStepDirectory(directory);
+      removeStepDirectory(directory);
     }
   }
 
@@ -82,7 +87,7 @@ export class ExecDriver implements OpDriver<ExecOp> {
   ): Promise<readonly Ref[]> {
     const { op } = vertex;
     // A network takes longer than a few mounts do; it is made beside them.
-    const joining = this.#join(op, id, context);
+    const joining = this.#join(op, context);
     await using left = new AsyncDisposableStack();
     left.defer(() => leave(joining));
     const options = requiring(vertex, context);
@@ -96,7 +101,7 @@ export class ExecDriver implements OpDriver<ExecOp> {
       return this.#spec(op, { id, directory, mounts, env, context, network });
     });
     const stubs = this.#prepare(op, spec, mounts);
-    await this.#execute(vertex, id, spec, context);
+    await this.#execute(vertex, spec, context);
     // The network goes while the files are looked at.
     const leaving = leave(joining);
     await mounts.root.close();
@@ -109,10 +114,10 @@ export class ExecDriver implements OpDriver<ExecOp> {
     return outputs;
   }
 
-  #join(op: ExecOp, id: string, { signal }: OpContext): Promise<StepNetwork> {
+  #join(op: ExecOp, { signal }: OpContext): Promise<StepNetwork> {
     const extraHosts = (op.extraHosts ?? []).map(({ host, ip }) => `${host}:${ip}`);
     const { network: mode, hostname = HOSTNAME } = op;
-    const joining = this.#ports.networks.join({ id, mode, hostname, extraHosts }, { signal });
+    const joining = this.#ports.networks.join({ mode, hostname, extraHosts }, { signal });
     joining.catch(() => undefined);
     return joining;
   }
@@ -127,15 +132,22 @@ export class ExecDriver implements OpDriver<ExecOp> {
     return stubs;
   }
 
-  async #execute(vertex: Vertex<ExecOp>, id: string, spec: OciSpec, context: OpContext): Promise<void> {
+  async #execute(vertex: Vertex<ExecOp>, spec: OciSpec, context: OpContext): Promise<void> {
     const { signal, progress } = context;
     const output = (stream: 'stdout' | 'stderr', data: Uint8Array) =>
       progress.log({ vertex: vertex.digest, stream, data, timestamp: new Date() });
-    const running = () => this.#ports.steps.run({ id, spec, output }, { signal });
-    const { code, outOfMemory } = await naming(vertex.op, running);
+    const running = naming(vertex.op, () => this.#ports.steps.run({ spec, output }, { signal }));
+    if (this.#ahead) setImmediate(() => this.#prepareNext());
+    const { code, outOfMemory } = await running;
     const { args, validExitCodes = [0] } = vertex.op;
     const valid = validExitCodes.length === 0 ? [0] : validExitCodes;
     if (!valid.includes(code)) throw new BuildFailure(args, code, { outOfMemory });
+  }
+
+  /** Commands come in rows: until this one ends there is time for the next. */
+  #prepareNext(): void {
+    this.#ports.steps.prepare();
+    this.#ports.networks.prepare();
   }
 
   async #environment(op: ExecOp, root: string, { session, signal }: OpContext): Promise<string[]> {
@@ -164,10 +176,8 @@ export class ExecDriver implements OpDriver<ExecOp> {
     const { id, directory, mounts, env, network, context } = step;
     const { shmSize, resources, ulimits, cgroupParent } = context.limits;
     const files = { resolvConf: join(directory, 'resolv.conf'), hosts: join(directory, 'hosts') };
-    await Promise.all([
-      writeFile(files.resolvConf, network.resolvConf, { mode: 0o644 }),
-      writeFile(files.hosts, network.hosts, { mode: 0o644 }),
-    ]);
+    writeFileSync(files.resolvConf, network.resolvConf, { mode: 0o644 });
+    writeFileSync(files.hosts, network.hosts, { mode: 0o644 });
     const root = op.mounts.find(({ dest }) => dest === '/');
     const limits = op.ulimits?.length ? op.ulimits : ulimits;
     const parent = op.cgroupParent || cgroupParent;
@@ -199,10 +209,13 @@ export class ExecDriver implements OpDriver<ExecOp> {
 }
 
 /** Never recursively: what might still be mounted in it is somebody's files. */
-async function removeStepDirectory(directory: string): Promise<void> {
-  for (const name of ['resolv.conf', 'hosts']) await rm(join(directory, name), { force: true });
-  // What resists goes at the next start.
-  await rmdir(directory).catch(() => undefined);
+function removeStepDirectory(directory: string): void {
+  try {
+    for (const name of FILES) rmSync(join(directory, name), { force: true });
+    rmdirSync(directory);
+  } catch {
+    // What resists goes at the next start.
+  }
 }
 
 function checkEntitlements({ network, security }: ExecOp, { limits }: OpContext): void {

@@ -1,7 +1,13 @@
-import type { Sandboxes } from '#worker/networks/sandbox.ts';
+import { randomBytes } from 'node:crypto';
+import { Spare } from '#async/spare.ts';
+import type { Sandbox, Sandboxes } from '#worker/networks/sandbox.ts';
+
+/** As BuildKit calls it. */
+export const HOSTNAME = 'buildkitsandbox';
+/** Longer than it takes from one step to the next. */
+const SPARE_MS = 1000;
 
 export interface StepNetworkRequest {
-  readonly id: string;
   /** `default`, `none`, `host`, or a network's name. */
   readonly mode: string;
   readonly hostname: string;
@@ -17,39 +23,63 @@ export interface StepNetwork extends AsyncDisposable {
   readonly hosts: string;
 }
 
-/** Gives each step a network of its own, with the rights of an ordinary container. */
+type Joined = Pick<Sandbox, 'namespace' | 'resolvConf' | 'hosts'> & AsyncDisposable;
+
+/** What most steps ask for. */
+const ORDINARY: StepNetworkRequest = { mode: 'default', hostname: HOSTNAME, extraHosts: [] };
+
+/**
+ * Gives each step a network of its own, with the rights of an ordinary container. One may be made beforehand, beside
+ * another step, for whichever ordinary one comes next.
+ */
 export class StepNetworks {
   readonly #sandboxes: Sandboxes;
+  readonly #spare = new Spare(() => this.#attach(ORDINARY), { idleMs: SPARE_MS });
 
   constructor(ports: { sandboxes: Sandboxes }) {
     this.#sandboxes = ports.sandboxes;
   }
 
+  prepare(): void {
+    this.#spare.prepare();
+  }
+
+  async stop(): Promise<void> {
+    await this.#spare[Symbol.asyncDispose]();
+  }
+
   /** Throws as `Sandboxes.attach` does. */
-  async join(
-    { id, mode, hostname, extraHosts }: StepNetworkRequest,
-    { signal }: { signal: AbortSignal },
-  ): Promise<StepNetwork> {
-    const apart = mode === 'none' || mode === 'host';
-    const network = mode === 'default' ? 'bridge' : mode;
-    const {
+  async join(request: StepNetworkRequest, { signal }: { signal: AbortSignal }): Promise<StepNetwork> {
+    const { mode, hostname, extraHosts } = request;
+    const ordinary = mode === 'default' && hostname === HOSTNAME && extraHosts.length === 0;
+    const spare = ordinary ? await this.#spare.take() : undefined;
+    const joined = spare ?? (await this.#attach(request, signal));
+    const { namespace, resolvConf, hosts } = joined;
+    return {
       namespace,
       resolvConf,
-      hosts: known,
-    } = await this.#sandboxes.attach(
+      hosts: hostsFile(hostname, extraHosts, hosts),
+      [Symbol.asyncDispose]: () => joined[Symbol.asyncDispose](),
+    };
+  }
+
+  async #attach({ mode, hostname, extraHosts }: StepNetworkRequest, signal?: AbortSignal): Promise<Joined> {
+    const containerId = randomBytes(32).toString('hex');
+    const apart = mode === 'none' || mode === 'host';
+    const network = mode === 'default' ? 'bridge' : mode;
+    const sandbox = await this.#sandboxes.attach(
       {
-        containerId: id,
-        containerName: id.slice(0, 12),
+        containerId,
+        containerName: containerId.slice(0, 12),
         hostname,
         mode: apart ? mode : 'networks',
         endpoints: apart ? [] : [{ network }],
         ports: [],
         extraHosts,
       },
-      { signal },
+      signal && { signal },
     );
-    const hosts = hostsFile(hostname, extraHosts, known);
-    return { namespace, resolvConf, hosts, [Symbol.asyncDispose]: () => this.#sandboxes.detach(id) };
+    return { ...sandbox, [Symbol.asyncDispose]: () => this.#sandboxes.detach(containerId) };
   }
 }
 
