@@ -43,6 +43,12 @@ describe('a container has', () => {
     ['shared memory', '--shm-size 1m', `df -k /dev/shm | awk 'NR==2 {print $2}'`, '1024'],
     ['limits of its processes', '--ulimit nofile=100:200', 'ulimit -Sn; ulimit -Hn', '100\n200'],
     ['settings of the kernel', '--sysctl net.core.somaxconn=77', 'cat /proc/sys/net/core/somaxconn', '77'],
+    [
+      'no view of the host’s kernel',
+      '',
+      'ls /sys/firmware | wc -l; cat /proc/keys /proc/timer_list | wc -c; (: >/proc/sys/kernel/domainname) 2>&1 | grep -c Read-only',
+      '0\n0\n1',
+    ],
     ['an init', '--init', 'cat /proc/1/comm', 'docker-init'],
     ['nothing but its entry point', '--entrypoint /bin/pwd', '', '/'],
     [
