@@ -1,6 +1,6 @@
 import type { Credentials } from '#distribution/authorizer.ts';
 import { parseImageReference } from '#oci/reference.ts';
-import type { BasePuller } from '#worker/build/base-puller.ts';
+import type { BasePuller } from '#worker/build/classic/classic-images.ts';
 import type { Puller } from '#worker/images/pull/puller.ts';
 
 /** Docker Hub's key in a client's credentials. */

@@ -6,13 +6,14 @@ import type { Config } from '#config/schema.ts';
 import type { WorkerDatabase } from '#database/worker/open.ts';
 import { hostPlatform } from '#oci/platform.ts';
 import { Builds } from '#worker/build/builds/builds.ts';
-import type { CacheContents } from '#worker/build/cache/cache-contents.ts';
 import { CacheKeeper } from '#worker/build/cache/cache-keeper.ts';
 import { LocalCache } from '#worker/build/cache/local-cache.ts';
 import { CacheExports } from '#worker/build/cache/portable/cache-exports.ts';
 import { CacheImports } from '#worker/build/cache/portable/cache-imports.ts';
 import { RegistryRecords } from '#worker/build/cache/registry-records.ts';
 import { TieredCache } from '#worker/build/cache/tiered-cache.ts';
+import { ClassicBuilds } from '#worker/build/classic/classic-builds.ts';
+import type { BasePuller } from '#worker/build/classic/classic-images.ts';
 import { RetainedDirectories } from '#worker/build/context/retained-directories.ts';
 import { createDrivers, type DriversPorts } from '#worker/build/drivers/drivers.ts';
 import { Exporters } from '#worker/build/export/exporters.ts';
@@ -33,8 +34,8 @@ interface Ports extends DriversPorts {
   readonly database: WorkerDatabase;
   readonly images: Images;
   readonly trees: TreePool;
-  /** What the classic builder keeps. */
-  readonly classicCache: CacheContents;
+  /** For the classic builder, which has whole images pulled. */
+  readonly puller: BasePuller;
 }
 
 const GIB = 1024 ** 3;
@@ -46,6 +47,7 @@ const CONTEXT_LIMITS = { maxBytes: 64 * GIB, maxEntries: 2_000_000 };
  *     drivers/    what running steps need beside their files
  *     contexts/   clients' directories, kept for their next builds
  *     history/    what builds of the past have told
+ *     archives/   what classic builds under way were sent
  */
 export async function createWorkerBuilds(
   ports: Ports,
@@ -94,7 +96,20 @@ export async function createWorkerBuilds(
     { maxConcurrent: config.maxConcurrent, entitlements: new Set(config.entitlements) },
   );
   closing.defer(() => builds.stop());
-  const contents = [cache, drivers.cacheMounts, directories, ports.classicCache];
+  const classic = new ClassicBuilds(
+    {
+      builds,
+      cache,
+      trees,
+      files: drivers.files,
+      store: images.store,
+      layers: drivers.layers,
+      puller: ports.puller,
+    },
+    { root: join(root, 'archives'), contextLimits: CONTEXT_LIMITS },
+  );
+  closing.defer(() => classic.stop());
+  const contents = [cache, drivers.cacheMounts, directories];
   const parts = { contents, freeBytes: () => freeBytes(root) };
   const keeper = new CacheKeeper(
     {
@@ -122,6 +137,7 @@ export async function createWorkerBuilds(
   closing.defer(() => grpc.close());
   return {
     builds,
+    classic,
     sessions,
     grpc,
     catalog: new BuildCatalog({ history, running: (ref) => builds.running(ref) }),
@@ -132,6 +148,7 @@ export async function createWorkerBuilds(
       await cache.reconcile();
       await directories.reconcile();
       await history.reconcile();
+      await classic.reconcile();
       keeper.start();
     },
   };

@@ -7,7 +7,6 @@ import type { Config } from '#config/schema.ts';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openWorkerDatabase } from '#database/worker/open.ts';
 import { parseImageReference } from '#oci/reference.ts';
-import { createBuilder } from '#worker/build/builder.ts';
 import { applyChanges } from '#worker/build/compile/changes.ts';
 import { createContainers } from '#worker/containers/containers.ts';
 import { EventBus } from '#worker/events/event-bus.ts';
@@ -41,8 +40,7 @@ export type WorkerParts = Awaited<ReturnType<typeof createWorkerParts>>;
  *     snapshots/    unpacked layers and containers' own files
  *     containers/   a container's log, /etc/hosts …
  *     volumes/
- *     build/        contexts of classic builds under way
- *     builds/       what builds of graphs keep and need
+ *     builds/       what builds keep and need
  */
 export async function createWorkerParts(
   config: Config,
@@ -121,10 +119,6 @@ export async function createWorkerParts(
   );
   const steps = new RuncStepRunner({ stateDir: join(runDir, 'steps'), runc: host.tools.runc.path! });
   const running = { snapshotter, mounter, steps, sandboxes: networks, database, host };
-  const builder = createBuilder(
-    { ...running, images: images.store, puller: basePuller(images.puller) },
-    { root: join(directory, 'build') },
-  );
 
   await snapshotter.reconcile();
   await images.reconcile();
@@ -134,11 +128,9 @@ export async function createWorkerParts(
   await volumes.reconcile(containers.store.list().map(({ id }) => id));
   await containers.reconcile();
   closing.defer(() => containers.stop());
-  await builder.reconcile();
-  closing.defer(() => builder.stop());
   const id = await engineId(join(directory, 'id'));
   const builds = await createWorkerBuilds(
-    { ...running, images, trees, classicCache: builder.cache },
+    { ...running, images, trees, puller: basePuller(images.puller) },
     { id, root: join(directory, 'builds'), log, config: config.worker.build },
     closing,
   );
@@ -152,7 +144,6 @@ export async function createWorkerParts(
     networks,
     volumes,
     containers,
-    builder,
     builds,
   };
 }

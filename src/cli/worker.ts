@@ -58,7 +58,7 @@ async function addRoutes(
   host: HostFacts,
   config: Config,
 ): Promise<void> {
-  const { containers, events, images, networks, volumes, builder, builds } = parts;
+  const { containers, events, images, networks, volumes, builds } = parts;
   systemRoutes(router, {
     id: parts.id,
     slipwayVersion: version,
@@ -78,7 +78,7 @@ async function addRoutes(
   diskUsageRoutes(router, { images, containers, volumes, cache: builds.kept.contents });
   networksRoutes(router, { networks, containers: containers.networks });
   volumesRoutes(router, { volumes });
-  buildRoutes(router, { builder, kept: builds.kept });
+  buildRoutes(router, builds);
   buildkitRoutes(router, builds);
   eventsRoutes(router, { events });
   imagesRoutes(router, images);

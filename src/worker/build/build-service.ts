@@ -1,4 +1,4 @@
-import type { Bridge, FrontendRequest, FrontendResult } from './frontend/frontend.ts';
+import type { Bridge, Frontend, FrontendRequest, FrontendResult } from './frontend/frontend.ts';
 import type { Edge } from './llb/vertex.ts';
 import type { BuildSession } from './session/build-session.ts';
 import type { BuildLimits } from './solve/op-driver.ts';
@@ -20,6 +20,8 @@ export interface BuildStart {
   readonly session?: BuildSession;
   /** `dockerfile.v0`; undefined: `definition` is solved, or, without it, what the client returns through the bridge. */
   readonly frontend?: string;
+  /** In place of the frontend of that name. */
+  readonly program?: BuildProgram;
   readonly frontendOptions: Readonly<Record<string, string>>;
   readonly frontendInputs: Readonly<Record<string, Edge>>;
   readonly definition?: Edge;
@@ -27,10 +29,15 @@ export interface BuildStart {
   readonly cacheExports: readonly CacheOption[];
   readonly cacheImports: readonly CacheOption[];
   readonly entitlements: readonly string[];
-  /** What its steps may use, beside what they are entitled to. */
-  readonly limits?: Omit<BuildLimits, 'entitlements'>;
+  /** What its steps may use. `entitlements` here are not asked for, but given. */
+  readonly limits?: Partial<BuildLimits>;
   /** Not in the history. */
   readonly internal: boolean;
+}
+
+/** A frontend that one build brings along, and that is told of all that goes on in it, as it happens. */
+export interface BuildProgram extends Frontend {
+  readonly progress: ProgressSink;
 }
 
 export interface CacheOption {

@@ -1,11 +1,11 @@
-import type { BuildOutput } from '../build/build-request.ts';
+import type { ClassicOutput } from '../build/classic/classic-request.ts';
 import type { ProgressStream } from './progress-stream.ts';
 
 /** What a quiet build keeps, to be shown if it fails. */
 const MAX_HELD_LINES = 10_000;
 
 /** The engine's JSON lines of a build. A quiet one sends the image's ID alone, or all it held back when it fails. */
-export class BuildProgress implements BuildOutput {
+export class BuildProgress implements ClassicOutput {
   readonly #stream: ProgressStream;
   readonly #quiet: boolean;
   #held: object[] = [];

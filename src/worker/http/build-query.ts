@@ -1,7 +1,7 @@
+import { isIP } from 'node:net';
 import { invalid } from '#errors/errors.ts';
-import type { RegistryAuth } from '../build/build-request.ts';
-import type { ExecLimits } from '../build/graph/op.ts';
-import { numberQuery, stringQuery } from './query.ts';
+import type { ClassicRequest, RegistryAuth } from '../build/classic/classic-request.ts';
+import { listQuery, numberQuery, stringQuery } from './query.ts';
 import type { EngineContext } from './router.ts';
 
 /** A query parameter that is a JSON object; absent is an empty one. Throws `invalid`. */
@@ -28,7 +28,7 @@ export function jsonStrings(ctx: EngineContext, name: string): string[] {
 }
 
 /** What a build's commands may use. Throws `invalid`. */
-export function buildLimits(ctx: EngineContext): ExecLimits {
+export function buildLimits(ctx: EngineContext): ClassicRequest['limits'] {
   const number = (name: string) => numberQuery(ctx, name) || undefined;
   const cpusetCpus = stringQuery(ctx, 'cpusetcpus');
   const cpusetMems = stringQuery(ctx, 'cpusetmems');
@@ -61,7 +61,20 @@ export function registryAuth(ctx: EngineContext): RegistryAuth {
   }
 }
 
-function ulimits(ctx: EngineContext): ExecLimits['ulimits'] {
+/** `name:address` or `name=address`; the address may be `host-gateway`. Throws `invalid`. */
+export function extraHosts(ctx: EngineContext): { host: string; ip: string }[] {
+  const all = listQuery(ctx, 'extrahosts').flatMap((hosts) => hosts.split(','));
+  return all.filter(Boolean).map((text) => {
+    const [, host = '', ip = ''] = /^([^:=]+)[:=]\[?(.*?)\]?$/s.exec(text) ?? [];
+    if (host === '') throw invalid(`bad format for add-host: ${JSON.stringify(text)}`);
+    if (ip !== 'host-gateway' && isIP(ip) === 0) {
+      throw invalid(`invalid IP address in add-host: ${JSON.stringify(ip)}`);
+    }
+    return { host, ip };
+  });
+}
+
+function ulimits(ctx: EngineContext): ClassicRequest['limits']['ulimits'] {
   const value = json(ctx, 'ulimits');
   if (value === undefined || value === null) return undefined;
   if (!Array.isArray(value)) throw invalid('error reading ulimit settings: not an array');

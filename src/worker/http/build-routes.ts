@@ -1,26 +1,26 @@
 import { invalid } from '#errors/errors.ts';
 import { parsePlatform } from '#oci/platform.ts';
 import { familiarReference, parseImageReference, withDefaultTag } from '#oci/reference.ts';
-import type { BuildRequest } from '../build/build-request.ts';
-import type { Builder } from '../build/builder.ts';
 import type { CacheContents } from '../build/cache/cache-contents.ts';
 import { type PruneRequest, prune } from '../build/cache/prune.ts';
-import { BuildFailure } from '../build/ops/build-failure.ts';
+import type { ClassicBuilds } from '../build/classic/classic-builds.ts';
+import { ClassicFailure } from '../build/classic/classic-failure.ts';
+import type { ClassicRequest } from '../build/classic/classic-request.ts';
 import { requestBody } from './body.ts';
 import { BuildProgress } from './build-progress.ts';
-import { buildLimits, jsonObject, jsonStrings, registryAuth } from './build-query.ts';
+import { buildLimits, extraHosts, jsonObject, jsonStrings, registryAuth } from './build-query.ts';
 import { ProgressStream } from './progress-stream.ts';
 import { booleanQuery, filtersQuery, listQuery, numberQuery, stringQuery } from './query.ts';
 import type { EngineContext, EngineRouter } from './router.ts';
 
 export interface BuildServices {
-  readonly builder: Builder;
+  readonly classic: Pick<ClassicBuilds, 'build' | 'cancel'>;
   /** What all builders have left for later builds, and what is free on its disk. */
   readonly kept: { readonly contents: readonly CacheContents[]; readonly freeBytes: () => Promise<number> };
 }
 
 /** The classic builder: `docker build` without BuildKit, and the care of its cache. */
-export function buildRoutes(router: EngineRouter, { builder, kept }: BuildServices): void {
+export function buildRoutes(router: EngineRouter, { classic, kept }: BuildServices): void {
   router.post('/build', async (ctx) => {
     const request = buildRequest(ctx);
     const stream = new ProgressStream(ctx);
@@ -28,11 +28,11 @@ export function buildRoutes(router: EngineRouter, { builder, kept }: BuildServic
     const id = stringQuery(ctx, 'buildid');
     try {
       await progress.finish(
-        await builder.build(request, progress, { signal: stream.signal, ...(id && { id }) }),
+        await classic.build(request, progress, { signal: stream.signal, ...(id && { id }) }),
       );
     } catch (error) {
       await progress.replay();
-      await stream.fail(error, error instanceof BuildFailure ? error.exitCode : undefined);
+      await stream.fail(error, error instanceof ClassicFailure ? error.exitCode : undefined);
     }
   });
 
@@ -42,12 +42,12 @@ export function buildRoutes(router: EngineRouter, { builder, kept }: BuildServic
   });
 
   router.post('/build/cancel', (ctx) => {
-    builder.cancel(stringQuery(ctx, 'id') ?? '');
+    classic.cancel(stringQuery(ctx, 'id') ?? '');
     ctx.status = 204;
   });
 }
 
-function buildRequest(ctx: EngineContext): BuildRequest {
+function buildRequest(ctx: EngineContext): ClassicRequest {
   refuseUnsupported(ctx);
   const target = stringQuery(ctx, 'target');
   const platform = stringQuery(ctx, 'platform');
@@ -62,11 +62,10 @@ function buildRequest(ctx: EngineContext): BuildRequest {
     noCache: booleanQuery(ctx, 'nocache'),
     cacheFrom: jsonStrings(ctx, 'cachefrom'),
     pull: booleanQuery(ctx, 'pull'),
+    tellRemoved: { succeeded: booleanQuery(ctx, 'rm', true), failed: booleanQuery(ctx, 'forcerm') },
     ...(platform && { platform: parsePlatform(platform) }),
     network: networkOf(ctx),
-    extraHosts: listQuery(ctx, 'extrahosts')
-      .flatMap((hosts) => hosts.split(','))
-      .filter(Boolean),
+    extraHosts: extraHosts(ctx),
     limits: buildLimits(ctx),
     registryAuth: registryAuth(ctx),
   };

@@ -1,8 +1,12 @@
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { GitServer } from '#test/contracts/build/git-server.ts';
 import { type BuildWorker, contextOf, startBuildWorker } from './build-worker.ts';
 
 let worker: BuildWorker;
@@ -64,7 +68,8 @@ it('puts every configuration instruction into the image', async () => {
 
 it('lets ENTRYPOINT clear a command that the base image set, not one of its own stage', async () => {
   const inherited = await configOf('FROM busybox\nENTRYPOINT ["/bin/echo"]\n');
-  expect(inherited.config).toMatchObject({ Entrypoint: ['/bin/echo'], Cmd: null });
+  expect(inherited.config).toMatchObject({ Entrypoint: ['/bin/echo'] });
+  expect(inherited.config?.Cmd ?? null).toBeNull();
   const own = await configOf('FROM busybox\nCMD ["x"]\nENTRYPOINT ["/bin/echo"]\n');
   expect(own.config).toMatchObject({ Entrypoint: ['/bin/echo'], Cmd: ['x'] });
 });
@@ -117,7 +122,7 @@ it('leaves no trace of its mounts in layers, also on scratch', async () => {
     },
     { nocache: '1' },
   );
-  expect(listing.output).toContain('\n/x\n/x/etc-x\n/x/sh\nnameserver 127.0.0.53\n127.0.0.1 localhost');
+  expect(listing.output).toContain('\n/x\n/x/etc-x\n/x/sh\nnameserver 127.0.0.53\n127.0.0.1\tlocalhost');
 });
 
 it('gives ARGs to RUN, and to nothing after', async () => {
@@ -241,12 +246,36 @@ it('builds from a URL: of a Dockerfile, or of a context', async () => {
       status: 400,
       error: /status 404/,
     });
-    expect(await worker.build({}, { remote: 'https://example.com/x.git' })).toMatchObject({
-      status: 501,
-      error: /git is not supported yet/,
-    });
   } finally {
     server.close();
+  }
+});
+
+it('builds from a repository: its main branch, or what is asked for of it', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'slipway-git-'));
+  const git = await GitServer.open(root);
+  try {
+    await git.create('project.git');
+    await git.commit('project.git', {
+      Dockerfile: 'FROM busybox\nCOPY . /all\nRUN ls -A /all\n',
+      'sub/Other': 'FROM busybox\nADD f /f\nRUN cat /f\n',
+      'sub/f': 'below',
+    });
+    const whole = await worker.build({}, { remote: `${git.url('project.git')}` });
+    expect(whole.error).toBeUndefined();
+    expect(whole.output).toContain('\nDockerfile\nsub\n');
+    const part = await worker.build(
+      {},
+      { remote: `${git.url('project.git')}#main:sub`, dockerfile: 'Other' },
+    );
+    expect(part.output).toContain('\nbelow');
+    const added = await worker.build({
+      Dockerfile: `FROM busybox\nADD ${git.url('project.git')}#main:sub /g\nRUN cat /g/f\n`,
+    });
+    expect(added.output).toContain('\nbelow');
+  } finally {
+    await git[Symbol.asyncDispose]();
+    await rm(root, { recursive: true, force: true });
   }
 });
 

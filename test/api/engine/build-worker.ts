@@ -6,14 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
+import { createWorkerBuilds } from '#cli/worker-builds.ts';
 import { MemoryContentStore } from '#content/memory-content-store.ts';
 import { openWorkerDatabase } from '#database/worker/open.ts';
 import { notFound } from '#errors/errors.ts';
 import type { TarEntry } from '#tar/entry.ts';
 import { type TarInput, writeTar } from '#tar/writer.ts';
 import { busyboxArchive } from '#test/images/busybox-image.ts';
-import type { BasePuller } from '#worker/build/base-puller.ts';
-import { type Builder, type BuilderOptions, createBuilder } from '#worker/build/builder.ts';
+import { prune } from '#worker/build/cache/prune.ts';
+import type { BasePuller } from '#worker/build/classic/classic-images.ts';
 import { applyChanges } from '#worker/build/compile/changes.ts';
 import { buildRoutes } from '#worker/http/build-routes.ts';
 import { createEngineRouter } from '#worker/http/router.ts';
@@ -29,7 +30,9 @@ import { OverlaySnapshotter } from '#worker/snapshots/overlay-snapshotter.ts';
 import { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
 
 export interface BuildWorker extends AsyncDisposable {
-  readonly builder: Builder;
+  readonly builds: Awaited<ReturnType<typeof createWorkerBuilds>>;
+  /** Forgets all that builds have kept. */
+  prune(): Promise<void>;
   readonly images: Images;
   readonly root: string;
   readonly port: number;
@@ -71,8 +74,19 @@ export interface BuildAnswer {
 /** A path's content, or an entry of its own. */
 export type Files = Readonly<Record<string, string | Uint8Array | Partial<TarEntry>>>;
 
-/** The builder over real snapshots, mounts and runc, with `busybox` loaded; steps have the loopback network only. */
-export async function startBuildWorker(options: Partial<BuilderOptions> = {}): Promise<BuildWorker> {
+const CONFIG = {
+  parallelism: 2,
+  maxConcurrent: 8,
+  refusedNetworks: [],
+  entitlements: [],
+  cacheRepository: null,
+  cacheCredentials: null,
+  cache: { reserved: 0, maxUsed: 0, minFree: 0, maxUnused: 0 },
+  history: { maxBuilds: 100, maxAge: 0, maxLogs: 2 ** 30 },
+};
+
+/** Builds over real snapshots, mounts and runc, with `busybox` loaded; steps have the loopback network only. */
+export async function startBuildWorker(): Promise<BuildWorker> {
   const root = await mkdtemp(join(tmpdir(), 'slipway-build-'));
   const database = await openWorkerDatabase(':memory:');
   const trees = new TreePool();
@@ -99,24 +113,28 @@ export async function startBuildWorker(options: Partial<BuilderOptions> = {}): P
       throw notFound(`pull access denied for ${reference}, repository does not exist`);
     },
   };
-  const builder = createBuilder(
-    { images: images.store, puller, snapshotter, mounter, steps, sandboxes, database, host },
-    { root: join(root, 'build'), ...options },
+  const closing = new AsyncDisposableStack();
+  const log = pino({ level: process.env.TEST_LOG ?? 'silent' });
+  const builds = await createWorkerBuilds(
+    { images, puller, snapshotter, mounter, steps, sandboxes, database, host, trees },
+    { id: 'test', root: join(root, 'builds'), log, config: CONFIG },
+    closing,
   );
   await snapshotter.reconcile();
   await images.reconcile();
-  await builder.reconcile();
+  await builds.reconcile();
   await images.loader.load(createReadStream(await busyboxArchive()));
   const router = createEngineRouter();
-  buildRoutes(router, { builder, kept: { contents: [builder.cache], freeBytes: async () => 0 } });
-  const server = createEngineServer(router, pino({ level: 'silent' }));
+  buildRoutes(router, builds);
+  const server = createEngineServer(router, log);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
 
   const build: BuildWorker['build'] = (files, query = {}, request = {}) =>
     post(port, `/v1.50/build?${search(query)}`, request.body ?? contextOf(files), request);
   return {
-    builder,
+    builds,
+    prune: async () => void (await prune(builds.kept.contents, {}, builds.kept.freeBytes)),
     images,
     root,
     port,
@@ -131,10 +149,11 @@ export async function startBuildWorker(options: Partial<BuilderOptions> = {}): P
     },
     async [Symbol.asyncDispose]() {
       await close(server);
-      await builder.stop();
+      await closing.disposeAsync();
+      await snapshotter.settled();
       await trees[Symbol.asyncDispose]();
       await database.destroy();
-      const left = [...(await mounter.mountsBelow(root)), ...(await readdir(join(root, 'build')))];
+      const left = [...(await mounter.mountsBelow(root)), ...(await readdir(join(root, 'builds/archives')))];
       for (const target of await mounter.mountsBelow(root)) await mounter.unmount(target);
       await rm(root, { recursive: true, force: true });
       if (left.length > 0) throw new Error(`a build left ${left.join(', ')}`);

@@ -58,7 +58,7 @@ export class Builds implements BuildService {
     if (before && !before.forgetting) throw conflict(`build ${start.ref} exists already`);
     if (before) this.#forget(before);
     const asked = requestedLimits(start.frontendOptions);
-    const limits = { ...asked, ...start.limits, entitlements: this.#granted(start.entitlements) };
+    const limits = { ...asked, entitlements: this.#granted(start.entitlements), ...start.limits };
     const { history } = this.#ports;
     const log = history.openLog(start.ref);
     const ended = (outcome: BuildOutcome, error?: unknown) => this.#ended(known, outcome, error);

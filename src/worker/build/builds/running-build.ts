@@ -81,8 +81,10 @@ export class RunningBuild implements Build {
     this.#start = start;
     this.#limits = limits;
     this.#log = log;
-    this.#progress = both(log, this.#summary);
     this.#caches = new BuildCaches(ports.caches, start.cacheExports);
+    const { program } = start;
+    const told = [log, this.#summary, ...(program ? [program.progress] : [])];
+    this.#progress = toAll(told);
     this.#asked = { frontend: start.frontend ?? '', options: start.frontendOptions };
     const { signal } = this.#controller;
     this.bridge = new BuildBridge(ports, { opened: this.#opened.promise, progress: this.#progress, signal });
@@ -227,7 +229,8 @@ export class RunningBuild implements Build {
 
   /** What the frontend comes to: ours, none, or the client's. */
   async #result(): Promise<FrontendResult> {
-    const { frontend, frontendOptions: options, frontendInputs: inputs, definition } = this.#start;
+    const { frontend, program, frontendOptions: options, frontendInputs: inputs, definition } = this.#start;
+    if (program) return await program.solve({ options, inputs }, this.bridge);
     if (frontend) return await this.runFrontend(frontend, { options, inputs });
     if (definition) return { refs: new Map([['', definition]]), metadata: new Map() };
     return await this.#returned.promise;
@@ -294,17 +297,19 @@ export function failureOf(error: unknown): BuildFault {
   };
 }
 
-function both(one: ProgressSink, other: ProgressSink): ProgressSink {
+function toAll(sinks: readonly ProgressSink[]): ProgressSink {
   return {
     vertex: (event) => {
-      one.vertex(event);
-      other.vertex(event);
+      for (const sink of sinks) sink.vertex(event);
     },
-    status: (event) => one.status(event),
-    log: (event) => one.log(event),
+    status: (event) => {
+      for (const sink of sinks) sink.status(event);
+    },
+    log: async (event) => {
+      await Promise.all(sinks.map((sink) => sink.log(event)));
+    },
     warning: (event) => {
-      one.warning(event);
-      other.warning(event);
+      for (const sink of sinks) sink.warning(event);
     },
   };
 }

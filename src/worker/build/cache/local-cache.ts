@@ -14,6 +14,9 @@ import { RecordRepository, type RecordRow } from './record-repository.ts';
 /** What the cache needs of the image store. */
 export type CachedLayers = Pick<LayerStore, 'pins' | 'pinStack' | 'retain' | 'release' | 'users' | 'find'>;
 
+/** Not all of them are ops: the classic builder has steps that change the configuration alone. */
+export type KeptStep = Omit<FinishedStep, 'kind'> & { readonly kind: FinishedStep['kind'] | 'config' };
+
 /** Before a record's ID, as a user of its layers. */
 const USER_PREFIX = 'build-record:';
 const YOUNG_MS = 60_000;
@@ -65,7 +68,7 @@ export class LocalCache implements CacheStore, CacheContents {
     inputs,
     outputs,
     createdAt,
-  }: FinishedStep): Promise<Holdable> {
+  }: KeptStep): Promise<Holdable> {
     const stacks = outputs.filter((output) => output.kind === 'layers').map(chainsOf);
     const tops = topsOf(stacks);
     const pins = await Promise.all(tops.map((top) => this.#layers.pinStack([top])));

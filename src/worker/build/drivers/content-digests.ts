@@ -46,7 +46,8 @@ export class ContentDigests {
 
   async #compute(ref: Ref, selectors: readonly ContentSelector[], options: RequireOptions): Promise<string> {
     await using view = await this.#ports.views.open(ref, options);
-    const memory = ref.kind === 'directory' ? await this.#memoryOf(ref.root) : undefined;
+    const lasting = ref.kind === 'directory' && !ref.passing;
+    const memory = lasting ? await this.#memoryOf(ref.root) : undefined;
     const rootKnown = ref.kind !== 'directory' || !ref.bare;
     const request = { root: view.root, rootKnown, selectors, memory };
     try {

@@ -69,6 +69,8 @@ export interface FileOperations {
     selectors: readonly ContentSelector[];
     memory: string | undefined;
   }): string;
+  /** Takes away from a tree what patterns as of `.dockerignore` match. Throws `invalid`. */
+  removeExcluded(request: { root: string; patterns: readonly string[] }): void;
   /** Copies a tree as it is into an empty directory. */
   importTree(request: { source: string; target: string }): void;
   /** Writes what makes one tree the other into an empty directory, as overlayfs would keep it. */

@@ -19,6 +19,7 @@ import {
 import { type FileTree, resolvePath } from './file-tree.ts';
 import { MemoryTree } from './memory-tree.ts';
 import { readDirectory, readPart, statPath } from './read-tree.ts';
+import { removeExcluded } from './remove-excluded.ts';
 import { RootedDirectory } from './rooted-directory.ts';
 import { type SelectedSource, selectSources } from './select-sources.ts';
 import { TreeChecksum } from './tree-checksum.ts';
@@ -113,6 +114,10 @@ export class FileService implements Operations {
     const digest = new ContentDigest(root, files, { rootKnown }).of(selectors);
     files.keep();
     return digest;
+  }
+
+  removeExcluded({ root, patterns }: FileRequest<'removeExcluded'>): void {
+    removeExcluded(root, patterns);
   }
 
   importTree({ source, target }: FileRequest<'importTree'>): void {

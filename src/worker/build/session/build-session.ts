@@ -99,6 +99,8 @@ export interface SyncedDirectory extends AsyncDisposable {
   readonly root: string;
   /** Changes with its contents. */
   readonly id: string;
+  /** It goes when it is disposed of. */
+  readonly passing?: boolean;
 }
 
 export interface AgentOptions {

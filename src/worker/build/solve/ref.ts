@@ -40,6 +40,8 @@ export interface DirectoryRef {
   readonly root: string;
   /** Identifies its contents among directories, so that what was computed of them can be kept. */
   readonly id: string;
+  /** There is no later build that it serves: nothing need be remembered of its files. */
+  readonly passing?: boolean;
   /** Only what is in it was sent: its own mode and owner mean nothing. */
   readonly bare?: boolean;
 }

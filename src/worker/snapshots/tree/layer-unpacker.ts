@@ -44,6 +44,7 @@ const YES = Buffer.from('y');
 export class LayerUnpacker implements TarSink {
   readonly #root: string;
   readonly #directories: RootedDirectories;
+  readonly #plain: boolean;
   /** Modes that the umask would change need a chmod, and so do setuid, setgid and sticky. */
   readonly #needsChmod = process.umask() | 0o7000;
   readonly #directoryTimes = new Map<string, { seconds: number; nanoseconds: number }>();
@@ -52,8 +53,10 @@ export class LayerUnpacker implements TarSink {
   /** Of file content, so far. */
   bytes = 0;
 
-  constructor(root: string) {
+  /** `plain`: an archive that is no layer. Its files are root's, and its names are names. */
+  constructor(root: string, { plain = false } = {}) {
     this.#root = root;
+    this.#plain = plain;
     this.#directories = new RootedDirectories(root);
   }
 
@@ -62,14 +65,15 @@ export class LayerUnpacker implements TarSink {
     return [...this.#directories.implied].map((path) => path.slice(this.#root.length + 1));
   }
 
-  entry(entry: TarEntry): void {
+  entry(read: TarEntry): void {
+    const entry = this.#plain ? { ...read, uid: 0, gid: 0 } : read;
     const path = safePath(entry.path);
     if (path === '') {
       this.#describeRoot(entry);
       return;
     }
     const [parent, name] = splitParent(path);
-    if (name.startsWith(WHITEOUT_PREFIX)) {
+    if (!this.#plain && name.startsWith(WHITEOUT_PREFIX)) {
       this.#whiteout(parent, name);
       return;
     }

@@ -4,6 +4,8 @@ import type { Change } from '../diff.ts';
 /** What the tree threads do: everything that takes many synchronous file system calls. All paths absolute. */
 export type TreeTask =
   | { readonly op: 'unpack'; readonly root: string; readonly limits: UnpackLimits }
+  /** As `unpack`, of an archive that is no layer: its files are root's, and no name means a deletion. */
+  | { readonly op: 'extract'; readonly root: string; readonly limits: UnpackLimits }
   /** `mtime`: of every entry, in seconds; undefined: each file's own. */
   | { readonly op: 'pack'; readonly root: string; readonly mtime?: number }
   | { readonly op: 'digest'; readonly root: string }
@@ -28,6 +30,7 @@ export interface TreeResults {
     /** Directories that the tar has no entry for, relative to the root. */
     impliedDirectories: string[];
   };
+  extract: { bytes: number };
   pack: { bytes: number };
   digest: { diffId: string; bytes: number; tarBytes: number };
   changes: Change[];

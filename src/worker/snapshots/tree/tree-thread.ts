@@ -47,6 +47,8 @@ async function run(task: TreeTask, job: Job): Promise<unknown> {
   switch (task.op) {
     case 'unpack':
       return unpack(task.root, task.limits, job);
+    case 'extract':
+      return extract(task.root, task.limits, job);
     case 'pack':
       return pack(task, job);
     case 'digest':
@@ -63,15 +65,43 @@ async function run(task: TreeTask, job: Job): Promise<unknown> {
 async function unpack(root: string, limits: UnpackLimits, job: Job): Promise<TreeResults['unpack']> {
   const hash = createHash('sha256');
   const unpacker = new LayerUnpacker(root);
-  const parser = new TarParser(unpacker, { maxEntries: limits.maxEntries });
   let tarBytes = 0;
+  await read(unpacker, job, limits, (chunk) => {
+    tarBytes += chunk.length;
+    if (tarBytes > limits.maxBytes) {
+      throw tooLarge(`the layer is larger than ${limits.maxBytes} bytes when unpacked`);
+    }
+    hash.update(chunk);
+  });
+  return {
+    diffId: `sha256:${hash.digest('hex')}`,
+    bytes: unpacker.bytes,
+    tarBytes,
+    impliedDirectories: unpacker.impliedDirectories,
+  };
+}
+
+async function extract(root: string, limits: UnpackLimits, job: Job): Promise<TreeResults['extract']> {
+  const unpacker = new LayerUnpacker(root, { plain: true });
+  let tarBytes = 0;
+  await read(unpacker, job, limits, (chunk) => {
+    tarBytes += chunk.length;
+    if (tarBytes > limits.maxBytes) throw tooLarge(`the archive is larger than ${limits.maxBytes} bytes`);
+  });
+  return { bytes: unpacker.bytes };
+}
+
+/** `see` is told of each piece of the uncompressed tar before it is unpacked. */
+async function read(
+  unpacker: LayerUnpacker,
+  job: Job,
+  { maxEntries }: UnpackLimits,
+  see: (chunk: Uint8Array) => void,
+): Promise<void> {
+  const parser = new TarParser(unpacker, { maxEntries });
   try {
     for await (const chunk of decompress(job.input())) {
-      tarBytes += chunk.length;
-      if (tarBytes > limits.maxBytes) {
-        throw tooLarge(`the layer is larger than ${limits.maxBytes} bytes when unpacked`);
-      }
-      hash.update(chunk);
+      see(chunk);
       parser.write(chunk);
     }
     parser.finish();
@@ -79,12 +109,6 @@ async function unpack(root: string, limits: UnpackLimits, job: Job): Promise<Tre
   } finally {
     unpacker.close();
   }
-  return {
-    diffId: `sha256:${hash.digest('hex')}`,
-    bytes: unpacker.bytes,
-    tarBytes,
-    impliedDirectories: unpacker.impliedDirectories,
-  };
 }
 
 async function pack(

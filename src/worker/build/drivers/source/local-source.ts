@@ -28,8 +28,8 @@ export class LocalSource implements Source {
       },
       { signal },
     );
-    const { root, id } = resources.use(directory);
-    return { kind: 'directory', root, id, bare: true };
+    const { root, id, passing = false } = resources.use(directory);
+    return { kind: 'directory', root, id, bare: true, passing };
   }
 }
 

@@ -9,6 +9,7 @@ import type { Range, SourceInfo, SourceRange } from '../../llb/source-info.ts';
 import type { Draft, Drafts } from '../graph/draft.ts';
 import type { Environment } from '../graph/environment.ts';
 import type { BuildOptions } from '../options/build-options.ts';
+import type { CompileObserver } from './compile-observer.ts';
 import type { Stage } from './stage.ts';
 
 /** One Dockerfile on its way to a graph for one platform: what all its stages have in common. */
@@ -32,6 +33,7 @@ export interface Compilation {
   readonly ignored: PatternMatcher | undefined;
   /** Bytes of history that all stages have together. */
   readonly written: { history: number };
+  readonly observer: CompileObserver | undefined;
 }
 
 /** Expands a word of an instruction with what its stage has set. Throws `DockerfileError`. */

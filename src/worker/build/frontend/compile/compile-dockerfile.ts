@@ -16,11 +16,12 @@ import type { NamedContexts } from '../inputs/named-contexts.ts';
 import type { BuildOptions } from '../options/build-options.ts';
 import { normalizePlatform } from '../platforms.ts';
 import type { Compilation } from './compilation.ts';
+import type { CompileObserver } from './compile-observer.ts';
 import { compileStage } from './compile-stage.ts';
 import { builderArgs, globalArgs } from './global-args.ts';
 import { planStages } from './plan-stages.ts';
 import { followedPaths, resolveStages } from './resolve-stages.ts';
-import type { Stage } from './stage.ts';
+import { reachableFrom, type Stage } from './stage.ts';
 import { refuseCircles } from './stage-table.ts';
 
 export interface CompileRequest {
@@ -29,7 +30,7 @@ export interface CompileRequest {
   readonly options: BuildOptions;
   readonly context: MainContext;
   readonly contexts: NamedContexts;
-  readonly images: ImageResolver;
+  readonly images: Pick<ImageResolver, 'resolve'>;
   readonly linter: Linter;
   readonly buildPlatform: Platform;
   /** undefined: nobody said; what the base image is for. */
@@ -37,6 +38,7 @@ export interface CompileRequest {
   readonly bridge: Pick<Bridge, 'solve' | 'readDirectory'>;
   /** Compile what the target does not need as well: to see what is wrong with it. */
   readonly allStages?: boolean;
+  readonly observer?: CompileObserver;
 }
 
 export interface CompiledDockerfile {
@@ -85,11 +87,14 @@ export async function compileDockerfile(request: CompileRequest): Promise<Compil
     linter,
     ignored: patterns.length > 0 ? new PatternMatcher(patterns) : undefined,
     written: { history: 0 },
+    observer: request.observer,
   };
   const table = planStages(compilation, dockerfile.stages, { contexts, globals: globals.uses });
   const target = table.target(options.target);
   refuseCircles(table.all);
   if (standsAlone(table.all)) target.label = '';
+  const reachable = reachableFrom(target);
+  await request.observer?.planned(table.all.filter((stage) => stage.from && reachable.has(stage)));
   const all = request.allStages ?? false;
   const needed = await resolveStages({ compilation, table, images, contexts, all }, target);
   for (const stage of table.all) {

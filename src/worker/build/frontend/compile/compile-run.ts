@@ -68,9 +68,10 @@ function execOp(
     agentSocket,
   }: { args: readonly string[]; secretEnv: readonly SecretEnv[]; agentSocket: string | undefined },
 ): ExecOp {
-  const { extraHosts, ulimits, hostname, cgroupParent, network } = compilation.options.steps;
+  const { extraHosts, ulimits, hostname, cgroupParent, network, makesVolumes } = compilation.options.steps;
   const env = stage.environment.toArray();
   const proxyEnv = proxyEnvironment(compilation.options.buildArgs);
+  const volumes = makesVolumes ? [...(stage.image.config.Volumes ?? [])].sort() : [];
   const wantsSocket = agentSocket !== undefined && stage.environment.get('SSH_AUTH_SOCK') === undefined;
   return {
     kind: 'exec',
@@ -87,6 +88,7 @@ function execOp(
     network: instruction.network === 'default' ? network : instruction.network,
     security: instruction.security,
     ...(secretEnv.length > 0 && { secretEnv }),
+    ...(volumes.length > 0 && { volumes }),
     mounts: [],
   };
 }
@@ -157,7 +159,7 @@ function nameOf(
 }
 
 /** `|2 a=1 b=2`: what ARGs came to, which the command saw. */
-function argsPrefix({ args, environment }: Stage): string[] {
+export function argsPrefix({ args, environment }: Stage): string[] {
   const values = new Map<string, string>();
   for (const { name, value } of args) values.set(name, environment.get(name) ?? value ?? '');
   if (values.size === 0) return [];

@@ -22,9 +22,11 @@ export function compileStage(compilation: Compilation, stage: Stage): void {
   stage.setVariables(config.Env ?? []);
   if (config.WorkingDir) enterDirectory(stage, config.WorkingDir);
   if (config.User) stage.user = config.User;
+  compilation.observer?.begun(stage);
   for (const command of stage.commands) {
     try {
       compileInstruction(compilation, stage, command);
+      compilation.observer?.compiled(stage, command);
     } catch (error) {
       throw withPlace(compilation, command, error);
     }

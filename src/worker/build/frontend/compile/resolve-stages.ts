@@ -21,7 +21,7 @@ const COMMON_IMAGES = ['alpine', 'busybox', 'centos', 'debian', 'golang', 'ubunt
 interface Ports {
   readonly compilation: Compilation;
   readonly table: StageTable;
-  readonly images: ImageResolver;
+  readonly images: Pick<ImageResolver, 'resolve'>;
   readonly contexts: NamedContexts;
   /** Resolve what the target does not need as well. */
   readonly all: boolean;
@@ -83,7 +83,7 @@ async function resolveBase(ports: Ports, stage: Stage): Promise<void> {
   const shown = shownPlatform(compilation, platform);
   const prefix = `[${shown ? `${platformId(shown)} ` : ''}internal]`;
   const resolved = await images
-    .resolve(reference, { platform, mode, name: `${prefix} load metadata for ${reference}` })
+    .resolve(reference, { written, platform, mode, name: `${prefix} load metadata for ${reference}` })
     .catch((error: unknown) => {
       throw aboutImage(error, written, table);
     });

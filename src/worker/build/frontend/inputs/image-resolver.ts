@@ -4,6 +4,8 @@ import type { ResolveMode } from '../graph/sources.ts';
 import { platformId } from '../platforms.ts';
 
 export interface ImageRequest {
+  /** The reference as somebody wrote it; undefined: it is written as it is. */
+  readonly written?: string;
   readonly platform: Platform;
   readonly mode: ResolveMode;
   /** What progress shows. */

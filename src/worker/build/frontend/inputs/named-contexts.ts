@@ -28,7 +28,7 @@ export interface NamedContext {
 interface Ports {
   readonly request: FrontendRequest;
   readonly bridge: Bridge;
-  readonly images: ImageResolver;
+  readonly images: Pick<ImageResolver, 'resolve'>;
   readonly mode: ResolveMode;
 }
 

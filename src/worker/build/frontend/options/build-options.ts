@@ -26,13 +26,16 @@ export interface BuildOptions {
 
 /** What every RUN gets. */
 export interface StepOptions {
-  readonly network: 'default' | 'none' | 'host';
+  /** `default`, `none`, `host`; or, for the classic builder, a network's name. */
+  readonly network: string;
   readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   /** Bytes of /dev/shm. */
   readonly shmSize?: number;
   readonly cgroupParent?: string;
   readonly hostname?: string;
+  /** What VOLUME declares is there while a command runs, as the classic builder has it. */
+  readonly makesVolumes?: boolean;
 }
 
 type Attributes = Readonly<Record<string, string>>;
