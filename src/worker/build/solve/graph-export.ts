@@ -1,11 +1,13 @@
+import type { Digest } from '#oci/digest.ts';
 import type { CacheRecord, CacheStore } from '../cache/cache-store.ts';
 import { isImported } from '../cache/portable/imported-cache.ts';
-import { outputsOf, portableDigests } from '../cache/portable/imported-steps.ts';
+import { importedContents, outputsOf, portableDigests } from '../cache/portable/imported-steps.ts';
+import { contentKey } from '../cache/portable/portable-keys.ts';
 import type { ExportedStep } from '../cache/portable/record-graph.ts';
 import { contentsOf, type ImportLookups } from './import-lookups.ts';
 import type { Holdable } from './lease.ts';
 import type { CacheMap } from './op-driver.ts';
-import type { LayersRef } from './ref.ts';
+import type { LayersRef, Ref } from './ref.ts';
 import type { VertexNode } from './vertex-node.ts';
 
 export interface GraphExportParts {
@@ -14,6 +16,8 @@ export interface GraphExportParts {
   readonly signal: AbortSignal;
   map(node: VertexNode): Promise<CacheMap>;
   definition(node: VertexNode): Promise<string>;
+  /** The digest of what a vertex reads of an input, if it reads less than all. */
+  content(node: VertexNode, at: number, ref: Ref): Promise<string | undefined>;
   keep(lease: Holdable): void;
 }
 
@@ -34,12 +38,29 @@ export async function graphExport(
       digests,
       selectors,
       inputs: node.inputs.map((input) => ({ step: steps.get(input.node)!, output: input.output })),
-      contents: await contentsOf(node),
+      contents: await contentKeysOf(node, outcomes, parts),
       outputs: outputsOf(node.vertex),
       outcomes: outcomes.get(node) ?? [],
     });
   }
   return [...steps.values()];
+}
+
+/** Of inputs that are here; nothing is brought to look at it. */
+async function contentKeysOf(
+  node: VertexNode,
+  outcomes: ReadonlyMap<VertexNode, readonly LayersRef[]>,
+  parts: GraphExportParts,
+): Promise<ReadonlyMap<number, ReadonlySet<Digest>>> {
+  const keys = importedContents(node);
+  const known = new Map(await contentsOf(node));
+  for (const [at, input] of node.inputs.entries()) {
+    const ref = outcomes.get(input.node)?.[input.output];
+    const isHere = ref?.layers.every(({ remote }) => remote === undefined);
+    const digest = known.get(at) ?? (ref && isHere ? await parts.content(node, at, ref) : undefined);
+    if (digest !== undefined) keys.set(at, new Set(keys.get(at)).add(contentKey(digest)));
+  }
+  return keys;
 }
 
 async function outcomesOf(
@@ -67,7 +88,8 @@ async function outcomesOf(
     if (record) records.set(node, record);
   }
   for (const [node, record] of records) {
-    if (!wanted(record.outputs)) continue;
+    const isHere = record.outputs.every(({ layers }) => layers.every(({ remote }) => remote === undefined));
+    if (!isHere && !wanted(record.outputs)) continue;
     const refs = await loaded(record, parts);
     if (refs) outcomes.set(node, refs);
   }

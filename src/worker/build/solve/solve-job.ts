@@ -78,9 +78,9 @@ export class SolveJob implements AsyncDisposable {
    * Solves an edge; the ref can be used until the job is closed. Rejects at the first vertex that fails, with a
    * `SolveError`; what else is under way goes on until the job is closed.
    */
-  async solve({ vertex, output }: Edge): Promise<Ref> {
+  async solve(edge: Edge): Promise<Ref> {
     if (this.#signal.aborted) throw canceled();
-    const node = this.#nodes.load(vertex, (added) => {
+    const node = this.#nodes.load(edge, (added) => {
       refuseUnentitled(added.vertex, this.#options.limits.entitlements);
       this.#progress.known(added.vertex);
     });
@@ -90,7 +90,7 @@ export class SolveJob implements AsyncDisposable {
       this.#imports.begin(one);
     }
     const { refs } = await this.#realize(node);
-    return outputOf(refs, output, vertex);
+    return outputOf(refs, edge.output, edge.vertex);
   }
 
   /** Steps may be taken from there, for this build alone. What was solved before is not looked for in it. */
@@ -103,7 +103,7 @@ export class SolveJob implements AsyncDisposable {
     edges: readonly Edge[],
     wanted: (outputs: readonly LayersRef[]) => boolean,
   ): Promise<ExportedStep[]> {
-    const roots = edges.map(({ vertex }) => this.#nodes.load(vertex, () => undefined));
+    const roots = edges.map((edge) => this.#nodes.load(edge, () => undefined));
     const nodes = [...new Set(roots.flatMap((root) => below(root)))];
     const parts = {
       cache: this.#parts.cache,
@@ -111,6 +111,10 @@ export class SolveJob implements AsyncDisposable {
       signal: this.#signal,
       map: (node: VertexNode) => this.#map(node),
       definition: (node: VertexNode) => this.#keys.definition(node),
+      content: async (node: VertexNode, at: number, ref: Ref) => {
+        const { contentDigest } = (await this.#map(node)).inputs[at] ?? {};
+        return contentDigest && this.#drive(node.vertex, (_driver, context) => contentDigest(ref, context));
+      },
       keep: (lease: Holdable) => void this.#leases.push(lease),
     };
     return graphExport(nodes, parts, wanted);

@@ -13,6 +13,8 @@ export interface VertexNode {
   readonly inputs: readonly NodeEdge[];
   /** Itself or one below it is not to be looked up, so that its definition says nothing of what it will come to. */
   readonly renewed: boolean;
+  /** The outputs that somebody asks for. */
+  readonly demanded: Set<number>;
   map?: Promise<CacheMap>;
   definition?: Promise<string>;
   /** By input and its identity. */
@@ -51,7 +53,7 @@ export class VertexNodes {
   readonly #nodes = new Map<string, VertexNode>();
 
   /** The node of an edge's vertex; `onNew` hears of each that is new, inputs first. */
-  load(root: Vertex, onNew: (node: VertexNode) => void): VertexNode {
+  load({ vertex: root, output }: Edge, onNew: (node: VertexNode) => void): VertexNode {
     const open = [root];
     for (let vertex = open.at(-1); vertex !== undefined; vertex = open.at(-1)) {
       const missing = this.#nodes.has(idOf(vertex)) ? [] : this.#missing(vertex.inputs);
@@ -65,7 +67,9 @@ export class VertexNodes {
       this.#nodes.set(idOf(vertex), node);
       onNew(node);
     }
-    return this.#nodes.get(idOf(root))!;
+    const node = this.#nodes.get(idOf(root))!;
+    demand(node, output);
+    return node;
   }
 
   #missing(inputs: readonly Edge[]): Vertex[] {
@@ -78,8 +82,18 @@ export class VertexNodes {
       output: input.output,
     }));
     const renewed = vertex.metadata.ignoreCache === true || inputs.some(({ node }) => node.renewed);
-    return { vertex, inputs, renewed, contents: new Map() };
+    for (const { node, output } of inputs) demand(node, output);
+    return { vertex, inputs, renewed, demanded: new Set(), contents: new Map() };
   }
+}
+
+function demand(node: VertexNode, output: number): void {
+  if (node.demanded.has(output)) return;
+  node.demanded.add(output);
+  if (!node.borrowed) return;
+  // From elsewhere come only the outputs that were asked for by then.
+  delete node.found;
+  delete node.realized;
 }
 
 /** Vertices that differ in whether they may be looked up are not the same. */

@@ -53,5 +53,6 @@ export async function sendContent(
 }
 
 export function storeMetadata(store: string): Metadata {
-  return new Metadata().add('buildkit-attachable-store-id', store);
+  // The bytes of UTF-8, as Go's clients expect them; Node writes headers as Latin-1.
+  return new Metadata().add('buildkit-attachable-store-id', Buffer.from(store).toString('latin1'));
 }

@@ -1,7 +1,7 @@
 import type { Digest } from '#oci/digest.ts';
 import type { Vertex } from '../../llb/vertex.ts';
 import type { CacheMap } from '../../solve/op-driver.ts';
-import type { LayersRef } from '../../solve/ref.ts';
+import { EMPTY, type LayersRef } from '../../solve/ref.ts';
 import type { ImportedCache, ImportedRecord } from './imported-cache.ts';
 import { portableMap } from './op-digest.ts';
 import { contentKey, recordKey } from './portable-keys.ts';
@@ -11,6 +11,8 @@ import type { RecordIndex } from './record-index.ts';
 export interface ImportedStep {
   readonly vertex: Vertex;
   readonly inputs: readonly { readonly node: ImportedStep; readonly output: number }[];
+  /** The outputs that somebody asks for. */
+  readonly demanded: ReadonlySet<number>;
   /** The records that it is, by index and output. Grows while more of its inputs' contents become known. */
   places?: Map<RecordIndex, Map<number, ReadonlySet<number>>>;
 }
@@ -50,12 +52,14 @@ export class ImportedSteps {
     step.places = places;
   }
 
-  /** A record of all outcomes of a step that was placed. */
-  async find({ places, vertex }: ImportedStep): Promise<ImportedRecord | undefined> {
+  /** A record of all outcomes that somebody asks for of a step that was placed. */
+  async find({ places, vertex, demanded }: ImportedStep): Promise<ImportedRecord | undefined> {
     if (vertex.op.kind === 'source') return undefined;
     for (const cache of this.#caches) {
       for (const index of await cache.indexes()) {
-        const outputs = [...(places?.get(index)?.values() ?? [])].map((records) => outcomeIn(index, records));
+        const outputs = [...(places?.get(index) ?? [])].map(
+          ([output, records]) => outcomeIn(index, records) ?? (demanded.has(output) ? undefined : EMPTY),
+        );
         if (outputs.length === 0 || outputs.includes(undefined)) continue;
         const record = cache.record(outputs as LayersRef[]);
         if (record) return record;
@@ -63,6 +67,22 @@ export class ImportedSteps {
     }
     return undefined;
   }
+}
+
+/** What stands for what a step reads of its inputs, by input, as the records that it is say. */
+export function importedContents({ places, inputs }: ImportedStep): Map<number, Set<Digest>> {
+  const contents = new Map<number, Set<Digest>>();
+  for (const [index, outputs] of places ?? []) {
+    for (const record of [...outputs.values()].flatMap((records) => [...records])) {
+      for (const [at, targets] of index.below(record).entries()) {
+        const input = inputs[at];
+        const own = input?.node.places?.get(index)?.get(input.output);
+        const keys = targets.filter((target) => !own?.has(target.record)).map(({ key }) => key);
+        if (keys.length > 0) contents.set(at, (contents.get(at) ?? new Set()).union(new Set(keys)));
+      }
+    }
+  }
+  return contents;
 }
 
 /** What a vertex is called in records, and what it looks at of its inputs; without digests, nothing. */

@@ -1,7 +1,7 @@
 import type { Digest } from '#oci/digest.ts';
 import type { LayersRef } from '../../solve/ref.ts';
 import type { CacheConfig, CacheInput, CacheLayer, CacheRecordEntry } from './cache-config.ts';
-import { contentKey, recordKey } from './portable-keys.ts';
+import { recordKey } from './portable-keys.ts';
 
 /** A vertex of a graph, as a cache is exported of it. */
 export interface ExportedStep {
@@ -10,8 +10,8 @@ export interface ExportedStep {
   /** By input: what is looked at of it. */
   readonly selectors: readonly (Digest | undefined)[];
   readonly inputs: readonly { readonly step: ExportedStep; readonly output: number }[];
-  /** By input: the digest of what is read of it, where that is known. */
-  readonly contents: ReadonlyMap<number, string>;
+  /** By input: what stands for what is read of it, where that is known. */
+  readonly contents: ReadonlyMap<number, ReadonlySet<Digest>>;
   /** How many outcomes it has. */
   readonly outputs: number;
   /** Those that are known. */
@@ -31,20 +31,20 @@ const NOTHING: WrittenResult = { layers: [], chains: [] };
 export function recordsOf(steps: readonly ExportedStep[], write: WriteResult): CacheConfig['records'] {
   const records: CacheRecordEntry[] = [];
   const places = new Map<ExportedStep, number[][]>();
-  const contents = new Map<string, number>();
+  const contents = new Map<Digest, number>();
   const push = (digest: Digest, inputs: CacheInput[][], result: WrittenResult): number =>
     records.push({ digest, inputs, ...result }) - 1;
-  const contentPlace = (digest: string): number => {
-    const known = contents.get(digest) ?? push(contentKey(digest), [], NOTHING);
-    contents.set(digest, known);
+  const contentPlace = (key: Digest): number => {
+    const known = contents.get(key) ?? push(key, [], NOTHING);
+    contents.set(key, known);
     return known;
   };
   for (const step of steps) {
     const inputs = step.inputs.map((input, at): CacheInput[] => {
       const selector = step.selectors[at] ?? '';
       const links = (places.get(input.step)?.[input.output] ?? []).map((link) => ({ link, selector }));
-      const content = step.contents.get(at);
-      return content === undefined ? links : [...links, { link: contentPlace(content), selector: '' }];
+      const keys = [...(step.contents.get(at) ?? [])].sort();
+      return [...links, ...keys.map((key) => ({ link: contentPlace(key), selector: '' }))];
     });
     const named = inputs.every((links) => links.length > 0);
     const own = Array.from({ length: step.outputs }, (_, output): number[] => {

@@ -44,6 +44,17 @@ export class RecordIndex {
     return this.#above.get(keyOf(record, input, selector, key)) ?? [];
   }
 
+  /** Of each input of a record, the records that stand on nothing and that all of is looked at: contents, and sources. */
+  below(record: number): (readonly { readonly record: number; readonly key: Digest }[])[] {
+    const { inputs = [] } = this.#config.records[record] ?? {};
+    return inputs.map((links) =>
+      links.flatMap(({ link, selector }) => {
+        const target = this.#config.records[link];
+        return selector === '' && target?.inputs.length === 0 ? [{ record: link, key: target.digest }] : [];
+      }),
+    );
+  }
+
   /** What a record came to, if that can be had. */
   outcome(record: number): LayersRef | undefined {
     const { layers = [], chains = [] } = this.#config.records[record] ?? {};
