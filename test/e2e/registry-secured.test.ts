@@ -29,6 +29,7 @@ const PASSWORD = 'correct horse battery';
 
 let host: string;
 let registry: string;
+let monitoring: string;
 let folder: string;
 let settings: string;
 let authority: TestAuthority;
@@ -37,7 +38,8 @@ let output = '';
 let dockerd: Dockerd;
 
 beforeAll(async () => {
-  const [port] = await freePorts(1);
+  const [port, monitored] = await freePorts(2);
+  monitoring = `127.0.0.1:${monitored}`;
   // An address of this machine that is not loopback, and that nobody else has (RFC 5737).
   host = `192.0.2.${1 + (port! % 250)}`;
   registry = `${host}:${port}`;
@@ -137,7 +139,7 @@ it('refuses to listen beyond loopback without TLS and authentication, in one lin
 });
 
 it('starts with both, on accounts that were made before it', async () => {
-  configure({ tls: tls(), auth: { mode: 'token' } });
+  configure({ tls: tls(), auth: { mode: 'token' }, monitoring: { listen: monitoring } });
   await slipwayOk(['user', 'add', 'ada', '--admin'], `${PASSWORD}\n`);
   const account = statSync(join(folder, 'data/registry/registry.db'));
   chownSync(join(folder, 'registry.key'), 0, account.gid);
@@ -155,6 +157,11 @@ it('starts with both, on accounts that were made before it', async () => {
     await sleep(50);
   }
   expect(await shownName()).toBe('first');
+
+  expect((await fetch(`http://${monitoring}/readyz`)).status).toBe(200);
+  const metrics = await (await fetch(`http://${monitoring}/metrics`)).text();
+  const expiry = /^slipway_tls_certificate_expiry_seconds (\S+)$/m.exec(metrics)?.[1];
+  expect(Number(expiry)).toBeGreaterThan(Date.now() / 1000);
 });
 
 it('serves the docker CLI and skopeo over TLS, each as far as was granted', async () => {
