@@ -33,7 +33,7 @@ export async function* parallelGzip(
   let checksum = 0;
   let size = 0;
   yield HEADER;
-  for await (const block of blocksOf(source, BLOCK_BYTES)) {
+  for await (const block of blocksOf(source, FULL_PACE.blocksAtOnce + 2)) {
     checksum = crc32(block, checksum);
     size = (size + block.length) % 2 ** 32;
     const compressed = deflate(block, {
@@ -54,20 +54,26 @@ export async function* parallelGzip(
   yield Buffer.concat([LAST_BLOCK, trailer]);
 }
 
-async function* blocksOf(source: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Buffer> {
-  let pending: Uint8Array[] = [];
+/** Whole blocks, and the rest. Each has its memory until `count - 1` more have been asked for. */
+async function* blocksOf(source: AsyncIterable<Uint8Array>, count: number): AsyncGenerator<Buffer> {
+  const blocks: Buffer[] = [];
+  let at = 0;
   let size = 0;
-  for await (let chunk of source) {
-    while (size + chunk.length >= bytes) {
-      const piece = chunk.subarray(0, bytes - size);
-      yield Buffer.concat([...pending, piece]);
-      chunk = chunk.subarray(piece.length);
-      pending = [];
+  const current = () => {
+    blocks[at] ??= Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    return blocks[at]!;
+  };
+  for await (const chunk of source) {
+    for (let offset = 0; offset < chunk.length; ) {
+      const piece = chunk.subarray(offset, offset + BLOCK_BYTES - size);
+      current().set(piece, size);
+      offset += piece.length;
+      size += piece.length;
+      if (size < BLOCK_BYTES) continue;
+      yield current();
+      at = (at + 1) % count;
       size = 0;
     }
-    if (chunk.length === 0) continue;
-    pending.push(chunk);
-    size += chunk.length;
   }
-  if (size > 0) yield Buffer.concat(pending);
+  if (size > 0) yield current().subarray(0, size);
 }

@@ -5,7 +5,7 @@ export class ChunkBuffer {
   #chunk: Uint8Array<ArrayBuffer>;
   #filled = 0;
 
-  /** `emit` owns the chunk it gets. */
+  /** `emit` may give the chunk's memory away; where it does not, the next chunk has it. */
   constructor(size: number, emit: (chunk: Uint8Array<ArrayBuffer>) => void) {
     this.#size = size;
     this.#emit = emit;
@@ -34,9 +34,9 @@ export class ChunkBuffer {
 
   flush(): void {
     if (this.#filled === 0) return;
-    const chunk = this.#chunk.subarray(0, this.#filled);
-    this.#chunk = new Uint8Array(this.#size);
+    const filled = this.#filled;
     this.#filled = 0;
-    this.#emit(chunk);
+    this.#emit(this.#chunk.subarray(0, filled));
+    if (this.#chunk.length === 0) this.#chunk = new Uint8Array(this.#size);
   }
 }
