@@ -29,6 +29,9 @@ const KNOWN_ARCHITECTURES: readonly string[] = [
   ...['386', 'amd64', 'arm', 'arm64', 'loong64', 'mips64le', 'ppc64le', 'riscv64', 's390x'],
 ];
 
+const COMPONENT_TEXT = '^[A-Za-z0-9_.-]+$';
+const COMPONENT = new RegExp(COMPONENT_TEXT);
+
 /** The platform of the process that asks. */
 export function hostPlatform(): Platform {
   return { os: 'linux', architecture: ARCHITECTURES[process.arch] ?? process.arch };
@@ -37,8 +40,13 @@ export function hostPlatform(): Platform {
 /** `os[/architecture[/variant]]` or an architecture alone, as `docker --platform` takes it. */
 export function parsePlatform(text: string): Platform {
   const parts = text.trim().toLowerCase().split('/');
-  if (parts.length > 3 || parts.some((part) => !/^[a-z0-9_.-]+$/.test(part))) {
-    throw invalid(`${JSON.stringify(text)} is an invalid platform specifier`);
+  if (parts.length > 3) throw invalid(`${JSON.stringify(text)} is an invalid platform specifier`);
+  const wrong = parts.find((part) => !COMPONENT.test(part));
+  if (wrong !== undefined) {
+    const names = `${JSON.stringify(wrong)} is an invalid component of ${JSON.stringify(text)}`;
+    throw invalid(
+      `${names}: platform specifier component must match ${JSON.stringify(COMPONENT_TEXT)}: invalid argument`,
+    );
   }
   const [first = '', second, third] = parts;
   if (second === undefined && !SYSTEMS.includes(first)) {

@@ -1,6 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -94,5 +103,19 @@ async function play(path: string, mirror: string): Promise<TestResults> {
   for await (const line of createInterface({ input: child.stdout })) results.read(line);
   const [code] = await exit;
   results.ended(code as number | null);
+  endLeftBehind();
   return results;
+}
+
+/** A suite that was broken off leaves its registries and workers. */
+function endLeftBehind(): void {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      const path = readFileSync(`/proc/${pid}/environ`, 'utf8');
+      if (Number(pid) !== process.pid && `${command} ${path}`.includes(folder)) process.kill(Number(pid));
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
 }

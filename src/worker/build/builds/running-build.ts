@@ -257,7 +257,11 @@ export class RunningBuild implements Build {
     refs: SolvedResult['refs'],
     { job, session, signal }: OpenBuild & { readonly signal: AbortSignal },
   ): Promise<Readonly<Record<string, string>>> {
-    if (this.#start.exporters.length === 0) return {};
+    const told = [...metadata].filter(([name]) => name.startsWith('frontend.'));
+    const fromFrontend = Object.fromEntries(
+      told.map(([name, value]) => [name, Buffer.from(value).toString()]),
+    );
+    if (this.#start.exporters.length === 0) return fromFrontend;
     const attestations = await this.#attestations({ refs: edges, metadata }, refs, job);
     const inlineCache = this.#caches.inline({ refs: edges, metadata }, job);
     const result = { refs, metadata, attestations, ...(inlineCache && { inlineCache }) };
@@ -272,7 +276,7 @@ export class RunningBuild implements Build {
       const context = { attrs, exporterId, session, progress: this.#progress, exported, signal };
       responses.push(await exporter.export(result, context));
     }
-    return Object.assign({}, ...responses);
+    return Object.assign({}, ...responses, fromFrontend);
   }
 }
 

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { KeyedLock } from '#async/keyed-lock.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { Mounter } from '#worker/snapshots/mount.ts';
+import { overlayMount } from '#worker/snapshots/mount-options.ts';
 import type { Snapshotter } from '#worker/snapshots/snapshotter.ts';
 import type { RefMounts } from '../export/ref-mounts.ts';
-import type { LayersRef, Ref } from '../solve/ref.ts';
+import type { Ref } from '../solve/ref.ts';
 import type { Layers, RequireOptions } from './layers.ts';
 
 /** A ref's files at a directory of this machine, to be read only. */
@@ -16,6 +17,8 @@ export interface RefView extends AsyncDisposable {
 
 interface SharedMount {
   readonly root: string;
+  /** Directories that were made for it. */
+  readonly places: readonly string[];
   readonly pin: Disposable;
   users: number;
 }
@@ -46,7 +49,7 @@ export class RefViews implements RefMounts {
     const snapshot = await this.#ports.layers.require(ref, options);
     if (snapshot === undefined) return this.#empty();
     return this.#locks.run(snapshot, async () => {
-      const mount = this.#mounts.get(snapshot) ?? (await this.#mount(ref, snapshot));
+      const mount = this.#mounts.get(snapshot) ?? (await this.#mount(snapshot));
       mount.users++;
       let open = true;
       return {
@@ -80,19 +83,23 @@ export class RefViews implements RefMounts {
     return await task(root);
   }
 
-  async #mount(ref: LayersRef, snapshot: Digest): Promise<SharedMount> {
+  async #mount(snapshot: Digest): Promise<SharedMount> {
     const { layers, snapshotter, mounter } = this.#ports;
     const pin = layers.pin(snapshot);
+    const places: string[] = [];
     try {
-      // One layer alone is a directory already.
-      const single = ref.layers.length === 1;
-      const root = single ? await snapshotter.directory(snapshot) : await this.#place();
-      if (!single) await mounter.mount(await snapshotter.mount(snapshot), root);
-      const mount = { root, pin, users: 0 };
+      const stack = await snapshotter.mount(snapshot);
+      const root = await this.#place();
+      places.push(root);
+      // Of one layer alone the marks of what it takes away would be seen as files.
+      if (stack.type === 'bind') places.push(await this.#place());
+      await mounter.mount(stack.type === 'bind' ? overlayMount([stack.source, places[1]!]) : stack, root);
+      const mount = { root, places, pin, users: 0 };
       this.#mounts.set(snapshot, mount);
       return mount;
     } catch (error) {
       pin[Symbol.dispose]();
+      for (const place of places) await rmdir(place);
       throw error;
     }
   }
@@ -101,9 +108,8 @@ export class RefViews implements RefMounts {
     if (--mount.users > 0) return;
     this.#mounts.delete(snapshot);
     mount.pin[Symbol.dispose]();
-    if (!mount.root.startsWith(`${this.#directory}/`)) return;
     await this.#ports.mounter.unmount(mount.root);
-    await rmdir(mount.root);
+    for (const place of mount.places) await rmdir(place);
   }
 
   async #empty(): Promise<RefView> {

@@ -29,6 +29,8 @@ export interface VertexMetadata {
   readonly progressGroup?: { readonly id: string; readonly name: string; readonly weak: boolean };
   /** Where in a Dockerfile it comes from. */
   readonly source?: SourceRange;
+  /** Where else, if its client says so. */
+  readonly otherSources?: readonly SourceRange[];
 }
 
 export function vertex<O extends Op>(

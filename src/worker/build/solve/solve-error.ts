@@ -7,7 +7,9 @@ export class SolveError extends SourceError {
   readonly vertex: Vertex;
 
   constructor(cause: SlipwayError, vertex: Vertex) {
-    super(cause, vertex.metadata.source ? [vertex.metadata.source] : []);
+    const { source, otherSources = [] } = vertex.metadata;
+    // Clients show what was said last as the innermost.
+    super(cause, [...(source ? [source] : []), ...otherSources].reverse());
     this.name = 'SolveError';
     this.vertex = vertex;
   }

@@ -42,13 +42,15 @@ export function readInputs(inputs: Readonly<Record<string, Definition>>): Record
   return Object.fromEntries(read.filter((entry): entry is [string, Edge] => entry[1] !== undefined));
 }
 
-/** Clients before v0.13 knew of one. */
+/** Clients before v0.13 knew of one. A build's SOURCE_DATE_EPOCH is its exporters' too, whatever makes the graph. */
 function exportersOf(request: SolveRequest): BuildStart['exporters'] {
+  const epoch = request.FrontendAttrs['build-arg:SOURCE_DATE_EPOCH'];
+  const times: Record<string, string> = epoch && /^\d+$/.test(epoch) ? { 'source-date-epoch': epoch } : {};
   if (request.Exporters.length > 0) {
-    return request.Exporters.map(({ Type: type, Attrs: attrs }) => ({ type, attrs }));
+    return request.Exporters.map(({ Type: type, Attrs: attrs }) => ({ type, attrs: { ...times, ...attrs } }));
   }
   const { ExporterDeprecated: type, ExporterAttrsDeprecated: attrs } = request;
-  return type ? [{ type, attrs }] : [];
+  return type ? [{ type, attrs: { ...times, ...attrs } }] : [];
 }
 
 /** Clients before v0.4 knew of registries alone. */

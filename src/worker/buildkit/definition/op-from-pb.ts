@@ -116,8 +116,7 @@ function execFromPb(exec: PbExecOp, inputs: number): ExecOp {
 }
 
 function mountFromPb(mount: Mount, inputs: number): ExecMount {
-  if (!mount.dest.startsWith('/'))
-    throw invalid(`a mount at ${JSON.stringify(mount.dest)}, which is not absolute`);
+  if (mount.dest === '') throw invalid('a mount at no path');
   const place = defined({
     input: inputNumber(mount.input, inputs),
     selector: mount.selector || undefined,

@@ -85,22 +85,28 @@ class GraphReader {
   #metadata(digest: string, name: string): VertexMetadata {
     const pb: OpMetadata | undefined = this.#definition.metadata[digest];
     const group = pb?.progressGroup;
-    const source = this.#source(digest);
+    const [source, ...otherSources] = this.#sources(digest);
     return {
       name: pb?.description['llb.customname'] || name,
       ...(pb?.ignoreCache && { ignoreCache: true }),
       ...(group && { progressGroup: { id: group.id, name: group.name, weak: group.weak } }),
       ...(source && { source }),
+      ...(otherSources.length > 0 && { otherSources }),
     };
   }
 
-  #source(digest: string): SourceRange | undefined {
+  #sources(digest: string): SourceRange[] {
     const source = this.#definition.Source;
-    const location = source?.locations[digest]?.locations[0];
-    const info = location && source?.infos[location.sourceIndex];
-    return info && { info: sourceInfoFromPb(info), ranges: rangesFromPb(location.ranges) };
+    const locations = source?.locations[digest]?.locations.slice(0, MAX_LOCATIONS) ?? [];
+    return locations.flatMap(({ sourceIndex, ranges }) => {
+      const info = source?.infos[sourceIndex];
+      return info ? [{ info: sourceInfoFromPb(info), ranges: rangesFromPb(ranges) }] : [];
+    });
   }
 }
+
+/** Of one step; more than anybody reads. */
+const MAX_LOCATIONS = 100;
 
 function parseOp(bytes: Uint8Array): PbOp {
   try {

@@ -1,5 +1,4 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { invalid } from '#errors/errors.ts';
 import type { Range, SourceInfo } from '#worker/build/llb/source-info.ts';
 import type {
   Range as PbRange,
@@ -20,15 +19,12 @@ export function sourceInfoToPb({
   return { filename, data, language };
 }
 
-/** Throws `invalid` for a range without its ends. */
+/** One without its end is of one line. */
 export function rangesFromPb(ranges: readonly PbRange[]): Range[] {
-  return ranges.map(({ start, end }) => {
-    if (!start || !end) throw invalid('invalid source range');
-    return {
-      start: { line: start.line, character: start.character },
-      end: { line: end.line, character: end.character },
-    };
-  });
+  return ranges.map(({ start, end = start }) => ({
+    start: { line: start?.line ?? 0, character: start?.character ?? 0 },
+    end: { line: end?.line ?? 0, character: end?.character ?? 0 },
+  }));
 }
 
 export function rangesToPb(ranges: readonly Range[]): MessageInitShape<typeof RangeSchema>[] {

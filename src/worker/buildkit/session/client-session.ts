@@ -154,7 +154,7 @@ export class ClientSession implements BuildSession {
   }
 
   async agent(id: string, options: AgentOptions): Promise<{ readonly path: string } & AsyncDisposable> {
-    if (!this.offers('agent')) throw notFound(`no ssh agent ${id}: not found`);
+    if (!this.offers('agent')) throw notFound(`no SSH key ${JSON.stringify(id)} forwarded from the client`);
     try {
       await this.#calling(options.signal, (call) =>
         this.#client.unary(SSH.method.checkAgent, { ID: id }, call),

@@ -1,6 +1,7 @@
 import { unavailable } from '#errors/errors.ts';
 import type { FileTarget } from '#worker/build/session/build-session.ts';
 import type { GrpcClient } from '../grpc/grpc-client.ts';
+import { Code, GrpcError } from '../grpc/grpc-error.ts';
 import { Metadata } from '../grpc/metadata.ts';
 import { FileSend } from '../proto/github.com/moby/buildkit/session/filesync/filesync_pb.ts';
 
@@ -20,17 +21,29 @@ export function openFileTarget(
   for (const [name, value] of Object.entries(attrs)) metadata.add(`exporter-md-${name}`, value);
   const call = client.stream(FileSend.method.diffCopy, { metadata, signal });
   let finished = false;
-  return {
-    async write(bytes) {
-      for (let at = 0; at < bytes.length; at += MAX_CHUNK_BYTES) {
-        await call.send({ data: bytes.subarray(at, at + MAX_CHUNK_BYTES) });
-      }
-    },
-    async finish() {
-      call.end();
-      for await (const _message of call) throw unavailable('the client answered with data');
+  // It has one already, which is as good.
+  const unlessThere = async (task: () => Promise<void>) => {
+    if (finished) return;
+    try {
+      await task();
+    } catch (error) {
+      if (!(error instanceof GrpcError) || error.code !== Code.alreadyExists) throw error;
       finished = true;
-    },
+    }
+  };
+  return {
+    write: (bytes) =>
+      unlessThere(async () => {
+        for (let at = 0; at < bytes.length; at += MAX_CHUNK_BYTES) {
+          await call.send({ data: bytes.subarray(at, at + MAX_CHUNK_BYTES) });
+        }
+      }),
+    finish: () =>
+      unlessThere(async () => {
+        call.end();
+        for await (const _message of call) throw unavailable('the client answered with data');
+        finished = true;
+      }),
     async [Symbol.asyncDispose]() {
       if (!finished) call.cancel();
     },
