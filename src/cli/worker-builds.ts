@@ -20,6 +20,7 @@ import { Exporters } from '#worker/build/export/exporters.ts';
 import { DockerfileFrontend } from '#worker/build/frontend/dockerfile-frontend.ts';
 import { BuildCatalog } from '#worker/build/history/build-catalog.ts';
 import { BuildHistory } from '#worker/build/history/build-history.ts';
+import { Misses } from '#worker/build/misses/misses.ts';
 import { Solver } from '#worker/build/solve/solver.ts';
 import { createBuildkit } from '#worker/buildkit/buildkit.ts';
 import { ReceiveThreads } from '#worker/buildkit/fsutil/receive-threads.ts';
@@ -83,6 +84,7 @@ export async function createWorkerBuilds(
       images: drivers.images,
       reader: drivers.reader,
       packages: (ref, options) => drivers.reader.packages(ref, options),
+      misses: new Misses({ database, changes: drivers.manifests.changes.bind(drivers.manifests), report }),
       frontends: new Map([['dockerfile.v0', new DockerfileFrontend({ platform: hostPlatform() })]]),
       exporters,
       caches: {

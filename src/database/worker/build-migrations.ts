@@ -101,4 +101,21 @@ export const buildMigrations: Record<string, Migration> = {
       await db.schema.createIndex('build_documents_digest').on('build_documents').column('digest').execute();
     },
   },
+  'build-0005-step-memos': {
+    async up(db) {
+      await db.schema
+        .createTable('build_step_memos')
+        .addColumn('project', 'text', (column) => column.notNull())
+        .addColumn('place', 'text', (column) => column.notNull())
+        .addColumn('memo', 'text', (column) => column.notNull())
+        .addColumn('noted_at', 'text', (column) => column.notNull())
+        .addPrimaryKeyConstraint('build_step_memos_key', ['project', 'place'])
+        .execute();
+      await db.schema
+        .createIndex('build_step_memos_noted')
+        .on('build_step_memos')
+        .column('noted_at')
+        .execute();
+    },
+  },
 };

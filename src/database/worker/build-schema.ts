@@ -64,6 +64,16 @@ export interface BuildTables {
     /** Of its log on disk. */
     log_bytes: number;
   };
+  /** What steps were when they were last done, to tell why they are done again. */
+  build_step_memos: {
+    /** A Dockerfile and its context, by what tells them apart from others. */
+    project: string;
+    /** Stage and position. */
+    place: string;
+    /** JSON. */
+    memo: string;
+    noted_at: string;
+  };
   /** What is kept with builds for their clients to look at: provenance, manifests, logs in BuildKit's form. */
   build_documents: {
     ref: string;

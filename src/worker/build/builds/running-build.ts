@@ -12,6 +12,8 @@ import type { BuildLog } from '../history/build-log.ts';
 import type { BuildFault, BuildRecord } from '../history/build-record.ts';
 import { StepSummary } from '../history/step-summary.ts';
 import { SourceError } from '../llb/source-error.ts';
+import type { Misses } from '../misses/misses.ts';
+import { argumentsOf, projectOf } from '../misses/project.ts';
 import type { BuildSession } from '../session/build-session.ts';
 import type { Sessions } from '../session/sessions.ts';
 import type { FairSlots } from '../solve/fair-slots.ts';
@@ -32,6 +34,7 @@ export interface RunningBuildPorts {
   readonly images: ImageResolver;
   readonly reader: RefReader;
   readonly packages: PackageScan;
+  readonly misses: Misses;
   /** By name: `dockerfile.v0`. */
   readonly frontends: ReadonlyMap<string, Frontend>;
   readonly exporters: { of(type: string): Exporter };
@@ -183,13 +186,18 @@ export class RunningBuild implements Build {
     attestationOptions(this.#start.frontendOptions);
     for (const { type } of this.#start.exporters) this.#ports.exporters.of(type);
     const caches = this.#caches;
+    await using misses = this.#ports.misses.of({
+      project: () => projectOf(this.#asked.options, session),
+      buildArguments: () => argumentsOf(this.#asked.options),
+      told: (digest, reason) => this.#summary.missed(digest, reason),
+    });
     await using job = this.#ports.solver.job({
       owner: this.ref,
       session,
       progress: this.#progress,
       limits: this.#limits,
       signal,
-      missed: ({ digest }, reason) => this.#summary.missed(digest, reason),
+      misses,
     });
     const opened = { job, session, progress: this.#progress, signal };
     caches.import([...this.#start.cacheImports, ...importsIn(this.#start.frontendOptions)], opened);

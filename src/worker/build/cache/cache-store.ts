@@ -13,8 +13,6 @@ export interface CacheRecord {
 export interface FinishedStep {
   /** What it is to be found by; an earlier record of a key gives way. */
   readonly keys: readonly string[];
-  /** Further keys, for this machine alone: what later steps that are not found are compared with. */
-  readonly traces: readonly string[];
   readonly kind: Op['kind'];
   /** For people: `[build 2/5] RUN make`. */
   readonly description: string;

@@ -60,15 +60,7 @@ export class LocalCache implements CacheStore, CacheContents {
     });
   }
 
-  async save({
-    keys,
-    traces,
-    kind,
-    description,
-    inputs,
-    outputs,
-    createdAt,
-  }: KeptStep): Promise<Holdable> {
+  async save({ keys, kind, description, inputs, outputs, createdAt }: KeptStep): Promise<Holdable> {
     const stacks = outputs.filter((output) => output.kind === 'layers').map(chainsOf);
     const tops = topsOf(stacks);
     const pins = await Promise.all(tops.map((top) => this.#layers.pinStack([top])));
@@ -92,7 +84,7 @@ export class LocalCache implements CacheStore, CacheContents {
         usage_count: 0,
       };
       const lease = this.#hold(id, tops);
-      for (const replaced of await this.#rows.save(row, [...keys, ...traces])) await this.remove(replaced.id);
+      for (const replaced of await this.#rows.save(row, keys)) await this.remove(replaced.id);
       return lease;
     } finally {
       unpin();

@@ -108,7 +108,7 @@ export class RegistryRecords {
   }
 
   /** Later. Only steps whose outputs are all layers that are here, or that the registry has already. */
-  save({ keys, kind, description, outputs, createdAt }: Omit<FinishedStep, 'inputs' | 'traces'>): void {
+  save({ keys, kind, description, outputs, createdAt }: Omit<FinishedStep, 'inputs'>): void {
     const refs = outputs.filter((output) => output.kind === 'layers');
     if (refs.length < outputs.length || this.#silent) return;
     this.#behind(async () => {

@@ -42,7 +42,7 @@ export class TieredCache implements CacheStore {
   /** What a build has brought here of a record is kept here, if it is all of it. */
   async #adopt({ step, outputs }: RegistryRecord): Promise<void> {
     const inputs = outputs.map(({ kind, layers }) => ({ kind, layers: layers.slice(0, -1) }));
-    const lease = await this.#local.save({ ...step, traces: [], inputs, outputs });
+    const lease = await this.#local.save({ ...step, inputs, outputs });
     await lease.release();
   }
 }

@@ -25,7 +25,6 @@ export class ConfigMarks {
     if (this.#fresh.size === 0) return;
     const kept = await this.#cache.save({
       keys: [...this.#fresh],
-      traces: [],
       kind: 'config',
       description: `configuration (${this.#fresh.size} steps)`,
       inputs: [],

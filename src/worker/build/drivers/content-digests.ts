@@ -7,8 +7,15 @@ import type { ContentSelector } from '../files/content-digest.ts';
 import type { FilePool } from '../files/file-pool.ts';
 import { canonicalJson } from '../llb/canonical-json.ts';
 import type { Ref } from '../solve/ref.ts';
+import type { ContentManifests } from './content-manifests.ts';
 import type { RequireOptions } from './layers.ts';
 import type { RefViews } from './ref-views.ts';
+
+export interface ContentDigestsPorts {
+  readonly views: RefViews;
+  readonly files: FilePool;
+  readonly manifests: ContentManifests;
+}
 
 /** Digests that are kept in memory: trees do not change. */
 const MAX_KNOWN = 20_000;
@@ -18,13 +25,13 @@ const MAX_KNOWN = 20_000;
  * directory that has changed, only changed files are read.
  */
 export class ContentDigests {
-  readonly #ports: { readonly views: RefViews; readonly files: FilePool };
+  readonly #ports: ContentDigestsPorts;
   readonly #directory: string;
   readonly #known = new Map<string, string>();
   readonly #flights = new SingleFlight<string>();
 
   /** `directory` keeps what is known of directories' files. */
-  constructor(ports: { views: RefViews; files: FilePool }, options: { directory: string }) {
+  constructor(ports: ContentDigestsPorts, options: { directory: string }) {
     this.#ports = ports;
     this.#directory = options.directory;
   }
@@ -49,7 +56,8 @@ export class ContentDigests {
     const lasting = ref.kind === 'directory' && !ref.passing;
     const memory = lasting ? await this.#memoryOf(ref.root) : undefined;
     const rootKnown = ref.kind !== 'directory' || !ref.bare;
-    const request = { root: view.root, rootKnown, selectors, memory };
+    const manifests = await this.#ports.manifests.directory();
+    const request = { root: view.root, rootKnown, selectors, memory, manifests };
     try {
       return await this.#ports.files.run('contentDigest', request, options);
     } catch (error) {

@@ -11,6 +11,7 @@ import { FilePool } from '../files/file-pool.ts';
 import type { DiffOp, ExecOp, FileOp, MergeOp, SourceOp } from '../llb/op.ts';
 import type { OpDriver } from '../solve/op-driver.ts';
 import { ContentDigests } from './content-digests.ts';
+import { ContentManifests } from './content-manifests.ts';
 import { DiffDriver } from './diff-driver.ts';
 import { CacheMountRepository } from './exec/cache-mount-repository.ts';
 import { CacheMounts } from './exec/cache-mounts.ts';
@@ -73,6 +74,8 @@ export interface Drivers {
   readonly images: ImageResolver;
   readonly reader: RefReader;
   readonly layers: Layers;
+  /** Tells how what has one digest of contents differs from what had another. */
+  readonly manifests: ContentManifests;
   /** For exporters. */
   readonly views: RefViews;
   readonly cacheMounts: CacheMounts;
@@ -100,6 +103,7 @@ const DEFAULTS = {
  *     mounts/     mount points of what is mounted now
  *     steps/<id>  what a running command needs beside its files
  *     digests/    what is known of clients' files
+ *     manifests/  what digests of contents were made of
  *     http/       downloads
  *     git/        mirrors of repositories
  *     checkouts/  their work trees, while they are used
@@ -112,7 +116,11 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
   const layers = new Layers({ layers: images.layers, puller: images.layerPuller });
   const views = new RefViews({ layers, snapshotter, mounter }, { directory });
   const workspaces = new Workspaces({ layers, snapshotter, mounter, files }, { directory });
-  const digests = new ContentDigests({ views, files }, { directory: join(options.root, 'digests') });
+  const manifests = new ContentManifests({ files }, { directory: join(options.root, 'manifests') });
+  const digests = new ContentDigests(
+    { views, files, manifests },
+    { directory: join(options.root, 'digests') },
+  );
   const caches = new CacheMounts(
     { rows: new CacheMountRepository(ports.database), snapshotter, mounter },
     { directory, maxBytes: options.maxCacheMountBytes },
@@ -152,6 +160,7 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
     images: resolver,
     reader: new RefReader({ views, files }),
     layers,
+    manifests,
     views,
     cacheMounts: caches,
     files,

@@ -6,6 +6,7 @@ import { getXattr, listXattrs } from '#worker/snapshots/libc.ts';
 import { listDirectory } from '#worker/snapshots/tree/directory-listing.ts';
 import { isOverlayXattr } from '#worker/snapshots/tree/overlay-marks.ts';
 import { hasWildcards } from '../context/path-match.ts';
+import type { ContentManifest } from './content-manifest.ts';
 import type { FileDigests } from './file-digests.ts';
 import { findSources } from './find-sources.ts';
 import { type FilterState, PathFilter } from './path-filter.ts';
@@ -52,12 +53,21 @@ export class ContentDigest {
   readonly #root: string;
   readonly #files: FileDigests;
   readonly #rootKnown: boolean;
+  readonly #manifest: ContentManifest | undefined;
 
-  /** `rootKnown`: whether the root's own mode and owner are part of the tree; of what a client sent they are not. */
-  constructor(root: string, files: FileDigests, options: { rootKnown: boolean }) {
+  /**
+   * `rootKnown`: whether the root's own mode and owner are part of the tree; of what a client sent they are not.
+   * `manifest`: takes down what is selected.
+   */
+  constructor(
+    root: string,
+    files: FileDigests,
+    { rootKnown, manifest }: { rootKnown: boolean; manifest?: ContentManifest },
+  ) {
     this.#root = root;
     this.#files = files;
-    this.#rootKnown = options.rootKnown;
+    this.#rootKnown = rootKnown;
+    this.#manifest = manifest;
   }
 
   /** Throws `not-found` when a path that is no pattern is not there. */
@@ -143,8 +153,7 @@ export class ContentDigest {
     for (const directory of above) {
       if (directory.listed) continue;
       directory.listed = true;
-      const digest = this.#header(directory.file, directory.stats);
-      walk.listed.push({ path: directory.path, digest: `sha256:${sha256Of(digest)}` });
+      walk.listed.push({ path: directory.path, digest: this.#directory(directory.file, directory.stats) });
     }
   }
 
@@ -161,7 +170,7 @@ export class ContentDigest {
     // Piece by piece: a directory may hold a million files.
     const hash = createHash('sha256');
     const bare = path === this.#root && !this.#rootKnown;
-    hash.update('\0').update(`sha256:${sha256Of(bare ? '' : this.#header(path, stats))}`);
+    hash.update('\0').update(bare ? `sha256:${sha256Of('')}` : this.#directory(path, stats));
     for (const file of listDirectory(path)) {
       if (file.stats.isSocket()) continue;
       hash.update(encodeText(`\0${file.name}`)).update(this.#whole(file.path, file.stats));
@@ -171,7 +180,17 @@ export class ContentDigest {
 
   #file(path: string, stats: Stats): string {
     const header = this.#header(path, stats);
-    return `sha256:${stats.isFile() ? this.#files.of(path, stats, header) : sha256Of(header)}`;
+    return this.#noted(path, stats, stats.isFile() ? this.#files.of(path, stats, header) : sha256Of(header));
+  }
+
+  /** Of a directory itself. */
+  #directory(path: string, stats: Stats): string {
+    return this.#noted(path, stats, sha256Of(this.#header(path, stats)));
+  }
+
+  #noted(path: string, stats: Stats, digest: string): string {
+    this.#manifest?.add(path.slice(this.#root.length + 1), stats, digest);
+    return `sha256:${digest}`;
   }
 
   /** As of an archive's entry, in the old form that is called tarsum. */

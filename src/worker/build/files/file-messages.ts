@@ -2,6 +2,7 @@ import type { ErrorKind } from '#errors/errors.ts';
 import type { FoundPackages } from '../attest/sbom/find-packages.ts';
 import type { ContentSelector } from './content-digest.ts';
 import type { ReadyAction, UnpackLimits } from './file-actions.ts';
+import type { FileChanges } from './file-changes.ts';
 import type { MemoryFile } from './memory-tree.ts';
 import type { FilePart, PathStat } from './read-tree.ts';
 import type { Owner } from './rooted-directory.ts';
@@ -61,14 +62,18 @@ export interface FileOperations {
   apply(request: { root: string; actions: readonly ReadyAction[]; limits: UnpackLimits }): void;
   /**
    * A digest over what the selectors select of a tree. `memory`: a file that keeps what is known of the tree's files
-   * until the next time. `rootKnown`: the root's own mode and owner are part of the tree. Throws `not-found`, `invalid`.
+   * until the next time. `manifests`: a directory for what the digest was made of. `rootKnown`: the root's own mode and
+   * owner are part of the tree. Throws `not-found`, `invalid`.
    */
   contentDigest(request: {
     root: string;
     rootKnown: boolean;
     selectors: readonly ContentSelector[];
     memory: string | undefined;
+    manifests: string;
   }): string;
+  /** How two manifests differ; undefined when one is not there any more. */
+  fileChanges(request: { before: string; after: string }): FileChanges | undefined;
   /** Takes away from a tree what patterns as of `.dockerignore` match. Throws `invalid`. */
   removeExcluded(request: { root: string; patterns: readonly string[] }): void;
   /** Copies a tree as it is into an empty directory. */

@@ -5,8 +5,10 @@ import { IgnoreRules } from '../context/ignore.ts';
 import { ArchiveTree } from './archive-tree.ts';
 import { isArchive, unpackArchive } from './archive-unpacker.ts';
 import { ContentDigest } from './content-digest.ts';
+import { ContentManifest, manifestPath } from './content-manifest.ts';
 import { DirectoryTree } from './directory-tree.ts';
 import { applyAction } from './file-actions.ts';
+import { fileChanges } from './file-changes.ts';
 import { FileDigests } from './file-digests.ts';
 import {
   type FileOperation,
@@ -109,11 +111,17 @@ export class FileService implements Operations {
     for (const action of actions) await applyAction(root, action, limits);
   }
 
-  contentDigest({ root, rootKnown, selectors, memory }: FileRequest<'contentDigest'>): string {
+  contentDigest({ root, rootKnown, selectors, memory, manifests }: FileRequest<'contentDigest'>): string {
     const files = new FileDigests(root, memory);
-    const digest = new ContentDigest(root, files, { rootKnown }).of(selectors);
+    const manifest = new ContentManifest();
+    const digest = new ContentDigest(root, files, { rootKnown, manifest }).of(selectors);
     files.keep();
+    manifest.save(manifestPath(manifests, digest));
     return digest;
+  }
+
+  fileChanges({ before, after }: FileRequest<'fileChanges'>): FileResult<'fileChanges'> {
+    return fileChanges(before, after);
   }
 
   removeExcluded({ root, patterns }: FileRequest<'removeExcluded'>): void {

@@ -7,6 +7,8 @@ import type { ProgressSink } from '../solve/progress.ts';
  */
 export interface BuildSession {
   readonly id: string;
+  /** What its client calls its directory: the same from build to build. */
+  readonly sharedKey?: string;
   /** Of one that stands for several builds': the first of them. */
   readonly original?: BuildSession | undefined;
   /** Aborted when the client is gone. */

@@ -14,12 +14,8 @@ export function identityOf(ref: Ref): string {
 
 /**
  * A key that a step can be found by. `definition`: inputs are named by their own definition keys; `content`: by what
- * they came to, or by what the step reads of it. `trace`: by less than makes it, to tell how another one differs.
+ * they came to, or by what the step reads of it.
  */
-export function cacheKey(
-  scheme: 'definition' | 'content' | 'trace',
-  op: string,
-  inputs: readonly string[],
-): string {
+export function cacheKey(scheme: 'definition' | 'content', op: string, inputs: readonly string[]): string {
   return digestOf(canonicalJson([VERSION, scheme, op, inputs]));
 }

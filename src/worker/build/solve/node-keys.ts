@@ -1,6 +1,7 @@
 import { SlipwayError } from '#errors/errors.ts';
 import type { Vertex } from '../llb/vertex.ts';
 import { cacheKey } from './identity.ts';
+import type { MissedStep } from './missed-step.ts';
 import type { CacheMap, OpContext, OpDriver } from './op-driver.ts';
 import { outputOf, type Realized, type VertexNode } from './vertex-node.ts';
 
@@ -15,13 +16,6 @@ export interface KeyParts {
 }
 
 type Resolve = (input: VertexNode) => Promise<{ identities: readonly string[] }>;
-
-/** Less than what makes a step: what one that is not found is compared with. */
-export interface StepTraces {
-  /** The op, and those of its inputs that count as a whole. */
-  readonly grounds: string;
-  readonly op: string;
-}
 
 /** The keys that the vertices of a build are looked up by. */
 export class NodeKeys {
@@ -55,16 +49,17 @@ export class NodeKeys {
     return cacheKey('content', map.digest, inputs);
   }
 
-  /** Of a step whose inputs are realized. */
-  async traces(node: VertexNode): Promise<StepTraces> {
+  /** A step whose inputs are realized, as it is told why it is done. `key` is its content key. */
+  async missed(node: VertexNode, key: string): Promise<MissedStep> {
     const map = await this.#parts.map(node);
-    const whole = node.inputs.map(async ({ node: input, output }, at) =>
-      map.inputs[at]?.contentDigest ? '' : (await this.#parts.realize(input)).identities[output]!,
-    );
-    return {
-      grounds: cacheKey('trace', map.digest, await Promise.all(whole)),
-      op: cacheKey('trace', map.digest, []),
-    };
+    const inputs = node.inputs.map(async ({ node: input }, at) => ({
+      vertex: input.vertex,
+      key: await this.#input(node, at, (below) => this.#parts.realize(below)),
+      byContent: map.inputs[at]?.contentDigest !== undefined,
+      ran: input.ran === true,
+      resolved: (await this.#parts.map(input)).resolved,
+    }));
+    return { vertex: node.vertex, key, op: map.digest, inputs: await Promise.all(inputs) };
   }
 
   /** What an input is, to the vertex: that of its contents which is read, or the whole. */

@@ -27,7 +27,6 @@ import {
   type VertexNode,
   VertexNodes,
 } from './vertex-node.ts';
-import { whyMissed } from './why-missed.ts';
 
 /**
  * The graph of one build, and what it has come to. A vertex is looked up by its definition; when that is not known, by
@@ -263,26 +262,17 @@ export class SolveJob implements AsyncDisposable {
       contentKey,
       // What it is by definition, an import may have lied about; what it is by its inputs' contents, not.
       ...(!isBorrowed(node) && { definitionKey: await this.#keys.definition(node) }),
-      traces: await this.#missed(node),
       limits: this.#options.limits,
       owner: this.#options.owner,
     };
+    const { misses } = this.#options;
+    misses?.missed(await this.#keys.missed(node, contentKey));
     const key = vertex.metadata.ignoreCache ? `renewed ${contentKey}` : contentKey;
-    return this.#realized(
-      await this.#parts.steps.join(key, this.#passenger(vertex), (flight) =>
-        runStep(this.#parts, request, flight),
-      ),
+    const outcome = await this.#parts.steps.join(key, this.#passenger(vertex), (flight) =>
+      runStep(this.#parts, request, flight),
     );
-  }
-
-  /** Tells why a step has to be done, and answers what the next one to ask is to find of it. */
-  async #missed(node: VertexNode): Promise<readonly string[]> {
-    const { vertex } = node;
-    const traces = await this.#keys.traces(node);
-    const { cache } = this.#parts;
-    const find = (keys: readonly string[]) => cache.find(keys, { signal: this.#signal, nearby: true });
-    this.#options.missed?.(vertex, await whyMissed(node, await this.#map(node), traces, find));
-    return Object.values(traces);
+    misses?.done(vertex);
+    return this.#realized(outcome);
   }
 
   #realized({ value: refs, lease }: { value: readonly Ref[]; lease: Holdable }): Realized {

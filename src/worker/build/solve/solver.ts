@@ -1,8 +1,8 @@
 import type { CacheStore } from '../cache/cache-store.ts';
-import type { Vertex } from '../llb/vertex.ts';
 import type { BuildSession } from '../session/build-session.ts';
 import { FairSlots } from './fair-slots.ts';
 import { Flights } from './flights.ts';
+import type { MissListener } from './missed-step.ts';
 import type { BuildLimits, CacheMap } from './op-driver.ts';
 import type { OpDrivers } from './op-drivers.ts';
 import type { ProgressSink } from './progress.ts';
@@ -28,8 +28,7 @@ export interface JobOptions {
   readonly progress: ProgressSink;
   readonly limits: BuildLimits;
   readonly signal: AbortSignal;
-  /** Hears why a step was not found in the cache. */
-  readonly missed?: (vertex: Vertex, reason: string) => void;
+  readonly misses?: MissListener;
 }
 
 /** Solves the graphs of all builds of a worker: what two of them want at once is done once. */

@@ -23,8 +23,6 @@ export interface StepRequest {
   readonly contentKey: string;
   /** undefined: it says nothing of the outcome. */
   readonly definitionKey?: string;
-  /** What later steps that are not found are compared with. */
-  readonly traces: readonly string[];
   readonly limits: BuildLimits;
   /** Whose turn it takes. */
   readonly owner: string;
@@ -81,7 +79,7 @@ async function justDone(
 
 async function perform(
   { drivers, cache }: StepPorts,
-  { vertex, inputs, contentKey, definitionKey, traces, limits }: StepRequest,
+  { vertex, inputs, contentKey, definitionKey, limits }: StepRequest,
   { signal, progress, session }: FlightContext,
 ): Promise<Outcome<readonly Ref[]>> {
   const driven = await shown(progress, () =>
@@ -93,7 +91,6 @@ async function perform(
   const outputs = driven.value.map((ref) => dated(ref, inputs, createdAt));
   const kept = await cache.save({
     keys: definitionKey === undefined ? [contentKey] : [contentKey, definitionKey],
-    traces,
     kind: vertex.op.kind,
     description: vertex.metadata.name,
     inputs,

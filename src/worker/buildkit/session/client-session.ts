@@ -69,10 +69,10 @@ const PATIENCE = 30_000;
 /** A client's side of its builds, over the connection that it opened. */
 export class ClientSession implements BuildSession {
   readonly id: string;
+  readonly sharedKey: string;
   readonly #parts: SessionParts;
   readonly #client: GrpcClient;
   readonly #tokens: ClientTokens;
-  readonly #sharedKey: string;
   readonly #methods: ReadonlySet<string>;
 
   constructor(
@@ -83,7 +83,7 @@ export class ClientSession implements BuildSession {
     this.#parts = parts;
     this.#client = client;
     this.#tokens = new ClientTokens(client, parts.tokens);
-    this.#sharedKey = metadata.get('x-docker-expose-session-sharedkey') ?? '';
+    this.sharedKey = metadata.get('x-docker-expose-session-sharedkey') ?? '';
     const methods = metadata.all('x-docker-expose-session-grpc-method');
     this.#methods = new Set(methods.map((method) => method.toLowerCase()));
   }
@@ -103,7 +103,7 @@ export class ClientSession implements BuildSession {
 
   async directory(request: DirectoryRequest, { signal }: Options): Promise<SyncedDirectory> {
     this.#require('directory');
-    const key = JSON.stringify([request.name, request.sharedKeyHint ?? '', this.#sharedKey]);
+    const key = JSON.stringify([request.name, request.sharedKeyHint ?? '', this.sharedKey]);
     const patterns = [request.includePatterns, request.excludePatterns, request.followPaths];
     const directory = await this.#parts.directories.acquire({ key, variant: JSON.stringify(patterns) });
     try {

@@ -10,6 +10,7 @@ import type { Exporter, SolvedResult } from '#worker/build/export/exporter.ts';
 import type { Bridge, Frontend, FrontendResult } from '#worker/build/frontend/frontend.ts';
 import { BuildHistory, type BuildHistoryOptions } from '#worker/build/history/build-history.ts';
 import type { Edge } from '#worker/build/llb/vertex.ts';
+import { Misses } from '#worker/build/misses/misses.ts';
 import { buildkitRecordFormat } from '#worker/buildkit/record-format.ts';
 import { Recorder, SolverWorld, session } from '../solver/solver-world.ts';
 
@@ -71,6 +72,11 @@ export class BuildWorld implements AsyncDisposable {
           },
           exports: { export: refuse },
         },
+        misses: new Misses({
+          database,
+          changes: async () => undefined,
+          report: (error) => this.reported.push(error),
+        }),
         history: this.history,
         format: buildkitRecordFormat,
         report: (error) => this.reported.push(error),

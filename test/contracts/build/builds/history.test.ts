@@ -71,19 +71,19 @@ describe('the history of builds', () => {
       );
     };
     expect(await reasons(step('make', [copy()]), 'v1')).toEqual({
-      copy: 'not done before',
-      make: 'not done before',
+      copy: 'never built before',
+      make: 'never built before',
     });
     expect(await reasons(step('make', [copy()]), 'v1')).toEqual({});
     expect(await reasons(step('make', [copy()]), 'v2')).toEqual({
-      copy: 'content changed: local://context',
-      make: 'copy came to something else',
+      copy: 'content of local://context changed',
+      make: 'an input was rebuilt: copy',
     });
     expect(await reasons(step('make', [source('docker-image://other')]), 'v2')).toEqual({
-      make: 'changed: docker-image://other',
+      make: 'base image other changed',
     });
     expect(await reasons(step('make', [copy()], { ignoreCache: true }), 'v2')).toEqual({
-      make: 'the cache was not to be used',
+      make: 'no cache: --no-cache',
     });
   });
 

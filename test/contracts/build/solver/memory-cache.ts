@@ -23,10 +23,10 @@ export class MemoryCache implements CacheStore {
     return { refs: record.outputs, lease: this.#lease() };
   }
 
-  async save({ keys, traces, outputs }: FinishedStep) {
+  async save({ keys, outputs }: FinishedStep) {
     if (outputs.every((output): output is LayersRef => output.kind === 'layers')) {
       const record = { id: `${this.#next++}`, outputs };
-      for (const key of [...keys, ...traces]) this.records.set(key, record);
+      for (const key of keys) this.records.set(key, record);
     }
     return this.#lease();
   }
