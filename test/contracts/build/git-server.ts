@@ -31,9 +31,9 @@ export class GitServer implements AsyncDisposable {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/${name}`;
   }
 
-  async create(name: string): Promise<void> {
+  async create(name: string, ...options: string[]): Promise<void> {
     await mkdir(join(this.root, name), { recursive: true });
-    await this.git(name, 'init', '--quiet', '-b', 'main');
+    await this.git(name, 'init', '--quiet', '-b', 'main', ...options);
   }
 
   /** Writes files and commits them; answers the commit. */

@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -126,6 +127,38 @@ describe('a repository', () => {
     expect(config).toContain(server.url('repo'));
     expect(config).not.toContain(world.root);
     expect(await world.read(ref, '.git/HEAD')).toContain(second);
+  });
+
+  it('may have names of 64 digits', async () => {
+    await server.create('long', '--object-format=sha256');
+    const commit = await server.commit('long', { l: 'long' });
+    const attrs = { 'git.fullurl': server.url('long'), 'git.keepgitdir': 'true' };
+    for (const ref of ['#main', `#${commit}`]) {
+      expect(await world.read(await git(ref, attrs), '.git/HEAD')).toContain(commit);
+    }
+  });
+
+  it('comes from a server that knows nothing of git, too', async () => {
+    await server.create('plain');
+    const commit = await server.commit('plain', { p: 'plain' });
+    await server.git('plain', 'tag', '-a', 'v1', '-m', 'v1');
+    await server.git('plain', 'update-server-info');
+    const files = createServer((request, response) => {
+      const path = join(server.root, 'plain/.git', new URL(request.url!, 'http://x').pathname);
+      const body = createReadStream(path);
+      body.once('error', () => response.writeHead(404).end());
+      body.once('open', () => body.pipe(response));
+    });
+    await new Promise<void>((resolve) => files.listen(0, '127.0.0.1', resolve));
+    try {
+      const attrs = { 'git.fullurl': `http://127.0.0.1:${(files.address() as AddressInfo).port}/` };
+      expect(await world.read(await git('#main', attrs), 'p')).toBe('plain');
+      const kept = await git('#v1', { ...attrs, 'git.keepgitdir': 'true' });
+      expect(await world.read(kept, '.git/HEAD')).toContain(commit);
+    } finally {
+      files.closeAllConnections();
+      files.close();
+    }
   });
 
   it('is as old as its commit when it is asked to be', async () => {
@@ -426,7 +459,7 @@ describe('an image', () => {
 
   it('is of a client’s store, whatever that says', async () => {
     const store = new Map(blobs);
-    world.session.stores.set('mine', store);
+    world.session.stores.set('oci:mine', store);
     const attrs = { 'oci.store': 'mine', 'oci.session': world.session.id };
     const [bottom] = ((await source(`oci-layout://mine@${manifest}`, attrs)) as LayersRef).layers;
     expect(bottom!.remote!.descriptor.size).toBeGreaterThan(0);

@@ -43,7 +43,7 @@ export class GitRepositories {
     request: GitRequest,
     { commit, ref }: ResolvedCommit,
   ): Promise<{ readonly root: string } & AsyncDisposable> {
-    const mirror = join(this.#root, 'git', hash(request.remote));
+    const mirror = join(this.#root, 'git', `${hash(request.remote)}${isLong(commit) ? '-sha256' : ''}`);
     const place = join(this.#root, 'checkouts', randomBytes(8).toString('hex'));
     const remove = () => rm(place, { recursive: true, force: true });
     const tree = join(place, 'tree');
@@ -100,7 +100,8 @@ export class GitRepositories {
     if (!(await git.test(['rev-parse', '--git-dir'], { gitDir }))) {
       await rm(mirror, { recursive: true, force: true });
       await mkdir(join(this.#root, 'git'), { recursive: true, mode: 0o700 });
-      await git.run(['init', '--bare', '--quiet', `${mirror}.new`]);
+      await rm(`${mirror}.new`, { recursive: true, force: true });
+      await git.run(['init', '--bare', '--quiet', ...formatOf(commit), `${mirror}.new`]);
       await rename(`${mirror}.new`, mirror);
       await git.run(['config', 'remote.origin.url', remote], { gitDir });
     }
@@ -110,10 +111,7 @@ export class GitRepositories {
     // Nearly every server gives a commit by its name; to others the ref has to be named.
     if (await git.test([...quick, commit], { gitDir })) return;
     if (!isCommit(ref)) {
-      await git.run([...quick, `+${ref}:refs/slipway/${hash(ref)}`], { gitDir }).catch((error) => {
-        // A web server that knows nothing of git gives all or nothing.
-        if (!messageOf(error).includes('dumb http transport')) throw error;
-      });
+      await unlessWhole(git.run([...quick, `+${ref}:refs/slipway/${hash(ref)}`], { gitDir }));
     }
     if (await has()) return;
     const shallow = await git.run(['rev-parse', '--is-shallow-repository'], { gitDir });
@@ -131,14 +129,14 @@ export class GitRepositories {
   ): Promise<void> {
     const { mirror, tree: workTree, gitDir, commit, ref } = at;
     const own = { gitDir, workTree };
-    await git.run(['init', '--quiet', workTree]);
+    await git.run(['init', '--quiet', ...formatOf(commit), workTree]);
     await git.run(['remote', 'add', 'origin', withoutCredentials(remote)], own);
     // Objects are transferred, never linked to.
     const held = `refs/slipway/commits/${commit}`;
     await git.run(['update-ref', held, commit], { gitDir: mirror });
     const target = isCommit(ref) ? held : `${held}:${ref}`;
-    const args = ['fetch', '--quiet', '--update-head-ok', '--depth=1', '--', `file://${mirror}`, target];
-    await git.run(args, { ...own, local: true });
+    const quick = ['fetch', '--quiet', '--update-head-ok', '--depth=1', '--no-tags'];
+    await git.run([...quick, '--', `file://${mirror}`, target], { ...own, local: true });
     await git.run(['checkout', '--quiet', '--force', 'FETCH_HEAD'], own);
     await git.run(['reflog', 'expire', '--all', '--expire=now'], own);
     await rm(join(gitDir, 'FETCH_HEAD'), { force: true });
@@ -152,8 +150,10 @@ export class GitRepositories {
     const declared = await lstat(join(tree, '.gitmodules')).catch(() => undefined);
     if (!submodules || !declared?.isFile()) return;
     const own = gitDir.startsWith(`${tree}/`) ? {} : { index: join(tree, '..', 'index') };
-    const args = ['submodule', 'update', '--init', '--checkout', '--recursive', '--depth=1'];
-    await git.run(args, { gitDir, workTree: tree, ...own });
+    const args = ['submodule', 'update', '--init', '--checkout', '--recursive'];
+    const options = { gitDir, workTree: tree, ...own };
+    const done = await unlessWhole(git.run([...args, '--depth=1'], options));
+    if (!done) await git.run(args, options);
     // They lead to the mirror, which no build has.
     if (!keepGitDir) await removeGitFiles(tree);
   }
@@ -168,6 +168,25 @@ export class GitRepositories {
     }
     setPathTimes(tree, time, 0);
   }
+}
+
+/** Answers false when the server, which knows nothing of git, gives all of a repository or nothing. */
+async function unlessWhole(asking: Promise<unknown>): Promise<boolean> {
+  try {
+    await asking;
+    return true;
+  } catch (error) {
+    if (messageOf(error).includes('dumb http transport')) return false;
+    throw error;
+  }
+}
+
+function isLong(commit: string): boolean {
+  return commit.length === 64;
+}
+
+function formatOf(commit: string): string[] {
+  return isLong(commit) ? ['--object-format=sha256'] : [];
 }
 
 /** Throws `invalid` where a part of it is no directory: a link could lead anywhere. */
