@@ -20,6 +20,16 @@ export async function createTrigger(db: Kysely<unknown>, trigger: Trigger): Prom
   else await createForRows(db, trigger);
 }
 
+/** What a trigger's statement has for `distinct`: a row by itself is not there twice. */
+export function once(db: Kysely<unknown>): RawBuilder<unknown> {
+  return sql.raw(isPostgres(db) ? 'distinct' : '');
+}
+
+/** What it has to put many rows in order: sorting one takes longer than finding it. */
+export function inOrder(db: Kysely<unknown>, columns: string): RawBuilder<unknown> {
+  return sql.raw(isPostgres(db) ? `order by ${columns}` : '');
+}
+
 async function createForRows(db: Kysely<unknown>, { name, after, on, columns, run }: Trigger): Promise<void> {
   const row = after === 'insert' ? 'new' : 'old';
   const values = columns.map((column) => sql`${sql.raw(row)}.${sql.id(column)} as ${sql.id(column)}`);

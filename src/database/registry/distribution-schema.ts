@@ -48,6 +48,7 @@ interface ManifestsTable {
 
 /** What a manifest points at: config and layers, or the manifests of an index. */
 interface ManifestReferencesTable {
+  id: Generated<number>;
   repository_id: number;
   manifest: string;
   kind: 'blob' | 'manifest';

@@ -1,7 +1,7 @@
 import { type Kysely, type Migration, type RawBuilder, sql } from 'kysely';
 import { databaseNow, randomBelow } from '../dialect.ts';
 import type { TableWords } from '../table-words.ts';
-import { createTrigger } from '../triggers.ts';
+import { createTrigger, inOrder, once, type Trigger } from '../triggers.ts';
 
 export function gcMigrations(words: TableWords): Record<string, Migration> {
   return { 'registry-0010-gc': gc(words) };
@@ -13,7 +13,7 @@ function gc(words: TableWords): Migration {
   return {
     async up(db) {
       await createTables(db, words);
-      await createTriggers(db);
+      for (const trigger of gcTriggers(db)) await createTrigger(db, trigger);
       await queueWhatIsThere(db);
     },
   };
@@ -74,97 +74,98 @@ function enqueue(db: Kysely<unknown>, queue: string, source: RawBuilder<unknown>
   const jitter = randomBelow(db, sql`(gc_settings.jitter + 1)`);
   return sql`insert into ${sql.table(queue)} (repository_id, digest, review_after)
     select found.repository_id, found.digest, ${databaseNow(db)} + gc_settings.delay + ${jitter}
-    from (${source}) as found cross join gc_settings where true order by found.repository_id, found.digest
+    from (${source}) as found cross join gc_settings where true ${inOrder(db, 'found.repository_id, found.digest')}
     on conflict (repository_id, digest) do update set review_after = excluded.review_after`;
 }
 
-async function createTriggers(db: Kysely<unknown>): Promise<void> {
+/** What puts candidates on the queues, whoever makes the change. */
+export function gcTriggers(db: Kysely<unknown>): Trigger[] {
   const key = ['repository_id', 'digest'];
   const reference = ['repository_id', 'digest', 'kind'];
-  // A link without a manifest, at first: the manifest comes after its blobs.
-  await createTrigger(db, {
-    name: 'gc_link_made',
-    after: 'insert',
-    on: 'repository_blobs',
-    columns: key,
-    run: (rows) => enqueue(db, 'gc_link_queue', sql`select repository_id, digest from ${rows}`),
-  });
-  // A manifest without a tag or an index, at first.
-  await createTrigger(db, {
-    name: 'gc_manifest_made',
-    after: 'insert',
-    on: 'manifests',
-    columns: key,
-    run: (rows) => enqueue(db, 'gc_manifest_queue', sql`select repository_id, digest from ${rows}`),
-  });
-  for (const after of ['update', 'delete'] as const) {
-    await createTrigger(db, {
-      name: `gc_tag_${after === 'update' ? 'moved' : 'deleted'}`,
-      after,
-      on: 'tags',
-      columns: ['repository_id', 'manifest'],
+  const tag = {
+    on: 'tags',
+    columns: ['repository_id', 'manifest'],
+    run: (rows: RawBuilder<unknown>) =>
+      enqueue(
+        db,
+        'gc_manifest_queue',
+        sql`select ${once(db)} m.repository_id, m.digest from ${rows} join manifests m
+          on m.repository_id = changed.repository_id and m.digest = changed.manifest`,
+      ),
+  };
+  return [
+    // A link without a manifest, at first: the manifest comes after its blobs.
+    {
+      name: 'gc_link_made',
+      after: 'insert',
+      on: 'repository_blobs',
+      columns: key,
+      run: (rows) => enqueue(db, 'gc_link_queue', sql`select repository_id, digest from ${rows}`),
+    },
+    // A manifest without a tag or an index, at first.
+    {
+      name: 'gc_manifest_made',
+      after: 'insert',
+      on: 'manifests',
+      columns: key,
+      run: (rows) => enqueue(db, 'gc_manifest_queue', sql`select repository_id, digest from ${rows}`),
+    },
+    { name: 'gc_tag_moved', after: 'update', ...tag },
+    { name: 'gc_tag_deleted', after: 'delete', ...tag },
+    // What named a manifest as its subject.
+    {
+      name: 'gc_manifest_deleted',
+      after: 'delete',
+      on: 'manifests',
+      columns: key,
       run: (rows) =>
         enqueue(
           db,
           'gc_manifest_queue',
-          sql`select distinct m.repository_id, m.digest from ${rows} join manifests m
-            on m.repository_id = changed.repository_id and m.digest = changed.manifest`,
+          sql`select ${once(db)} r.repository_id, r.digest from ${rows} join referrers r
+            on r.repository_id = changed.repository_id and r.subject = changed.digest`,
         ),
-    });
-  }
-  // What named a manifest as its subject.
-  await createTrigger(db, {
-    name: 'gc_manifest_deleted',
-    after: 'delete',
-    on: 'manifests',
-    columns: key,
-    run: (rows) =>
-      enqueue(
-        db,
-        'gc_manifest_queue',
-        sql`select distinct r.repository_id, r.digest from ${rows} join referrers r
-          on r.repository_id = changed.repository_id and r.subject = changed.digest`,
-      ),
-  });
-  // What a manifest named. An index may name blobs as well: a build cache does.
-  await createTrigger(db, {
-    name: 'gc_reference_deleted',
-    after: 'delete',
-    on: 'manifest_references',
-    columns: reference,
-    run: (rows) =>
-      enqueue(
-        db,
-        'gc_link_queue',
-        sql`select distinct l.repository_id, l.digest from ${rows} join repository_blobs l
-          on l.repository_id = changed.repository_id and l.digest = changed.digest`,
-      ),
-  });
-  await createTrigger(db, {
-    name: 'gc_child_deleted',
-    after: 'delete',
-    on: 'manifest_references',
-    columns: reference,
-    run: (rows) =>
-      enqueue(
-        db,
-        'gc_manifest_queue',
-        sql`select distinct m.repository_id, m.digest from ${rows} join manifests m
-          on m.repository_id = changed.repository_id and m.digest = changed.digest
-          where changed.kind = 'manifest'`,
-      ),
-  });
-  // The delay was the link's.
-  await createTrigger(db, {
-    name: 'gc_link_deleted',
-    after: 'delete',
-    on: 'repository_blobs',
-    columns: ['digest'],
-    run: (rows) => sql`insert into gc_blob_queue (digest, review_after)
-      select found.digest, ${databaseNow(db)} from (select distinct digest from ${rows}) as found
-      where true order by found.digest
-      on conflict (digest) do update set review_after = excluded.review_after`,
-  });
+    },
+    // What a manifest named. An index may name blobs as well: a build cache does.
+    {
+      name: 'gc_reference_deleted',
+      after: 'delete',
+      on: 'manifest_references',
+      columns: reference,
+      run: (rows) =>
+        enqueue(
+          db,
+          'gc_link_queue',
+          sql`select ${once(db)} l.repository_id, l.digest from ${rows} join repository_blobs l
+            on l.repository_id = changed.repository_id and l.digest = changed.digest`,
+        ),
+    },
+    {
+      name: 'gc_child_deleted',
+      after: 'delete',
+      on: 'manifest_references',
+      columns: reference,
+      run: (rows) =>
+        enqueue(
+          db,
+          'gc_manifest_queue',
+          sql`select ${once(db)} m.repository_id, m.digest from ${rows} join manifests m
+            on m.repository_id = changed.repository_id and m.digest = changed.digest
+            where changed.kind = 'manifest'`,
+        ),
+    },
+    // The delay was the link's.
+    {
+      name: 'gc_link_deleted',
+      after: 'delete',
+      on: 'repository_blobs',
+      columns: ['digest'],
+      run: (rows) => sql`insert into gc_blob_queue (digest, review_after)
+        select found.digest, ${databaseNow(db)} from (select ${once(db)} digest from ${rows}) as found
+        where true ${inOrder(db, 'found.digest')}
+        on conflict (digest) do update set review_after = excluded.review_after`,
+    },
+  ];
 }
 
 /** A database from before: everything is looked at once. */

@@ -9,6 +9,7 @@ import { mirrorMigrations } from './mirror-migrations.ts';
 import { outboxMigrations } from './outbox-migrations.ts';
 import { plannerMigrations } from './planner-migrations.ts';
 import { quotasMigrations } from './quotas-migrations.ts';
+import { referencesMigrations } from './references-migrations.ts';
 import { retentionMigrations } from './retention-migrations.ts';
 import { searchMigrations } from './search-migrations.ts';
 import { statisticsMigrations } from './statistics-migrations.ts';
@@ -24,6 +25,7 @@ export function registryMigrations(words: TableWords): Record<string, Migration>
     ...uploadsMigrations(),
     ...gcMigrations(words),
     ...quotasMigrations(words),
+    ...referencesMigrations(words),
     ...retentionMigrations(words),
     ...plannerMigrations(),
     ...mirrorMigrations(words),

@@ -1,7 +1,7 @@
 import { type Kysely, type Migration, type RawBuilder, sql } from 'kysely';
-import { firstSegment } from '../dialect.ts';
+import { firstSegment, isPostgres } from '../dialect.ts';
 import type { TableWords } from '../table-words.ts';
-import { createTrigger } from '../triggers.ts';
+import { createTrigger, inOrder, once, type Trigger } from '../triggers.ts';
 
 export function quotasMigrations(words: TableWords): Record<string, Migration> {
   return { 'registry-0011-quotas': quotas(words) };
@@ -36,7 +36,7 @@ function quotas(words: TableWords): Migration {
         .on('namespace_usage')
         .columns(['namespace', 'bytes'])
         .execute();
-      await createTriggers(db);
+      for (const trigger of quotaTriggers(db)) await createTrigger(db, trigger);
       await addBlobs(db, sql`repository_blobs as changed`).execute(db);
     },
   };
@@ -46,30 +46,29 @@ function quotas(words: TableWords): Migration {
 function addBlobs(db: Kysely<unknown>, links: RawBuilder<unknown>): RawBuilder<unknown> {
   const namespace = firstSegment(db, sql`r.name`);
   return sql`insert into namespace_blobs (namespace, digest, size)
-    select distinct ${namespace}, b.digest, b.size from ${links}
+    select ${once(db)} ${namespace}, b.digest, b.size from ${links}
     join repositories r on r.id = changed.repository_id join blobs b on b.digest = changed.digest
-    where true order by 1, 2 on conflict (namespace, digest) do nothing`;
+    where true ${inOrder(db, '1, 2')} on conflict (namespace, digest) do nothing`;
 }
 
-async function createTriggers(db: Kysely<unknown>): Promise<void> {
-  await createTrigger(db, {
-    name: 'quota_link_made',
-    after: 'insert',
-    on: 'repository_blobs',
-    columns: ['repository_id', 'digest'],
-    run: (rows) => addBlobs(db, rows),
+/** What keeps the sums in step with the links. */
+export function quotaTriggers(db: Kysely<unknown>): Trigger[] {
+  const change = (sign: '' | '-') => ({
+    on: 'namespace_blobs',
+    columns: ['namespace', 'size'],
+    run: (rows: RawBuilder<unknown>) => sql`insert into namespace_usage (namespace, bytes)
+      select namespace, ${sql.raw(sign)}${isPostgres(db) ? sql`sum(size)` : sql`size`} from ${rows}
+      ${isPostgres(db) ? sql`group by namespace` : sql``}`,
   });
-  for (const [after, sign] of [
-    ['insert', ''],
-    ['delete', '-'],
-  ] as const) {
-    await createTrigger(db, {
-      name: `quota_blob_${after}`,
-      after,
-      on: 'namespace_blobs',
-      columns: ['namespace', 'size'],
-      run: (rows) => sql`insert into namespace_usage (namespace, bytes)
-        select namespace, ${sql.raw(sign)}sum(size) from ${rows} group by namespace`,
-    });
-  }
+  return [
+    {
+      name: 'quota_link_made',
+      after: 'insert',
+      on: 'repository_blobs',
+      columns: ['repository_id', 'digest'],
+      run: (rows) => addBlobs(db, rows),
+    },
+    { name: 'quota_blob_insert', after: 'insert', ...change('') },
+    { name: 'quota_blob_delete', after: 'delete', ...change('-') },
+  ];
 }
