@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Compilable, CompiledQuery, QueryResult } from 'kysely';
+import type { Compilable, CompiledQuery, DatabaseConnection, QueryResult } from 'kysely';
+import { directConnection } from './direct-connection.ts';
 
 /** Runs a query that was compiled once; inside a transaction, which is handed in then. */
 export type PreparedQuery<Parameters, Row> = (parameters: Parameters, on?: Executor) => Promise<Row[]>;
@@ -7,7 +8,10 @@ export type PreparedQuery<Parameters, Row> = (parameters: Parameters, on?: Execu
 interface Executor {
   readonly isTransaction: boolean;
   executeQuery<R>(query: CompiledQuery<R>): Promise<QueryResult<R>>;
-  getExecutor(): { readonly adapter: object };
+  getExecutor(): {
+    readonly adapter: object;
+    provideConnection<T>(consumer: (connection: DatabaseConnection) => Promise<T>): Promise<T>;
+  };
 }
 
 /** Answers queries that only read, at once and with what is committed. */
@@ -47,10 +51,7 @@ export function prepare<Parameters extends object, Row>(
   { relaxed = false }: { relaxed?: boolean } = {},
 ): PreparedQuery<Parameters, Row> {
   const template = templateOf(build, relaxed);
-  return async (parameters, on = db) => {
-    const query = filled(template, parameters);
-    return directReads(on, query)?.rows(query) ?? (await on.executeQuery<Row>(query)).rows;
-  };
+  return async (parameters, on = db) => (await run(on, filled(template, parameters))).rows;
 }
 
 /** A parameter of a statement, by its name. */
@@ -71,15 +72,21 @@ export function statement<Db extends Executor, Parameters extends object, Row = 
       template = templateOf<Parameters, Row>((parameter) => build(db, parameter), false);
       templates.set(dialect, template);
     }
-    const query = filled(template, parameters);
-    const reads = directReads(db, query);
-    return reads ? { rows: reads.rows(query) } : await db.executeQuery<Row>(query);
+    return await run(db, filled(template, parameters));
   };
 }
 
-function directReads(db: Executor, { reads }: NamedQuery<unknown>): DirectReads | undefined {
-  if (!reads || db.isTransaction) return undefined;
-  return (db.getExecutor().adapter as AdapterWithReads).reads;
+/** By the shortest way that there is: building and compiling is not all that takes longer than an indexed lookup. */
+async function run<Row>(db: Executor, query: NamedQuery<Row>): Promise<QueryResult<Row>> {
+  const executor = db.getExecutor();
+  if (db.isTransaction) {
+    const connection = await directConnection(executor);
+    if (connection) return connection.runNow(query);
+  } else if (query.reads) {
+    const { reads } = executor.adapter as AdapterWithReads;
+    if (reads) return { rows: reads.rows(query) };
+  }
+  return await db.executeQuery(query);
 }
 
 /** A statement for each number of things that it can be about: `build` gets how many. Up to 16 or so. */

@@ -1,21 +1,28 @@
-import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely';
+import type { CompiledQuery, QueryResult } from 'kysely';
 import type { Semaphore } from '#async/semaphore.ts';
 import type { CommitGroups, Membership } from './commit-group.ts';
+import type { DirectConnection } from './direct-connection.ts';
+import { loggedRun, type QueryListener } from './logged-run.ts';
 import { isRelaxed } from './prepared.ts';
 import type { SqliteDatabase } from './sqlite-database.ts';
 
 /** One holder's turn with the database. */
-export class SqliteConnection implements DatabaseConnection {
+export class SqliteConnection implements DirectConnection {
   readonly #database: SqliteDatabase;
   readonly #turn: Semaphore;
   readonly #groups: CommitGroups;
+  readonly #log: QueryListener | undefined;
   #end: (() => void) | undefined;
   #transaction: Membership | undefined;
 
-  constructor(ports: { database: SqliteDatabase; turn: Semaphore; groups: CommitGroups }) {
+  constructor(
+    ports: { database: SqliteDatabase; turn: Semaphore; groups: CommitGroups },
+    log: QueryListener | undefined,
+  ) {
     this.#database = ports.database;
     this.#turn = ports.turn;
     this.#groups = ports.groups;
+    this.#log = log;
   }
 
   async take(): Promise<void> {
@@ -57,6 +64,11 @@ export class SqliteConnection implements DatabaseConnection {
     if (!this.#end) await this.take();
     if (this.#transaction || !isWrite(this.#database, query)) return this.#database.run<R>(query);
     return await this.#runAlone<R>(query);
+  }
+
+  runNow<R>(query: CompiledQuery<R>): QueryResult<R> {
+    if (!this.#transaction) throw new Error('the transaction has ended');
+    return loggedRun(this.#log, query, () => this.#database.run<R>(query));
   }
 
   async *streamQuery<R>(query: CompiledQuery): AsyncGenerator<QueryResult<R>> {

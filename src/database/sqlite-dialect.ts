@@ -4,7 +4,6 @@ import {
   type DialectAdapter,
   type Driver,
   type Kysely,
-  type LogEvent,
   type QueryCompiler,
   type SelectModifierNode,
   SqliteAdapter,
@@ -13,6 +12,7 @@ import {
 } from 'kysely';
 import { Semaphore } from '#async/semaphore.ts';
 import { CommitGroups } from './commit-group.ts';
+import type { QueryListener } from './logged-run.ts';
 import type { AdapterWithReads } from './prepared.ts';
 import { SqliteConnection } from './sqlite-connection.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
@@ -27,8 +27,8 @@ export interface SqliteOptions {
    * checkpoints: it survives the process, not the machine.
    */
   readonly synchronous: 'full' | 'normal';
-  /** Hears of the reads that do not go through Kysely. */
-  readonly log?: ((event: LogEvent) => void) | undefined;
+  /** Hears of the queries that do not go through Kysely. */
+  readonly log?: QueryListener | undefined;
 }
 
 /**
@@ -104,7 +104,7 @@ class SqliteDriver implements Driver {
 
   async acquireConnection(): Promise<SqliteConnection> {
     const [database, groups] = [this.#database!, this.#groups!];
-    const connection = new SqliteConnection({ database, groups, turn: this.#turn });
+    const connection = new SqliteConnection({ database, groups, turn: this.#turn }, this.#options.log);
     await connection.take();
     return connection;
   }

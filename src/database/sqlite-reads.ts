@@ -1,4 +1,5 @@
-import type { CompiledQuery, LogEvent } from 'kysely';
+import type { CompiledQuery } from 'kysely';
+import { loggedRun, type QueryListener } from './logged-run.ts';
 import type { DirectReads } from './prepared.ts';
 import { RecentRows } from './recent-rows.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
@@ -10,30 +11,19 @@ import { SqliteDatabase } from './sqlite-database.ts';
  */
 export class SqliteReads implements DirectReads {
   readonly #file: string;
-  readonly #log: ((event: LogEvent) => void) | undefined;
+  readonly #log: QueryListener | undefined;
   #database: SqliteDatabase | undefined;
   #closed = false;
   readonly #recent = new RecentRows();
 
   /** `file` is a path; it is opened at the first read. `log` hears of every query. */
-  constructor(file: string, log?: (event: LogEvent) => void) {
+  constructor(file: string, log?: QueryListener) {
     this.#file = file;
     this.#log = log;
   }
 
   rows<R>(query: CompiledQuery<R>): R[] {
-    if (!this.#log) return this.#read(query);
-    const started = performance.now();
-    const event = (level: LogEvent['level'], error?: unknown) =>
-      ({ level, query, queryDurationMillis: performance.now() - started, error }) as LogEvent;
-    try {
-      const rows = this.#read(query);
-      this.#log(event('query'));
-      return rows;
-    } catch (error) {
-      this.#log(event('error', error));
-      throw error;
-    }
+    return loggedRun(this.#log, query, () => this.#read(query));
   }
 
   close(): void {

@@ -37,7 +37,8 @@ const selectRoom = statement<RegistryDatabase, { namespace: string }, { bytes: n
       ])
       .where('quotas.namespace', 'in', [parameter('namespace'), DEFAULT_QUOTA])
       .orderBy(sql`case when quotas.namespace = ${sql.lit(DEFAULT_QUOTA)} then 1 else 0 end`)
-      .limit(1)
+      // As a parameter it would have SQLite plan the query anew each time.
+      .limit(sql.lit(1))
       .$castTo<{ bytes: number; used: number }>(),
 );
 

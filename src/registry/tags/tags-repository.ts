@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { jsonList } from '#database/dialect.ts';
 import { statement } from '#database/prepared.ts';
 import type { RegistryDatabase } from '#database/registry/open.ts';
@@ -20,9 +21,11 @@ const selectPage = statement<
     .where('repository_id', '=', parameter('repository'))
     .where('name', '>', parameter('last'))
     .orderBy('name');
-  const edge = names.limit(2).offset(parameter('end')).as('edge');
+  const edge = names.limit(sql.lit(2)).offset(parameter('end')).as('edge');
+  // A bare parameter would have SQLite plan the query anew each time.
+  const limit = sql<number>`cast(${parameter('limit')} as bigint)`;
   return db
-    .selectFrom(names.limit(parameter('limit')).as('page'))
+    .selectFrom(names.limit(limit).as('page'))
     .select([
       jsonList(db, 'page.name').as('names'),
       db.selectFrom(edge).select(jsonList(db, 'edge.name').as('names')).as('edge'),
