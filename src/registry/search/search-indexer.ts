@@ -39,15 +39,17 @@ export class SearchIndexer {
       if (action !== 'manifest.push' || outcome !== 'done' || !repository || !digest) continue;
       pushed.set(`${repository}@${digest}`, [repository as RepositoryName, digest as Digest]);
     }
-    for (const [repository, digest] of pushed.values()) await this.#index(repository, digest);
+    const configs = new Configs(this.#blobs);
+    for (const [repository, digest] of pushed.values()) await this.#index(repository, digest, configs);
   }
 
-  async #index(repository: RepositoryName, digest: Digest): Promise<void> {
+  async #index(repository: RepositoryName, digest: Digest, configs: Configs): Promise<void> {
     let text: ManifestText | undefined;
     try {
       const { payload } = await this.#manifests.get(repository, { digest });
       const document = parse(payload);
-      text = manifestText(stringsOf(document.annotations), await this.#labels(repository, document.config));
+      const labels = await configs.labels(repository, document.config);
+      text = manifestText(stringsOf(document.annotations), labels);
     } catch (error) {
       if (isKind(error, 'not-found')) return;
       // One that cannot be read is not to keep all others from being searched.
@@ -56,11 +58,27 @@ export class SearchIndexer {
     }
     if (text) await this.#search.put(repository, digest, text);
   }
+}
 
-  async #labels(repository: RepositoryName, config: unknown): Promise<Record<string, string>> {
+/** The labels of images. The last config is remembered: what is pushed in a row often has the same one. */
+class Configs {
+  readonly #blobs: Pick<Blobs, 'get'>;
+  #last: { readonly key: string; readonly labels: Record<string, string> } | undefined;
+
+  constructor(blobs: Pick<Blobs, 'get'>) {
+    this.#blobs = blobs;
+  }
+
+  async labels(repository: RepositoryName, config: unknown): Promise<Record<string, string>> {
     const { mediaType, digest } = (config ?? {}) as Json;
     if (mediaType !== MEDIA_TYPE.ociConfig && mediaType !== MEDIA_TYPE.dockerConfig) return {};
     if (typeof digest !== 'string' || !isDigest(digest)) return {};
+    const key = `${repository}@${digest}`;
+    if (this.#last?.key !== key) this.#last = { key, labels: await this.#read(repository, digest) };
+    return this.#last.labels;
+  }
+
+  async #read(repository: RepositoryName, digest: Digest): Promise<Record<string, string>> {
     try {
       const blob = await this.#blobs.get(repository, digest);
       if (blob.size > MAX_CONFIG) return {};
