@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -138,6 +139,60 @@ it('takes a context, or a Dockerfile alone, from standard input', async () => {
     code: 0,
   });
   expect(readdirSync(alone.dest)).toEqual(['made']);
+});
+
+it('puts what is stated of files beside them', async () => {
+  const dest = join(slipway.folder, 'stated');
+  const stated = ['--provenance', 'mode=max', '--target', 'files', '--secret'];
+  const build = (output: string) =>
+    clients.buildx([
+      ...['build', '--builder', 'remote', ...stated, `id=token,src=${join(context, 'secret')}`],
+      ...['--output', output, context],
+    ]);
+  const local = await build(`type=local,dest=${dest},attestation-prefix=its-,platform-split=true`);
+  expect(local.code, local.stderr).toBe(0);
+  const [platform] = readdirSync(dest);
+  const files = join(dest, platform!);
+  expect(readdirSync(files).sort()).toEqual(['file', 'its-provenance.json', 'made']);
+  const { subject, predicateType } = JSON.parse(readFileSync(join(files, 'its-provenance.json'), 'utf8'));
+  const sha256 = createHash('sha256').update('contents').digest('hex');
+  expect(subject).toEqual([
+    { name: 'file', digest: { sha256 } },
+    { name: 'made', digest: expect.any(Object) },
+  ]);
+  expect(predicateType).toBe('https://slsa.dev/provenance/v1');
+  const archive = join(slipway.folder, 'stated.tar');
+  const tar = await build(`type=tar,dest=${archive}`);
+  expect(tar.code, tar.stderr).toBe(0);
+  const listed = spawnSync('tar', ['-tf', archive], { encoding: 'utf8' }).stdout;
+  expect(listed.trim().split('\n').sort()).toEqual(['file', 'made', 'provenance.json']);
+});
+
+it('writes images into a directory of the client, and builds on them', async () => {
+  const layout = join(slipway.folder, 'layout');
+  const secret = ['--secret', `id=token,src=${join(context, 'secret')}`];
+  const output = ['--output', `type=oci,tar=false,dest=${layout}`];
+  const args = ['build', '--builder', 'remote', '--provenance', 'mode=max'];
+  const stored = await clients.buildx([...args, ...secret, ...output, context]);
+  expect(stored.code, stored.stderr).toBe(0);
+  const [image] = JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8')).manifests;
+  const blob = (digest: string) =>
+    JSON.parse(readFileSync(join(layout, 'blobs', digest.replace(':', '/')), 'utf8'));
+  const [manifest, attestation] = blob(image.digest).manifests;
+  expect(blob(manifest.digest).layers.length).toBeGreaterThan(2);
+  expect(attestation.annotations['vnd.docker.reference.digest']).toBe(manifest.digest);
+  const dest = join(slipway.folder, 'from-layout');
+  const onIt = [
+    '--build-context',
+    `before=oci-layout://${layout}`,
+    '--output',
+    `type=local,dest=${dest}`,
+    '-',
+  ];
+  const input = 'FROM scratch\nCOPY --from=before /made /file /\n';
+  const built = await clients.buildx(['build', '--builder', 'remote', ...onIt], { input });
+  expect(built.code, built.stderr).toBe(0);
+  expect(readdirSync(dest).sort()).toEqual(['file', 'made']);
 });
 
 it('is what compose builds with', async () => {

@@ -3,6 +3,8 @@ import type { Digest } from '#oci/digest.ts';
 /** Something that is stated of a result, in the words of in-toto. */
 export interface Attestation {
   readonly predicateType: string;
+  /** What it is called among exported files: `provenance.json`. */
+  readonly filename: string;
   readonly predicate: object;
   /** Only beside an image, not among exported files. */
   readonly inlineOnly: boolean;

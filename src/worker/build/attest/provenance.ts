@@ -43,7 +43,12 @@ const LEFT_OUT = /^(?:attest:|cgroup-parent$|image-resolve-mode$|platform$|cache
 export function provenanceOf(facts: ProvenanceFacts, options: ProvenanceOptions): Attestation {
   const inputs = graphInputs(facts.edge);
   const predicate = options.version === 'v1' ? slsa1(facts, inputs, options) : slsa02(facts, inputs, options);
-  return { predicateType: PREDICATE_TYPE[options.version], predicate, inlineOnly: options.inlineOnly };
+  return {
+    predicateType: PREDICATE_TYPE[options.version],
+    filename: 'provenance.json',
+    predicate,
+    inlineOnly: options.inlineOnly,
+  };
 }
 
 function slsa1(facts: ProvenanceFacts, inputs: GraphInputs, options: ProvenanceOptions): object {

@@ -5,13 +5,14 @@ import { MEDIA_TYPE } from '#oci/media-type.ts';
 import { familiarReference, parseImageReference, withDefaultTag } from '#oci/reference.ts';
 import { type TarInput, writeTar } from '#tar/writer.ts';
 import { fullRepository } from '#worker/images/image-name.ts';
+import { storeContent } from './content-export.ts';
 import { booleanAttr } from './export-attrs.ts';
 import { ExportStep } from './export-step.ts';
 import type { ExportContext, Exporter, SolvedResult } from './exporter.ts';
 import { namesOf, responseOf } from './image-exporter.ts';
 import { parseImageOptions } from './image-options.ts';
-import type { ExportedResult, ImageWriter } from './image-writer.ts';
-import { isMap } from './result-platforms.ts';
+import { type ExportedResult, epochOf, type ImageWriter } from './image-writer.ts';
+import { isMap, withMetadata, withoutInlineOnly } from './result-platforms.ts';
 
 /** A name that the archive is to be known by. */
 interface ArchiveName {
@@ -22,8 +23,8 @@ interface ArchiveName {
 }
 
 /**
- * `type=oci` and `type=docker`: an image layout in a tar, sent to the client. Docker's has `manifest.json` beside,
- * for `docker load`, and one platform only.
+ * `type=oci` and `type=docker`: an image layout in a tar, sent to the client, or with `tar=false` its content into a store
+ * of the client's. Docker's has `manifest.json` beside, for `docker load`, and one platform only.
  */
 export class ArchiveExporter implements Exporter {
   readonly #writer: ImageWriter;
@@ -34,11 +35,12 @@ export class ArchiveExporter implements Exporter {
     this.#format = format;
   }
 
-  export(result: SolvedResult, context: ExportContext): Promise<Record<string, string>> {
+  export(solved: SolvedResult, context: ExportContext): Promise<Record<string, string>> {
     const options = parseImageOptions(context.attrs);
-    if (options.rest.tar !== undefined && !booleanAttr('tar', options.rest.tar)) {
-      throw invalid(`type=${this.#format} with tar=false is not supported: the client gets an archive`);
-    }
+    const { tar: asTar = '', ...rest } = options.rest;
+    const said = withMetadata(solved, rest);
+    const result = options.inlineAttestations ? said : withoutInlineOnly(said);
+    const tar = asTar === '' || booleanAttr('tar', asTar);
     const docker = this.#format === 'docker';
     if (docker && isMap(result)) {
       throw invalid('docker exporter does not currently support exporting manifest lists');
@@ -48,11 +50,20 @@ export class ArchiveExporter implements Exporter {
     const name = `exporting to ${this.#format} image format`;
     return ExportStep.run(progress, { name, id }, async (step) => {
       const writing = { ...options, ociTypes: options.ociTypes ?? true };
-      const exported = await this.#writer.write(withoutInlineOnly(result), writing, { step, signal });
+      const written = await this.#writer.write(result, writing, { step, signal });
+      const epoch = options.epoch ?? epochOf(result, written.images[0]!.platform);
+      const exported = { ...written, root: dated(written.root, epoch ?? new Date()) };
       const response = responseOf(
         exported,
         names.map(({ full }) => full),
       );
+      if (!tar) {
+        await step.phase('copying to the content store', (report) =>
+          storeContent(exported, session, { report, signal }),
+        );
+        context.exported?.(exported);
+        return response;
+      }
       await step.phase('sending tarball', async (report) => {
         await using target = await session.sendFile(id, response, { signal });
         let sent = 0;
@@ -69,13 +80,10 @@ export class ArchiveExporter implements Exporter {
   }
 }
 
-/** Attestations that are meant for images that are pushed are not for archives. */
-function withoutInlineOnly({ attestations, ...result }: SolvedResult): SolvedResult {
-  if (!attestations) return result;
-  const kept = [...attestations].map(
-    ([platform, stated]) => [platform, stated.filter(({ inlineOnly }) => !inlineOnly)] as const,
-  );
-  return { ...result, attestations: new Map(kept) };
+/** An image as a layout lists it, with when it was put there. */
+function dated(root: Descriptor, time: Date): Descriptor {
+  const created = time.toISOString().replace(/\.\d+Z$/, 'Z');
+  return { ...root, annotations: { 'org.opencontainers.image.created': created, ...root.annotations } };
 }
 
 async function* files(

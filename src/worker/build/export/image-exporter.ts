@@ -13,6 +13,7 @@ import { parseImageOptions } from './image-options.ts';
 import type { ImagePush } from './image-push.ts';
 import type { ExportedImage, ExportedResult, ImageWriter } from './image-writer.ts';
 import type { LocalLayers } from './layer-export.ts';
+import { withMetadata, withoutInlineOnly } from './result-platforms.ts';
 
 export interface ImageExporterPorts {
   readonly writer: ImageWriter;
@@ -34,22 +35,34 @@ export class ImageExporter implements Exporter {
     this.#ports = ports;
   }
 
-  export(result: SolvedResult, context: ExportContext): Promise<Record<string, string>> {
+  export(solved: SolvedResult, context: ExportContext): Promise<Record<string, string>> {
     const options = parseImageOptions(context.attrs);
-    const { rest } = options;
-    const flag = (name: string, fallback: boolean) =>
-      rest[name] === undefined ? fallback : booleanAttr(name, rest[name]);
+    const rest = { ...options.rest };
+    const flag = (name: string, fallback: boolean) => {
+      const { [name]: value } = rest;
+      delete rest[name];
+      return value === undefined ? fallback : booleanAttr(name, value);
+    };
     const push = flag('push', false);
     const byDigest = flag('push-by-digest', false);
     const store = flag('store', true) && !byDigest;
-    const names = namesOf(options.names, result).map((name) => withDefaultTag(parseImageReference(name)));
+    // Of containerd's image store: ours unpacks, and knows images without a name by their digest.
+    for (const name of ['unpack', 'name-canonical', 'danging-name-empty-only']) flag(name, false);
+    const said = withMetadata(solved, rest);
+    const result = (options.inlineAttestations ?? true) ? said : withoutInlineOnly(said);
+    const written = namesOf(options.names, result);
+    const names = written.map((name) => withDefaultTag(parseImageReference(name)));
     if (push && names.length === 0) throw invalid('tag is needed when pushing to registry');
+    for (const name of push && byDigest ? written : []) {
+      if (parseImageReference(name).tag !== undefined)
+        throw invalid(`can't push tagged ref ${name} by digest`);
+    }
     const { progress, signal, session, exporterId: id } = context;
     return ExportStep.run(progress, { name: 'exporting to image', id }, async (step) => {
       const writing = { ...options, ociTypes: options.ociTypes ?? true };
       // The engine's store has no place for what is stated of an image: only a registry has.
-      const written = push ? result : { refs: result.refs, metadata: result.metadata };
-      const exported = await this.#ports.writer.write(written, writing, { step, signal });
+      const stated = push ? result : { refs: result.refs, metadata: result.metadata };
+      const exported = await this.#ports.writer.write(stated, writing, { step, signal });
       const full = names.map((name) => `${fullRepository(name)}${name.tag ? `:${name.tag}` : ''}`);
       if (store) await this.#store(exported, full, { step, signal });
       if (push) {
@@ -59,7 +72,7 @@ export class ImageExporter implements Exporter {
         for (const name of names) await this.#remember(exported, fullRepository(name));
       }
       context.exported?.(exported);
-      return responseOf(exported, full);
+      return responseOf(exported, written);
     });
   }
 
@@ -135,13 +148,13 @@ function runnable({ images }: ExportedResult): ExportedImage | undefined {
 
 /** BuildKit's `ExporterResponse` (exporter/containerimage/exptypes/types.go). */
 export function responseOf(
-  { images, root }: ExportedResult,
+  { images, index, root }: ExportedResult,
   names: readonly string[],
 ): Record<string, string> {
   const [image] = images;
   return {
     'containerimage.digest': root.digest,
-    ...(image && images.length === 1 && { 'containerimage.config.digest': image.config.descriptor.digest }),
+    ...(image && !index && { 'containerimage.config.digest': image.config.descriptor.digest }),
     'containerimage.descriptor': Buffer.from(JSON.stringify(root)).toString('base64'),
     ...(names.length > 0 && { 'image.name': names.join(',') }),
   };

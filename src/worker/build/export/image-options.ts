@@ -15,8 +15,10 @@ export interface ImageOptions {
   readonly forceCompression: boolean;
   readonly epoch: Date | undefined;
   readonly rewriteTimestamp: boolean;
+  /** Also those that are meant for images that are pushed; undefined: as the exporter sees fit. */
+  readonly inlineAttestations: boolean | undefined;
   readonly annotations: AnnotationSet;
-  /** What else was said, which some exporters know. */
+  /** What else was said, which some exporters know; what none knows is metadata of the result. */
   readonly rest: Readonly<Record<string, string>>;
 }
 
@@ -40,8 +42,7 @@ export function parseImageOptions(attrs: Readonly<Record<string, string>>): Imag
     throw invalid('exporter option "compression=zstd" conflicts with "oci-mediatypes=false"');
   }
   const epoch = take('source-date-epoch');
-  // They say where attestations go; there is one place here.
-  flag('attestation-inline');
+  // Layers of other places are not left there.
   flag('prefer-nondist-layers');
   return {
     names: (take('name') ?? '').split(',').filter(Boolean),
@@ -50,6 +51,7 @@ export function parseImageOptions(attrs: Readonly<Record<string, string>>): Imag
     forceCompression: flag('force-compression') ?? false,
     epoch: epoch === undefined ? undefined : epochAttr('source-date-epoch', epoch),
     rewriteTimestamp: flag('rewrite-timestamp') ?? false,
+    inlineAttestations: flag('attestation-inline'),
     annotations,
     rest,
   };

@@ -184,7 +184,8 @@ function rewriteOf(result: SolvedResult, platform: ResultPlatform, options: Writ
   return { epoch, base: base ? (parseConfig(base).rootfs?.diff_ids ?? []) : [] };
 }
 
-function epochOf(result: SolvedResult, platform: ResultPlatform): Date | undefined {
+/** SOURCE_DATE_EPOCH as the frontend was told. */
+export function epochOf(result: SolvedResult, platform: ResultPlatform): Date | undefined {
   const value = metadataOf(result, 'source.date.epoch', platform);
   return value && epochAttr('SOURCE_DATE_EPOCH', Buffer.from(value).toString('utf8'));
 }

@@ -1,4 +1,5 @@
 import { ExportStep } from './export-step.ts';
+import { readingTrees } from './exported-trees.ts';
 import type { ExportContext, Exporter, SolvedResult } from './exporter.ts';
 import { exportedFiles } from './files-options.ts';
 import type { RefMounts } from './ref-mounts.ts';
@@ -12,14 +13,16 @@ export class LocalExporter implements Exporter {
   }
 
   export(result: SolvedResult, context: ExportContext): Promise<Record<string, string>> {
-    const { refs, mtime } = exportedFiles(result, context.attrs);
+    const files = exportedFiles(result, context.attrs);
+    const { mtime } = files;
     const { progress, signal, session, exporterId: id } = context;
     return ExportStep.run(progress, { name: 'exporting to client directory', id }, async (step) => {
-      await this.#mounts.reading(
-        refs,
-        (root) =>
+      await readingTrees(
+        this.#mounts,
+        files,
+        (trees) =>
           step.phase('copying files', (report) =>
-            session.sendDirectory(id, root, { signal, progress: report, ...(mtime && { mtime }) }),
+            session.sendDirectory(id, trees, { signal, progress: report, ...(mtime && { mtime }) }),
           ),
         { signal },
       );

@@ -51,6 +51,21 @@ export function isMap({ refs }: SolvedResult): boolean {
   return refs.size > 0 && !refs.has('');
 }
 
+/** A result with what a client said of it beside. */
+export function withMetadata(result: SolvedResult, said: Readonly<Record<string, string>>): SolvedResult {
+  const added = Object.entries(said).map(([name, value]) => [name, Buffer.from(value)] as const);
+  return { ...result, metadata: new Map([...result.metadata, ...added]) };
+}
+
+/** A result without what is stated of it for images that are pushed alone. */
+export function withoutInlineOnly({ attestations, ...result }: SolvedResult): SolvedResult {
+  if (!attestations) return result;
+  const kept = [...attestations].map(
+    ([platform, stated]) => [platform, stated.filter(({ inlineOnly }) => !inlineOnly)] as const,
+  );
+  return { ...result, attestations: new Map(kept) };
+}
+
 /** `name/ID` of a result's metadata, or `name` where it is said once for all. */
 export function metadataOf(
   { metadata }: SolvedResult,

@@ -1,5 +1,8 @@
+import { END_OF_ARCHIVE } from '#tar/writer.ts';
 import type { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
+import type { ExportedTree } from '../session/build-session.ts';
 import { ExportStep } from './export-step.ts';
+import { readingTrees } from './exported-trees.ts';
 import type { ExportContext, Exporter, SolvedResult } from './exporter.ts';
 import { exportedFiles } from './files-options.ts';
 import type { RefMounts } from './ref-mounts.ts';
@@ -13,16 +16,16 @@ export class TarExporter implements Exporter {
   }
 
   export(result: SolvedResult, context: ExportContext): Promise<Record<string, string>> {
-    const { refs, mtime } = exportedFiles(result, context.attrs);
+    // Platforms are always apart in a tar.
+    const { 'platform-split': _, ...attrs } = context.attrs;
+    const files = exportedFiles(result, attrs);
     const { progress, signal, session, exporterId: id } = context;
-    const seconds = mtime && Math.floor(mtime.getTime() / 1000);
     return ExportStep.run(progress, { name: 'exporting to client tarball', id }, async (step) => {
-      const send = (root: string) =>
+      const send = (trees: readonly ExportedTree[]) =>
         step.phase('sending tarball', async (report) => {
           await using target = await session.sendFile(id, {}, { signal });
           let sent = 0;
-          const task = { op: 'pack', root, ...(seconds !== undefined && { mtime: seconds }) } as const;
-          for await (const chunk of this.#ports.trees.stream(task)) {
+          for await (const chunk of this.#packed(trees, files.mtime)) {
             signal.throwIfAborted();
             await target.write(chunk);
             sent += chunk.length;
@@ -30,8 +33,33 @@ export class TarExporter implements Exporter {
           }
           await target.finish();
         });
-      await this.#ports.mounts.reading(refs, send, { signal });
+      await readingTrees(this.#ports.mounts, files, send, { signal });
       return {};
     });
+  }
+
+  /** One archive of all of them, one after the other. */
+  async *#packed(
+    trees: readonly ExportedTree[],
+    mtime: Date | undefined,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const seconds = mtime && Math.floor(mtime.getTime() / 1000);
+    for (const { root } of trees) {
+      const task = { op: 'pack', root, ...(seconds !== undefined && { mtime: seconds }) } as const;
+      yield* withoutEnd(this.#ports.trees.stream(task));
+    }
+    yield END_OF_ARCHIVE;
+  }
+}
+
+/** A tar up to its mark of the end, which is all that its last bytes are. */
+async function* withoutEnd(tar: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  let held: Uint8Array = Buffer.alloc(0);
+  for await (const chunk of tar) {
+    const bytes = held.length > 0 ? Buffer.concat([held, chunk]) : chunk;
+    const kept = Math.max(0, bytes.length - END_OF_ARCHIVE.length);
+    if (kept > 0) yield bytes.subarray(0, kept);
+    // A copy: the chunk's memory may be somebody else's by the next one.
+    held = Buffer.from(bytes.subarray(kept));
   }
 }

@@ -44,10 +44,10 @@ export interface BuildSession {
     options: { signal: AbortSignal },
   ): Promise<FileTarget>;
 
-  /** Copies a directory of this machine to the client's (`--output type=local`). */
+  /** Copies directories of this machine to one of the client's (`--output type=local`). */
   sendDirectory(
     exporterId: number,
-    root: string,
+    trees: readonly ExportedTree[],
     options: { signal: AbortSignal; progress?: (bytes: number) => void; mtime?: Date },
   ): Promise<void>;
 
@@ -112,6 +112,13 @@ export interface AgentOptions {
   readonly gid: number;
   readonly mode: number;
   readonly signal: AbortSignal;
+}
+
+/** Files that are handed over, by themselves or with those of other trees. */
+export interface ExportedTree {
+  readonly root: string;
+  /** For people. */
+  readonly name: string;
 }
 
 export interface FileTarget extends AsyncDisposable {

@@ -3,6 +3,7 @@ import type {
   AgentOptions,
   BuildSession,
   DirectoryRequest,
+  ExportedTree,
   FileTarget,
   SessionService,
 } from '../session/build-session.ts';
@@ -59,10 +60,10 @@ export class SharedSession implements BuildSession {
 
   sendDirectory(
     exporterId: number,
-    root: string,
+    trees: readonly ExportedTree[],
     options: { signal: AbortSignal; progress?: (bytes: number) => void },
   ): Promise<void> {
-    return this.#ask('send-directory', (session) => session.sendDirectory(exporterId, root, options));
+    return this.#ask('send-directory', (session) => session.sendDirectory(exporterId, trees, options));
   }
 
   upload(path: string, options: { signal: AbortSignal }): AsyncIterable<Uint8Array> {

@@ -34,7 +34,7 @@ export async function* offerDirectory(
     [Symbol.asyncIterator]: () => packets[Symbol.asyncIterator](),
   };
   const entries = walkTree(root, { owner: ROOT, ...(selection && { selection }) });
-  const sent = sendTree(channel, { root, entries });
+  const sent = sendTree(channel, { entries, fileOf: (path) => `${root}/${path}` });
   sent.catch(() => undefined);
   yield* outgoing;
   await sent;

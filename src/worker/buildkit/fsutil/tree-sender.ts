@@ -20,7 +20,8 @@ export interface PacketChannel extends AsyncIterable<Packet> {
 }
 
 export interface TreeToSend {
-  readonly root: string;
+  /** Where a listed file is. */
+  readonly fileOf: (path: string) => string;
   /** What of it is sent, in the order of a walk. */
   readonly entries: AsyncIterable<StatInit>;
   /** Hears how many bytes of contents were sent. */
@@ -94,7 +95,7 @@ class TreeSender {
   }
 
   async #send(id: number, path: string): Promise<void> {
-    const file = await open(`${this.#tree.root}/${path}`, constants.O_RDONLY | constants.O_NOFOLLOW);
+    const file = await open(this.#tree.fileOf(path), constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
       const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
       for (;;) {

@@ -16,6 +16,7 @@ import type {
   BuildSession,
   Credentials,
   DirectoryRequest,
+  ExportedTree,
   FileTarget,
   SessionService,
   SyncedDirectory,
@@ -179,12 +180,12 @@ export class ClientSession implements BuildSession {
 
   async sendDirectory(
     exporterId: number,
-    root: string,
+    trees: readonly ExportedTree[],
     options: Options & { progress?: (bytes: number) => void; mtime?: Date },
   ): Promise<void> {
     this.#require('send-directory');
     try {
-      await sendDirectory(this.#client, { exporterId, root, ...options });
+      await sendDirectory(this.#client, { exporterId, trees, ...options });
     } catch (error) {
       if (options.signal.aborted) throw canceled('context canceled');
       throw this.#explained(error);

@@ -38,7 +38,12 @@ export function spdxOf(
       })),
     ],
   };
-  return { predicateType: PREDICATE_TYPE, predicate: document, inlineOnly: false };
+  return {
+    predicateType: PREDICATE_TYPE,
+    filename: 'sbom.spdx.json',
+    predicate: document,
+    inlineOnly: false,
+  };
 }
 
 function rootElement(name: string) {

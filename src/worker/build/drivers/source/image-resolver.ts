@@ -137,7 +137,8 @@ export class ImageResolver {
       session,
       `store ${store}`,
       signal,
-      async () => new SessionContent(session, store),
+      // Clients put this before the names of stores that are image layouts (BuildKit, client/solve.go).
+      async () => new SessionContent(session, `oci:${store}`),
     );
     const root = await this.#documents.manifest(content, reference.digest, signal);
     return foundImage(reference, root.digest, await this.#documents.read(content, root, options), content);
