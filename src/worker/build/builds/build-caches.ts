@@ -4,7 +4,7 @@ import type { Digest } from '#oci/digest.ts';
 import type { CacheOption } from '../build-service.ts';
 import type { CacheExports } from '../cache/portable/cache-exports.ts';
 import type { CacheImports } from '../cache/portable/cache-imports.ts';
-import { type CacheExportPlan, parseCacheExports } from '../cache/portable/export-options.ts';
+import { parseCacheExports } from '../cache/portable/export-options.ts';
 import { inlineCache } from '../cache/portable/inline-cache.ts';
 import type { SolvedResult } from '../export/exporter.ts';
 import type { FrontendResult } from '../frontend/frontend.ts';
@@ -29,13 +29,17 @@ interface CachedBuild {
 /** The caches that one build is told of, and those that are exported of it. */
 export class BuildCaches {
   readonly #ports: BuildCachesPorts;
-  readonly #plan: CacheExportPlan;
+  readonly #exports: readonly CacheOption[];
   readonly #imported = new Set<string>();
 
-  /** Throws `invalid` for exports that there are none of. */
   constructor(ports: BuildCachesPorts, exports: readonly CacheOption[]) {
     this.#ports = ports;
-    this.#plan = parseCacheExports(exports);
+    this.#exports = exports;
+  }
+
+  /** Throws `invalid` for exports that there are none of. */
+  check(): void {
+    parseCacheExports(this.#exports);
   }
 
   /** Lets the build take steps from there, from now on. Of what it was told of before it has heard. */
@@ -50,7 +54,7 @@ export class BuildCaches {
 
   /** What goes into the images' own configurations, if that was asked for. */
   inline(result: FrontendResult, job: SolveJob): SolvedResult['inlineCache'] {
-    if (!this.#plan.inline) return undefined;
+    if (!parseCacheExports(this.#exports).inline) return undefined;
     return async (name: string, image: readonly Digest[]) => {
       const edge = result.refs.get(name) ?? result.refs.get('');
       return edge && inlineCache(await job.exported([edge], () => true), image);
@@ -65,7 +69,7 @@ export class BuildCaches {
   ): Promise<Readonly<Record<string, string>>> {
     const edges = [...result.refs.values()].filter((edge) => edge !== undefined);
     const responses: Readonly<Record<string, string>>[] = [];
-    for (const [at, options] of this.#plan.exports.entries()) {
+    for (const [at, options] of parseCacheExports(this.#exports).exports.entries()) {
       const build = {
         ...context,
         refs: [...refs.values()],

@@ -186,6 +186,7 @@ export class RunningBuild implements Build {
     attestationOptions(this.#start.frontendOptions);
     for (const { type } of this.#start.exporters) this.#ports.exporters.of(type);
     const caches = this.#caches;
+    caches.check();
     await using misses = this.#ports.misses.of({
       project: () => projectOf(this.#asked.options, session),
       buildArguments: () => argumentsOf(this.#asked.options),
