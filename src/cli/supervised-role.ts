@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { roleEnvironment } from '#config/role-environment.ts';
+import { roleEnvironment, roleFlags } from '#config/role-environment.ts';
 import type { RoleMessage, RoleName } from './role.ts';
 
 const entry = fileURLToPath(new URL('./main.mjs', import.meta.url));
@@ -58,6 +58,7 @@ export class SupervisedRole {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       detached: true,
       env: roleEnvironment(),
+      execArgv: [...process.execArgv, ...roleFlags(this.name)],
     });
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) this.#forwardLines(stream!);
