@@ -19,7 +19,7 @@ interface RegistryRecordsPorts {
   /** Where layers are brought; records go to the same repository. */
   readonly uploads: LayerUploads;
   readonly layerRows: LayerRepository;
-  /** Told once in a while of what keeps the registry from being a cache. */
+  /** Told of what keeps the registry from being a cache, when it begins to. */
   readonly report: (error: unknown) => void;
 }
 
@@ -53,6 +53,8 @@ export class RegistryRecords {
   readonly #turns = new Semaphore(1);
   readonly #writing = new Set<Promise<void>>();
   #silentUntil = 0;
+  /** What keeps the registry from answering was told; once, until it answers again. */
+  #reported = false;
   #emptyConfig: Promise<void> | undefined;
 
   constructor(ports: RegistryRecordsPorts) {
@@ -143,6 +145,7 @@ export class RegistryRecords {
         signal,
         attempts: 1,
       });
+      this.#reported = false;
       const step = decodeStep(mediaType, payload);
       // Whoever put it there, it has to be of this key.
       if (!step.keys.includes(key) || this.#lost.has(digest)) return undefined;
@@ -222,6 +225,7 @@ export class RegistryRecords {
   }
 
   #failed(error: unknown, signal?: AbortSignal): void {
+    if (isKind(error, 'not-found')) this.#reported = false;
     if (isGivenUp(error)) {
       // Not the build has ended, but patience.
       if (signal?.aborted && signal.reason?.name === 'TimeoutError')
@@ -231,9 +235,9 @@ export class RegistryRecords {
     const refused = isKind(error, 'unauthorized') || isKind(error, 'forbidden');
     // A record that is none says nothing of the registry.
     if (isKind(error, 'invalid')) return;
-    const was = this.#silent;
     this.#silentUntil = Date.now() + (refused ? REFUSED_MS : SILENCE_MS);
-    if (!was) this.#ports.report(error);
+    if (!this.#reported) this.#ports.report(error);
+    this.#reported = true;
   }
 }
 
