@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -7,7 +7,7 @@ import type { Config } from '#config/schema.ts';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openWorkerDatabase } from '#database/worker/open.ts';
 import { parseImageReference } from '#oci/reference.ts';
-import { applyChanges } from '#worker/build/compile/changes.ts';
+import { applyChanges } from '#worker/build/frontend/apply-changes.ts';
 import { createContainers } from '#worker/containers/containers.ts';
 import { EventBus } from '#worker/events/event-bus.ts';
 import { createImages, type ImagesOptions } from '#worker/images/images.ts';
@@ -129,6 +129,7 @@ export async function createWorkerParts(
   await containers.reconcile();
   closing.defer(() => containers.stop());
   const id = await engineId(join(directory, 'id'));
+  await removeOldContexts(join(directory, 'build'), mounter);
   const builds = await createWorkerBuilds(
     { ...running, images, trees, puller: basePuller(images.puller) },
     { id, root: join(directory, 'builds'), log, config: config.worker.build },
@@ -154,6 +155,12 @@ function uploadsOf({ worker: { build } }: Config): Pick<ImagesOptions, 'uploads'
   const reference = parseImageReference(build.cacheRepository);
   const credentials = readCredentials(build.cacheCredentials ?? undefined);
   return { uploads: { reference, ...(credentials && { credentials }) } };
+}
+
+/** Where classic builds of earlier versions had their files. */
+async function removeOldContexts(directory: string, mounter: KernelMounter): Promise<void> {
+  for (const target of await mounter.mountsBelow(directory)) await mounter.unmount(target);
+  await rm(directory, { recursive: true, force: true });
 }
 
 /** Stable for one data directory, as clients tell engines apart by it. */

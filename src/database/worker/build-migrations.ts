@@ -118,4 +118,10 @@ export const buildMigrations: Record<string, Migration> = {
         .execute();
     },
   },
+  'build-0006-one-cache': {
+    async up(db) {
+      await db.schema.dropTable('build_cache_keys').execute();
+      await db.schema.dropTable('build_cache').execute();
+    },
+  },
 };

@@ -28,6 +28,13 @@ export const imageMigrations: Record<string, Migration> = {
         where directory_id is not null`.execute(db);
     },
   },
+  /** What a build cache of its own kept for classic builds; its tables go with build-0006. */
+  'images-0004-one-build-cache': {
+    async up(db) {
+      await sql`delete from layer_users where user like 'build-cache:%'`.execute(db);
+      await sql`delete from image_users where user like 'build:%'`.execute(db);
+    },
+  },
 };
 
 const IMAGE_TABLES = [

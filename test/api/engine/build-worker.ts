@@ -15,7 +15,7 @@ import { type TarInput, writeTar } from '#tar/writer.ts';
 import { busyboxArchive } from '#test/images/busybox-image.ts';
 import { prune } from '#worker/build/cache/prune.ts';
 import type { BasePuller } from '#worker/build/classic/classic-images.ts';
-import { applyChanges } from '#worker/build/compile/changes.ts';
+import { applyChanges } from '#worker/build/frontend/apply-changes.ts';
 import { buildRoutes } from '#worker/http/build-routes.ts';
 import { createEngineRouter } from '#worker/http/router.ts';
 import { createEngineServer } from '#worker/http/server.ts';

@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openWorkerDatabase } from '#database/worker/open.ts';
 import { busyboxArchive } from '#test/images/busybox-image.ts';
-import { applyChanges } from '#worker/build/compile/changes.ts';
+import { applyChanges } from '#worker/build/frontend/apply-changes.ts';
 import { type Containers, createContainers } from '#worker/containers/containers.ts';
 import { EventBus } from '#worker/events/event-bus.ts';
 import { containersRoutes } from '#worker/http/containers-routes.ts';

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { busyboxArchive } from '#test/images/busybox-image.ts';
-import { applyChanges } from '#worker/build/compile/changes.ts';
+import { applyChanges } from '#worker/build/frontend/apply-changes.ts';
 import type { EngineEvent } from '#worker/events/event-publisher.ts';
 import { imagesRoutes } from '#worker/http/images-routes.ts';
 import { createEngineRouter } from '#worker/http/router.ts';

@@ -23,7 +23,7 @@ export interface LexedDockerfile {
 
 const MAX_LENGTH = 4 * 1024 * 1024;
 /** Each is an entry of the image's history: no image has as many. */
-const MAX_STATEMENTS = 50_000;
+const MAX_STATEMENTS = 10_000;
 
 /** Cuts a Dockerfile into statements. Throws `DockerfileError`. */
 export function lex(text: string): LexedDockerfile {

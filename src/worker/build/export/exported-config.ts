@@ -2,7 +2,7 @@ import { invalid } from '#errors/errors.ts';
 import type { HistoryEntry, ImageConfig } from '#oci/image-config.ts';
 import { hostPlatform } from '#oci/platform.ts';
 import { INLINE_CACHE } from '../cache/portable/cache-config.ts';
-import { DEFAULT_PATH } from '../compile/stage-state.ts';
+import { DEFAULT_PATH } from '../frontend/image/image.ts';
 import type { RefLayer } from '../solve/ref.ts';
 
 export interface ConfigInputs {

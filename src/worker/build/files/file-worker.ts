@@ -8,7 +8,7 @@ import type {
   ToFileThread,
 } from './file-messages.ts';
 
-/** A thread for the files of one build: its context's index, and everything that is copied into layers. */
+/** A thread for the files of builds: everything that is copied into layers. */
 export class FileWorker {
   readonly #worker: Worker;
   readonly #calls = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
@@ -81,7 +81,6 @@ export class FileWorkers {
       await worker.terminate();
       return;
     }
-    await worker.call('reset', {});
     this.#idle.push(worker);
   }
 

@@ -33,7 +33,8 @@ export function compileStage(compilation: Compilation, stage: Stage): void {
   }
 }
 
-function compileInstruction(compilation: Compilation, stage: Stage, command: Command): void {
+/** Throws `DockerfileError`, without the place. */
+export function compileInstruction(compilation: Compilation, stage: Stage, command: Command): void {
   const { instruction } = command;
   switch (instruction.name) {
     case 'RUN':

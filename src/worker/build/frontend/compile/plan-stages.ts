@@ -14,8 +14,6 @@ import { Stage } from './stage.ts';
 import { StageTable } from './stage-table.ts';
 
 const STEPS: readonly string[] = ['RUN', 'COPY', 'ADD', 'WORKDIR'];
-/** Nobody wrote more of them by hand. */
-const MAX_INSTRUCTIONS = 10_000;
 
 /** Makes stages of what is written, with the variables of their FROM lines expanded. Throws `DockerfileError`. */
 export function planStages(
@@ -24,8 +22,6 @@ export function planStages(
   { contexts, globals }: { contexts: NamedContexts; globals: ReadonlyMap<string, ArgUse> },
 ): StageTable {
   const table = new StageTable(compilation.targetPlatform);
-  const total = written.reduce((sum, { instructions }) => sum + 1 + instructions.length, 0);
-  if (total > MAX_INSTRUCTIONS) throw new DockerfileError(`more than ${MAX_INSTRUCTIONS} instructions`);
   for (const [at, { from, instructions }] of written.entries()) {
     const { stage, used } = locate(from.range, () => planStage(compilation, from, at, globals));
     table.add(stage);

@@ -31,6 +31,12 @@ export interface MutableRunConfig {
   Shell?: readonly string[];
 }
 
+/** What of a configuration images take over from each other. */
+export const MEMBERS: ReadonlySet<keyof RunConfig> = new Set<keyof MutableRunConfig>([
+  ...(['User', 'ExposedPorts', 'Env', 'Entrypoint', 'Cmd', 'Volumes', 'WorkingDir', 'Labels'] as const),
+  ...(['StopSignal', 'ArgsEscaped', 'Healthcheck', 'OnBuild', 'Shell'] as const),
+]);
+
 /** What `FROM scratch` is. */
 export function emptyImage(platform: Platform): Image {
   return { ...bareImage(platform), config: { Env: [`PATH=${DEFAULT_PATH}`], WorkingDir: '/' } };
@@ -86,8 +92,9 @@ export function encodeImage(image: Image): Uint8Array {
   return Buffer.from(JSON.stringify(value));
 }
 
-function encodeConfig(config: MutableRunConfig): RunConfig {
-  const fields: [keyof RunConfig, unknown][] = [
+/** Members in BuildKit's order; what is empty is left out. */
+export function encodeConfig(config: MutableRunConfig): RunConfig {
+  const fields: [keyof MutableRunConfig, unknown][] = [
     ['User', config.User],
     ['ExposedPorts', setMembers(config.ExposedPorts)],
     ['Env', config.Env],
@@ -130,7 +137,8 @@ function platformOf(config: ImageConfig): Platform {
   };
 }
 
-function readConfig(from: RunConfig): MutableRunConfig {
+/** What is in `MEMBERS` of it. */
+export function readConfig(from: RunConfig): MutableRunConfig {
   const { User, WorkingDir, StopSignal, ArgsEscaped, Healthcheck } = from;
   return {
     ...(User && { User }),
