@@ -32,6 +32,12 @@ export class SharedFlight<T, E, K = string> {
     return this.#join(flight, options);
   }
 
+  /** Resolves when a task that everybody has left is over; at once for any other. */
+  async abandoned(key: K): Promise<void> {
+    const flight = this.#flights.get(key);
+    if (flight?.controller.signal.aborted) await flight.result.catch(() => undefined);
+  }
+
   #start(
     key: K,
     task: (context: { signal: AbortSignal; report: (event: E) => void }) => Promise<T>,

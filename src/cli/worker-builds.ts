@@ -113,6 +113,12 @@ export async function createWorkerBuilds(
   closing.defer(() => classic.stop());
   const contents = [cache, drivers.cacheMounts, directories];
   const parts = { contents, freeBytes: () => freeBytes(root) };
+  const limits = {
+    reservedBytes: config.cache.reserved,
+    maxUsedBytes: config.cache.maxUsed,
+    minFreeBytes: config.cache.minFree,
+    maxUnusedMs: config.cache.maxUnused,
+  };
   const keeper = new CacheKeeper(
     {
       parts: parts.contents,
@@ -120,19 +126,14 @@ export async function createWorkerBuilds(
       collect: async () => void (await images.layers.prune()),
       report,
     },
-    {
-      reservedBytes: config.cache.reserved,
-      maxUsedBytes: config.cache.maxUsed,
-      minFreeBytes: config.cache.minFree,
-      maxUnusedMs: config.cache.maxUnused,
-    },
+    limits,
   );
   closing.use(keeper);
   const grpc = createBuildkit({
     builds,
     sessions,
     history,
-    worker: { id, hostname: hostname(), platforms: [hostPlatform()], slipwayVersion: version },
+    worker: { id, hostname: hostname(), platforms: [hostPlatform()], slipwayVersion: version, limits },
     cache: parts,
     log,
   });

@@ -195,6 +195,41 @@ it('writes images into a directory of the client, and builds on them', async () 
   expect(readdirSync(dest).sort()).toEqual(['file', 'made']);
 });
 
+it('makes one image of two cold builds, with SOURCE_DATE_EPOCH', async () => {
+  const metadata = join(slipway.folder, 'metadata.json');
+  const archive = join(slipway.folder, 'reproduced.tar');
+  const secret = ['--secret', `id=token,src=${join(context, 'secret')}`];
+  const epoch = ['--build-arg', 'SOURCE_DATE_EPOCH=1700000000', '--provenance=false', '--no-cache'];
+  const build = async () => {
+    const output = ['--output', `type=oci,dest=${archive},rewrite-timestamp=true`];
+    const args = ['build', '--builder', 'remote', ...secret, ...epoch, ...output];
+    const { code, stderr } = await clients.buildx([...args, '--metadata-file', metadata, context]);
+    expect(code, stderr).toBe(0);
+    const { 'containerimage.digest': digest } = JSON.parse(readFileSync(metadata, 'utf8'));
+    return [digest, createHash('sha256').update(readFileSync(archive)).digest('hex')];
+  };
+  const first = await build();
+  // Files' times are seconds.
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  expect(await build()).toEqual(first);
+});
+
+it('attaches a list of packages, and says what it keeps', async () => {
+  const name = `${slipway.registry}/team/listed:1`;
+  const dockerfile =
+    'FROM busybox\nCOPY <<EOF /lib/apk/db/installed\nP:musl\nV:1.2.5-r0\nA:x86_64\nL:MIT\n\nEOF\n';
+  const args = ['build', '--builder', 'remote', '--sbom=true', '--push', '--tag', name, '-'];
+  const built = await clients.buildx(args, { input: dockerfile });
+  expect(built.code, built.stderr).toBe(0);
+  const format = ['--format', '{{json .SBOM.SPDX}}'];
+  const sbom = JSON.parse((await clients.buildx(['imagetools', 'inspect', name, ...format])).stdout);
+  expect(sbom.spdxVersion).toBe('SPDX-2.3');
+  const [reference] = sbom.packages.find((one: { name: string }) => one.name === 'musl').externalRefs;
+  expect(reference.referenceLocator).toMatch(/^pkg:apk\/.*musl@1\.2\.5-r0\?arch=x86_64/);
+  const worker = await clients.buildx(['inspect', 'remote']);
+  expect(worker.stdout).toMatch(/BuildKit version:\s+v0[\s\S]*GC Policy rule#0/);
+});
+
 it('is what compose builds with', async () => {
   const file = join(slipway.folder, 'compose.yaml');
   const dockerfile = 'FROM busybox\nCOPY file /file\nCMD ["cat", "/file"]\n';

@@ -67,4 +67,23 @@ describe('a shared flight', () => {
     end();
     expect(await second).toBe('anew');
   });
+
+  it('tells when a task that everybody has left is over, and keeps nobody waiting for another', async () => {
+    const flights = new SharedFlight<void, never>();
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    const controller = new AbortController();
+    const run = flights.run('key', () => ended, { signal: controller.signal });
+    await flights.abandoned('key');
+    controller.abort();
+    await expect(run).rejects.toMatchObject({ kind: 'canceled' });
+    let over = false;
+    const waiting = flights.abandoned('key').then(() => {
+      over = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(over).toBe(false);
+    end();
+    await waiting;
+    await flights.abandoned('other');
+  });
 });

@@ -1,5 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Platform } from '#oci/platform.ts';
+import type { CacheLimits } from '#worker/build/cache/cache-keeper.ts';
 import { platformToPb } from '../definition/platform-pb.ts';
 import type {
   BuildkitVersionSchema,
@@ -13,6 +14,8 @@ export interface WorkerFacts {
   /** The native one first. */
   readonly platforms: readonly Platform[];
   readonly slipwayVersion: string;
+  /** How much it keeps between builds. */
+  readonly limits?: CacheLimits;
 }
 
 /** The version whose API this is; clients compare it. */
@@ -29,8 +32,27 @@ export function workerRecord(facts: WorkerFacts): MessageInitShape<typeof Worker
       'org.mobyproject.buildkit.worker.snapshotter': 'overlayfs',
     },
     platforms: facts.platforms.map(platformToPb),
+    GCPolicy: facts.limits ? policiesOf(facts.limits) : [],
     BuildkitVersion: versionRecord(facts),
   };
+}
+
+/** The cache's limits as rules of BuildKit's, which it goes through in this order. */
+function policiesOf({ reservedBytes, maxUsedBytes, minFreeBytes, maxUnusedMs }: CacheLimits) {
+  const bySize = reservedBytes + maxUsedBytes + minFreeBytes > 0;
+  return [
+    ...(maxUnusedMs > 0 ? [{ all: true, keepDuration: BigInt(maxUnusedMs) * 1_000_000n }] : []),
+    ...(bySize
+      ? [
+          {
+            all: true,
+            reservedSpace: BigInt(reservedBytes),
+            maxUsedSpace: BigInt(maxUsedBytes),
+            minFreeSpace: BigInt(minFreeBytes),
+          },
+        ]
+      : []),
+  ];
 }
 
 export function versionRecord({

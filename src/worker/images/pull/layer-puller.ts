@@ -76,7 +76,10 @@ export class LayerPuller {
     }
     const results = await Promise.allSettled(all);
     const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
-    if (failures.length > 0) throw failures.find((error) => error?.kind !== 'canceled') ?? failures[0];
+    if (failures.length === 0) return;
+    // What the others had begun is cleared away by then.
+    await Promise.all(layers.map(({ chainId }) => this.#flights.abandoned(chainId)));
+    throw failures.find((error) => error?.kind !== 'canceled') ?? failures[0];
   }
 
   async #bring(
