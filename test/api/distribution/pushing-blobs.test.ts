@@ -209,6 +209,37 @@ it('replaces content that is gone from the disk when it is pushed again', async 
   expect((await send('GET', `/v2/push/lost/blobs/${digest}`)).body.toString()).toBe('lost bytes');
 });
 
+it('takes a chunk from one of two who send it at once, and the end from one of two who end it', async () => {
+  const bytes = Buffer.alloc(200_000, 'twice ');
+  const location = await begin(registry.client, 'push/race');
+  const headers = { 'Content-Range': `0-${bytes.length - 1}` };
+  const both = (...[method, path, options]: Parameters<typeof send>) =>
+    Promise.all([send(method, path, options), send(method, path, options)]);
+  const chunks = await both('PATCH', location, { body: bytes, headers });
+  expect(chunks.map(({ status }) => status).toSorted()).toEqual([202, 416]);
+  const digest = digestOf(bytes);
+  const ends = await both('PUT', `${location}?digest=${digest}`);
+  expect(ends.map(({ status }) => status).toSorted()).toEqual([201, 404]);
+  expect((await send('GET', `/v2/push/race/blobs/${digest}`)).body.equals(bytes)).toBe(true);
+});
+
+it('ends an upload or cancels it when it is told both at once, and says which', async () => {
+  const bytes = Buffer.alloc(100_000, 'one or the other ');
+  const digest = digestOf(bytes);
+  const location = await begin(registry.client, 'push/either');
+  expect((await send('PATCH', location, { body: bytes })).status).toBe(202);
+  const [end, cancel] = await Promise.all([
+    send('PUT', `${location}?digest=${digest}`),
+    send('DELETE', location),
+  ]);
+  const blob = await send('HEAD', `/v2/push/either/blobs/${digest}`);
+  expect([
+    [201, 404, 200],
+    [404, 204, 404],
+  ]).toContainEqual([end.status, cancel.status, blob.status]);
+  expect((await send('GET', location)).status).toBe(404);
+});
+
 it('keeps what came of a chunk whose sender went away, and goes on from there', async () => {
   const location = await begin(registry.client, 'push/cut');
   const bytes = Buffer.alloc(3_000_000, 'abcdefg');

@@ -181,6 +181,17 @@ it('takes a manifest of the largest size, and no larger one, told or not', async
   expect(await tags('put/size')).toEqual(['largest', 'small']);
 });
 
+it('takes names and tags of the greatest length, and serves them', async () => {
+  const name = `${'a'.repeat(127)}/${'b'.repeat(127)}`;
+  const tag = 't'.repeat(128);
+  const { answer, payload } = await pushImage(registry.client, name, tag);
+  expect(answer.status).toBe(201);
+  const served = await registry.client.send('GET', `/v2/${name}/manifests/${tag}`);
+  expect([served.status, served.body.toString()]).toEqual([200, payload]);
+  const list = await registry.client.send('GET', `/v2/${name}/tags/list`);
+  expect(json(list)).toEqual({ name, tags: [tag] });
+});
+
 it('takes an image of hundreds of layers', async () => {
   const texts = Array.from({ length: 600 }, (_, index) => `layer ${index}`);
   for (const text of texts) await registry.registry.uploads.put(name, digestOf(text), once(text), SYSTEM);
