@@ -4,7 +4,8 @@ import { projectDir } from './project.mjs';
 import { say } from './say.mjs';
 
 const cache = `${projectDir}/.cache/compile`;
-const stamp = `${cache}/compiled`;
+// Node keeps what each account compiled apart.
+const stamp = `${cache}/compiled-${process.getuid?.() ?? 0}`;
 
 /** Compiles Slipway's code if it changed since: the process that serves should not have to. */
 export function ensureCompiled() {
