@@ -1,6 +1,15 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { cpus, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Buildkitd, buildKitProgram } from '../e2e/harness/buildkitd.ts';
 import { Dockerd } from '../e2e/harness/dockerd.ts';
@@ -11,6 +20,9 @@ import { benchPackages } from './build/packages.ts';
 import { currentEngine, releasedBuildkitd } from './build/peer-programs.ts';
 import { SCENARIOS, type Scenario } from './build/scenarios.ts';
 import { median } from './registry/measure.ts';
+
+/** Of the file with the registry's figures, at its end. */
+const SECTION = '## Builds';
 
 /** The same client on both sides: times of builds are compared within a pair. */
 interface Pair {
@@ -30,14 +42,14 @@ interface Row {
 
 /**
  * Slipway's builder beside BuildKit and the current engine, in alternation. `--only WORDS` chooses scenarios, `--no-engine`
- * leaves the engine out, `--write FILE` writes the table.
+ * leaves the engine out, `--write FILE` writes the table to the end of a file.
  */
 export async function run(): Promise<void> {
   const { values } = parseArgs({
     args: process.argv.slice(3),
     options: { only: { type: 'string' }, 'no-engine': { type: 'boolean' }, write: { type: 'string' } },
   });
-  benchPackages();
+  await benchPackages();
   const engine = values['no-engine'] ? undefined : currentEngine();
   const folder = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
   await using stack = new AsyncDisposableStack();
@@ -78,7 +90,8 @@ export async function run(): Promise<void> {
   for (const scenario of SCENARIOS.filter(({ name }) => name.includes(values.only ?? ''))) {
     for (const pair of pairs) {
       if (pair.goal === 'classic' && scenario.goals.classic === undefined) continue;
-      const row = await compare(scenario, pair, folder);
+      if (pair.goal !== 'buildkit' && scenario.pushAfter !== undefined) continue;
+      const row = await compare(scenario, pair, { root: folder, registry: slipway.registry });
       rows.push(row);
       process.stdout.write(`${line(row)}\n`);
     }
@@ -86,7 +99,11 @@ export async function run(): Promise<void> {
   if (values.write) writeTable(values.write, rows);
 }
 
-async function compare(scenario: Scenario, { client, goal, ours, theirs }: Pair, root: string): Promise<Row> {
+async function compare(
+  scenario: Scenario,
+  { client, goal, ours, theirs }: Pair,
+  { root, registry }: { root: string; registry: string },
+): Promise<Row> {
   const times = new Map<Builder, number[]>([ours, theirs].map((builder) => [builder, []]));
   const contexts = new Map(
     [ours, theirs].map((builder) => {
@@ -100,8 +117,14 @@ async function compare(scenario: Scenario, { client, goal, ours, theirs }: Pair,
       const context = contexts.get(builder)!;
       scenario.change?.(context, round);
       const buildArgs = scenario.cold ? [`NONCE=${process.pid}-${round}-${Math.random()}`] : [];
+      let push: string | undefined;
+      if (scenario.pushAfter !== undefined) {
+        await builder.build({ context, buildArgs });
+        await sleep(scenario.pushAfter);
+        push = `${registry}/bench/${builder.name.toLowerCase()}:${round + 1}`;
+      }
       const started = performance.now();
-      await builder.build({ context, buildArgs });
+      await builder.build({ context, buildArgs, ...(push && { push }) });
       if (round >= 0) times.get(builder)!.push(performance.now() - started);
     }
   }
@@ -131,8 +154,10 @@ function writeTable(file: string, rows: readonly Row[]): void {
   });
   const debian = /PRETTY_NAME="([^"]*)"/.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? '';
   const machine = `${cpus().length} × ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${debian}, Linux ${release()}, Node ${process.version.slice(1)}`;
-  const intro = `# Benchmarks of the builder\n\n\`npm run bench -- build --write ${file}\` made this file: medians of builds in alternation, the same client and context\non both sides. Peers: buildkitd 0.25.2 for buildctl, the current engine (moby 2) for docker. Less is better.\n\n- ${machine}\n`;
-  writeFileSync(file, `${intro}\n${head}\n${body.join('\n')}\n`);
+  const intro = `${SECTION}\n\n\`npm run bench -- build\` gave these figures: medians of builds in turns, the same client and context on\nboth sides. Peers: buildkitd 0.25.2 for buildctl, the current engine (moby 2) for docker. Less is better.\n\n- ${machine}\n`;
+  // What others have written into the file stays.
+  const before = existsSync(file) ? readFileSync(file, 'utf8').split(`\n${SECTION}\n`)[0]!.trimEnd() : '';
+  writeFileSync(file, `${before}\n\n${intro}\n${head}\n${body.join('\n')}\n`.trimStart());
 }
 
 function withBuildx(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

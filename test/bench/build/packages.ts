@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { addIngredient } from '../../images/ingredients.ts';
 
 const NAMES = [
   'git',
@@ -13,8 +14,20 @@ const NAMES = [
   'groff-base',
 ];
 
-/** Debian packages to unpack in a build, downloaded once: containers need not reach a mirror then. */
-export function benchPackages(): void {
+/** Packages with all that they need, which apt installs from a folder. */
+const INSTALLED = ['redis-server', 'nginx-light'];
+
+/** Debian packages for builds, downloaded once: containers need not reach a mirror then. */
+export async function benchPackages(): Promise<void> {
+  const folder = resolve('.cache/bench/apt');
+  if (!existsSync(join(folder, 'debs'))) {
+    mkdirSync(folder, { recursive: true });
+    await addIngredient({ debianPackages: INSTALLED }, folder, resolve('.cache/images'));
+  }
+  unpackedPackages();
+}
+
+function unpackedPackages(): void {
   const folder = resolve('.cache/bench/packages');
   mkdirSync(folder, { recursive: true });
   if (readdirSync(folder).filter((name) => name.endsWith('.deb')).length >= NAMES.length) return;

@@ -11,6 +11,11 @@ export interface Scenario {
   change?(folder: string, round: number): void;
   /** Each build gets an argument that no build had before. */
   readonly cold?: boolean;
+  /**
+   * What is timed is a push of what was built this long before, in milliseconds, to the registry of Slipway. For
+   * BuildKit's client alone.
+   */
+  readonly pushAfter?: number;
   /** How long it may take, in times of what BuildKit takes alone, and of what the current engine takes. */
   readonly goals: { readonly buildkit?: number; readonly engine?: number; readonly classic?: number };
 }
@@ -74,7 +79,7 @@ export const SCENARIOS: readonly Scenario[] = [
     goals: { buildkit: 1, engine: 1 },
   },
   {
-    name: 'a Debian image with packages, cold',
+    name: 'Debian packages unpacked, cold',
     rounds: 3,
     cold: true,
     prepare: (folder, images) => {
@@ -86,7 +91,37 @@ export const SCENARIOS: readonly Scenario[] = [
     },
     goals: { buildkit: 0.9, engine: 0.9 },
   },
+  {
+    name: 'a Debian image with apt-get install, cold',
+    rounds: 3,
+    cold: true,
+    prepare: (folder, images) => {
+      dockerfile(
+        folder,
+        `FROM ${images}debian\nARG NONCE\nCOPY debs /debs\nRUN apt-get install -y --no-install-recommends /debs/*.deb && rm -rf /debs\nRUN redis-server --version && nginx -v\nCMD ["redis-server"]`,
+      );
+      cpSync('.cache/bench/apt/debs', join(folder, 'debs'), { recursive: true });
+    },
+    goals: { buildkit: 0.9, engine: 0.9 },
+  },
+  pushed('push of 100 MB, right after the build', 0),
+  { ...pushed('push of 100 MB, 10 s after the build', 10_000), goals: { buildkit: 0.1 } },
 ];
+
+function pushed(name: string, pushAfter: number): Scenario {
+  return {
+    name,
+    rounds: 2,
+    cold: true,
+    pushAfter,
+    prepare: (folder, images) =>
+      dockerfile(
+        folder,
+        `FROM ${images}busybox\nARG NONCE\nRUN head -c 100000000 /dev/urandom > /big\nRUN echo done > /done`,
+      ),
+    goals: {},
+  };
+}
 
 function dockerfile(folder: string, text: string): void {
   mkdirSync(folder, { recursive: true });
