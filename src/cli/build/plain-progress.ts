@@ -30,11 +30,11 @@ export class PlainProgress implements ProgressSink, Disposable {
   vertex(event: VertexEvent): void {
     const known = this.#shown.get(event.digest);
     if (!known && !event.started) return;
+    for (const input of event.inputs) this.#settle(this.#shown.get(input));
     const shown = known ?? { number: this.#shown.size + 1, event, duration: 0, done: false };
     shown.event = event;
     this.#shown.set(event.digest, shown);
     if (!known) this.#line(shown);
-    for (const input of event.inputs) this.#settle(this.#shown.get(input));
     if (!event.completed) return;
     shown.duration += event.completed.getTime() - event.started!.getTime();
     // A source is over twice: when it is known what it is, and when it is here.

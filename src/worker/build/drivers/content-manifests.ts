@@ -7,7 +7,7 @@ import type { FilePool } from '../files/file-pool.ts';
 const MAX_FILES = 2_000;
 const MAX_BYTES = 256 * 1024 * 1024;
 /** Looking through the directory is for once in a while. */
-const TRIM_EVERY = 100;
+const TRIM_EVERY = 25;
 
 /** What the files were that digests of contents were made of, for as long as there is room: those used last. */
 export class ContentManifests {
