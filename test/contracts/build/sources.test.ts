@@ -153,7 +153,8 @@ describe('a repository', () => {
     try {
       const attrs = { 'git.fullurl': `http://127.0.0.1:${(files.address() as AddressInfo).port}/` };
       expect(await world.read(await git('#main', attrs), 'p')).toBe('plain');
-      const kept = await git('#v1', { ...attrs, 'git.keepgitdir': 'true' });
+      const tag = await server.git('plain', 'rev-parse', 'v1');
+      const kept = await git('#v1', { ...attrs, 'git.keepgitdir': 'true', 'git.checksum': tag });
       expect(await world.read(kept, '.git/HEAD')).toContain(commit);
     } finally {
       files.closeAllConnections();

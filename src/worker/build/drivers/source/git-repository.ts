@@ -30,8 +30,11 @@ export class GitRepositories {
   /** What a ref stands for now. Throws `not-found`, `invalid` (another commit than asked for), `unavailable`. */
   async resolve(git: GitProgram, request: GitRequest): Promise<ResolvedCommit> {
     const { ref, checksum } = request;
-    const resolved = isCommit(ref) ? { commit: ref, ref } : await this.#ask(git, request);
-    if (!resolved.commit.startsWith(checksum)) {
+    const { tag, ...resolved } = isCommit(ref)
+      ? { commit: ref, ref, tag: undefined }
+      : await this.#ask(git, request);
+    // A tag that says something is an object of its own, which names its commit.
+    if (!resolved.commit.startsWith(checksum) && !tag?.startsWith(checksum)) {
       throw invalid(`expected checksum to match ${checksum}, got ${resolved.commit}`);
     }
     return resolved;
@@ -68,7 +71,10 @@ export class GitRepositories {
     }
   }
 
-  async #ask(git: GitProgram, { remote, ref }: GitRequest): Promise<ResolvedCommit> {
+  async #ask(
+    git: GitProgram,
+    { remote, ref }: GitRequest,
+  ): Promise<ResolvedCommit & { readonly tag: string | undefined }> {
     const wanted = ref === '' ? ['HEAD'] : [ref, `${ref}^{}`];
     const output = await git.run(['ls-remote', '--symref', '--', remote, ...wanted]);
     const found = new Map<string, string>();
@@ -79,7 +85,7 @@ export class GitRepositories {
     if (ref === '') {
       const commit = found.get('HEAD');
       if (!commit) throw notFound(`could not find default branch for repository: ${remote}`);
-      return { commit, ref: found.get('symref HEAD') ?? commit };
+      return { commit, ref: found.get('symref HEAD') ?? commit, tag: undefined };
     }
     const names = [
       `refs/${ref.replace(/^refs\//, '')}`,
@@ -88,7 +94,8 @@ export class GitRepositories {
     ];
     const name = names.find((candidate) => found.has(candidate));
     if (!name) throw notFound(`repository does not contain ref ${ref}, output: ${JSON.stringify(output)}`);
-    return { commit: found.get(`${name}^{}`) ?? found.get(name)!, ref: name };
+    const object = found.get(name)!;
+    return { commit: found.get(`${name}^{}`) ?? object, ref: name, tag: object };
   }
 
   async #fetch(
