@@ -74,7 +74,10 @@ describe.each(['default', 'remote'])('buildx with builder %s', (builder) => {
     expect(stdout).toContain(`Name:      ${name}`);
     const format = ['--format', '{{json .Provenance.SLSA.buildDefinition.externalParameters.request}}'];
     const provenance = await clients.buildx(['imagetools', 'inspect', name, ...format]);
-    expect(JSON.parse(provenance.stdout)).toMatchObject({ frontend: 'dockerfile.v0' });
+    expect(JSON.parse(provenance.stdout)).toMatchObject({
+      frontend: 'dockerfile.v0',
+      locals: [{ name: 'context' }, { name: 'dockerfile' }],
+    });
   });
 
   it('gets files', async () => {

@@ -9,6 +9,8 @@ import { imagePurl } from './image-purl.ts';
 /** What provenance is made of. */
 export interface ProvenanceFacts {
   readonly edge: Edge | undefined;
+  /** What the frontend has looked at to make a graph, such as the Dockerfile. */
+  readonly consulted?: readonly Edge[];
   readonly frontend: string;
   readonly frontendOptions: Readonly<Record<string, string>>;
   /** The build's own name. */
@@ -120,7 +122,11 @@ function requestOf(facts: ProvenanceFacts, inputs: GraphInputs, { mode }: Proven
   const min = mode === 'min';
   const isPrivate = (name: string) => /^(?:build-arg|label):/.test(name);
   const kept = [...args].filter(([name]) => !min || !isPrivate(name)).sort();
-  const locals = inputs.sources.filter(({ scheme }) => scheme === 'local').map(({ locator }) => locator);
+  const consulted = (facts.consulted ?? []).flatMap((edge) => graphInputs(edge).sources);
+  const locals = [...inputs.sources, ...consulted]
+    .filter(({ scheme }) => scheme === 'local')
+    .map(({ locator }) => locator)
+    .sort();
   const found =
     context === undefined ? undefined : dependenciesOf(facts, inputs).find(({ uri }) => uri === context);
   const scrubbed = kept.length < args.size || (min && inputs.secrets.length + inputs.agents.length > 0);
@@ -184,7 +190,7 @@ function buildConfigOf({ vertices }: GraphInputs): object {
   return {
     llbDefinition: vertices.map(({ digest, op, inputs }) => ({
       id: steps.get(digest),
-      op: JSON.parse(canonicalJson(op)),
+      op: JSON.parse(canonicalJson(withoutSession(op))),
       ...(inputs.length > 0 && {
         inputs: inputs.map(({ vertex, output }) => `${steps.get(vertex.digest)}:${output}`),
       }),
@@ -208,7 +214,7 @@ function metadataOf({ frontendOptions }: ProvenanceFacts, { vertices }: GraphInp
       locations: [
         {
           sourceIndex: infos.findIndex(({ filename }) => filename === source.info.filename),
-          ranges: source.ranges,
+          ranges: source.ranges.map(({ start, end }) => ({ start: place(start), end: place(end) })),
         },
       ],
     },
@@ -227,6 +233,17 @@ function metadataOf({ frontendOptions }: ProvenanceFacts, { vertices }: GraphInp
         },
       }),
   };
+}
+
+/** Whose directory it was is nobody's business, and another each time. */
+function withoutSession(op: Vertex['op']): Vertex['op'] {
+  if (op.kind !== 'source') return op;
+  const { 'local.session': _, 'oci.session': __, ...attrs } = op.attrs;
+  return { ...op, attrs };
+}
+
+function place({ line, character }: { readonly line: number; readonly character: number }): object {
+  return { line, ...(character !== 0 && { character }) };
 }
 
 function isHermetic(inputs: GraphInputs): boolean {

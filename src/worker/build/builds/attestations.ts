@@ -4,7 +4,7 @@ import { provenanceOf } from '../attest/provenance.ts';
 import type { FoundPackages } from '../attest/sbom/find-packages.ts';
 import { spdxOf } from '../attest/sbom/spdx.ts';
 import type { FrontendResult } from '../frontend/frontend.ts';
-import type { Vertex } from '../llb/vertex.ts';
+import type { Edge, Vertex } from '../llb/vertex.ts';
 import type { Ref } from '../solve/ref.ts';
 
 /** What package managers have installed in a file system. */
@@ -14,6 +14,8 @@ export interface AttestedBuild {
   readonly ref: string;
   readonly frontend: string;
   readonly frontendOptions: Readonly<Record<string, string>>;
+  /** What the frontend has looked at. */
+  readonly consulted?: readonly Edge[];
   readonly startedAt: Date;
   /** What a source was found to be. */
   readonly resolved: (vertex: Vertex) => string | undefined;

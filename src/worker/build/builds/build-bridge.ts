@@ -47,6 +47,8 @@ export interface OpenBuild {
 /** A build as its frontend sees it. What is asked for before the build's turn has come waits for that. */
 export class BuildBridge implements Bridge {
   readonly signal: AbortSignal;
+  /** What frontends have looked at, by vertex. */
+  readonly #consulted = new Map<string, Edge>();
   readonly #ports: BuildBridgePorts;
   readonly #progress: ProgressSink;
   readonly #opened: Promise<OpenBuild>;
@@ -88,8 +90,13 @@ export class BuildBridge implements Bridge {
     return resolved;
   }
 
+  get consulted(): readonly Edge[] {
+    return [...this.#consulted.values()];
+  }
+
   async solve(edge: Edge): Promise<Ref> {
     const { job } = await this.#opened;
+    this.#consulted.set(edge.vertex.digest, edge);
     return job.solve(edge);
   }
 

@@ -7,7 +7,7 @@ import { formatSource } from '../dockerfile/source-excerpt.ts';
 import { BuildFailure } from '../drivers/build-failure.ts';
 import type { Exporter, SolvedResult } from '../export/exporter.ts';
 import type { ExportedResult } from '../export/image-writer.ts';
-import type { Bridge, Frontend, FrontendRequest, FrontendResult } from '../frontend/frontend.ts';
+import type { Frontend, FrontendRequest, FrontendResult } from '../frontend/frontend.ts';
 import type { BuildLog } from '../history/build-log.ts';
 import type { BuildFault, BuildRecord } from '../history/build-record.ts';
 import { StepSummary } from '../history/step-summary.ts';
@@ -55,7 +55,7 @@ export type BuildOutcome = Pick<BuildRecord, 'completedAt' | 'error'> &
 /** One build, from the moment it is asked for. */
 export class RunningBuild implements Build {
   readonly ref: string;
-  readonly bridge: Bridge;
+  readonly bridge: BuildBridge;
   readonly done: Promise<Readonly<Record<string, string>>>;
   readonly createdAt = new Date();
   /** For when it is over. */
@@ -227,6 +227,7 @@ export class RunningBuild implements Build {
       startedAt: this.createdAt,
       finishedAt: new Date(),
       resolved: job.resolved.bind(job),
+      consulted: this.bridge.consulted,
     };
     const all = { mode: 'max', version: 'v1', reproducible: false, inlineOnly: false } as const;
     for (const [platform, edge] of refs) {
@@ -251,7 +252,8 @@ export class RunningBuild implements Build {
     const { ref, createdAt: startedAt } = this;
     const { signal } = this.#controller;
     const resolved = job.resolved.bind(job);
-    const build = { ref, frontend, frontendOptions, startedAt, resolved, signal };
+    const { consulted } = this.bridge;
+    const build = { ref, frontend, frontendOptions, consulted, startedAt, resolved, signal };
     const scan: PackageScan = (tree, given) => {
       const name = '[internal] scanning for packages';
       return shownAsVertex(this.#progress, { digest: digestOf(`${ref} ${name}`), name }, () =>
