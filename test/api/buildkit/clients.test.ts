@@ -172,7 +172,10 @@ describe.each(drivers)('buildx with driver %s', (_driver, builder) => {
         // buildx asks what we can do in a build of its own.
         if (!exporter) return {};
         if (exporter.type === 'local') {
-          await session.sendDirectory(0, [{ root: context, name: 'files' }], { signal, mtime: new Date(1_000_000_000_000) });
+          await session.sendDirectory(0, [{ root: context, name: 'files' }], {
+            signal,
+            mtime: new Date(1_000_000_000_000),
+          });
           return {};
         }
         await using target = await session.sendFile(0, {}, { signal });
