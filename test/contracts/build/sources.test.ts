@@ -35,7 +35,7 @@ describe('a client’s directory', () => {
       'local.followpaths': '["d"]',
       'local.sharedkeyhint': 'hint',
     });
-    expect(ref).toEqual({ kind: 'directory', root, id: 'v1' });
+    expect(ref).toEqual({ kind: 'directory', root, id: 'v1', bare: true, passing: false });
     expect(world.session.requests.at(-1)).toMatchObject({
       name: 'context',
       includePatterns: ['a', 'b'],
