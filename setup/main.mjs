@@ -27,7 +27,7 @@ switch (purpose) {
     const { ensureSeaweedfs } = await import('./seaweedfs.mjs');
     ensureSeaweedfs();
     const { ensureGoClients } = await import('./go-clients.mjs');
-    ensureGoClients('buildctl', 'docker-buildx', 'docker-compose');
+    ensureGoClients('buildctl', 'buildkitd', 'docker-buildx', 'docker-compose');
     break;
   }
   // BuildKit itself, to compare with.
