@@ -12,7 +12,7 @@ const CLIENTS = resolve('.cache/clients');
 export function buildKitProgram(name: string): string {
   const program = join(CLIENTS, name);
   if (existsSync(program)) return program;
-  throw new Error(`${name} is missing: node setup/main.mjs test builds it into .cache/clients`);
+  throw new Error(`${name} is missing: node setup/main.mjs --for test builds it into .cache/clients`);
 }
 
 /** A real BuildKit on a folder of its own, with runc on this machine's network. */
