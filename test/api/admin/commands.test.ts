@@ -1,14 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { audit } from '#cli/commands/audit.ts';
 import type { Command, CommandGroup } from '#cli/commands/command.ts';
 import { policy } from '#cli/commands/policy.ts';
 import { robot } from '#cli/commands/robot.ts';
-import { runAdminCommand } from '#cli/commands/run-command.ts';
 import { token } from '#cli/commands/token.ts';
 import { user } from '#cli/commands/user.ts';
+import { printedBy } from './command-line.ts';
 
 const commands: Readonly<Record<string, Command | CommandGroup>> = { audit, policy, robot, token, user };
 
@@ -18,23 +18,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** What `slipway …` prints. */
-async function slipway(line: string): Promise<string> {
-  const [name = '', ...args] = line.split(' ');
-  let text = '';
-  const write = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
-    text += String(chunk);
-    return true;
-  });
-  try {
-    // Not as another account: this process has more to do.
-    const settings = ['--set', `dataDir=${folder}`, '--set', 'registry.user='];
-    await runAdminCommand(name, commands[name]!, [...args, ...settings]);
-  } finally {
-    write.mockRestore();
-  }
-  return text;
-}
+const slipway = (line: string) => printedBy(commands, folder, line);
 
 const json = async (line: string) => JSON.parse(await slipway(`${line} --json`));
 const names = (rows: { name: string }[]) => rows.map(({ name }) => name);

@@ -1,14 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Command, CommandGroup } from '#cli/commands/command.ts';
 import { fsck } from '#cli/commands/fsck.ts';
 import { gc } from '#cli/commands/gc.ts';
 import { immutable } from '#cli/commands/immutable.ts';
 import { quota } from '#cli/commands/quota.ts';
 import { retention } from '#cli/commands/retention.ts';
-import { runAdminCommand } from '#cli/commands/run-command.ts';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openRegistryDatabase, type RegistryDatabase } from '#database/registry/open.ts';
 import { digestOf } from '#oci/digest.ts';
@@ -16,6 +15,7 @@ import { MEDIA_TYPE } from '#oci/media-type.ts';
 import { parseRepositoryName, parseTag } from '#oci/reference.ts';
 import { SYSTEM } from '#registry/events/event.ts';
 import { createRegistry, type Registry } from '#registry/registry.ts';
+import { printedBy } from './command-line.ts';
 
 const commands: Readonly<Record<string, Command | CommandGroup>> = { fsck, gc, immutable, quota, retention };
 const name = parseRepositoryName('team/app');
@@ -38,23 +38,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** What `slipway …` prints, on the data that this test's registry serves. */
-async function slipway(line: string): Promise<string> {
-  const [command = '', ...args] = line.split(' ');
-  let text = '';
-  const write = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
-    text += String(chunk);
-    return true;
-  });
-  try {
-    // Not as another account: this process has more to do.
-    const settings = ['--set', `dataDir=${folder}`, '--set', 'registry.user='];
-    await runAdminCommand(command, commands[command]!, [...args, ...settings]);
-  } finally {
-    write.mockRestore();
-  }
-  return text;
-}
+const slipway = (line: string) => printedBy(commands, folder, line);
 
 const json = async (line: string) => JSON.parse(await slipway(`${line} --json`));
 

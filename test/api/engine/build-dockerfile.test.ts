@@ -296,6 +296,9 @@ it('is the base image when nothing is done to it, and nothing without one', asyn
   const same = await worker.build({ Dockerfile: 'FROM busybox\n' }, { t: 'same' });
   expect(same.id).toBe(base.id);
   expect(same.output).toContain(`Step 1/1 : FROM busybox\n ---> ${base.id.slice(7, 19)}\n`);
+  for (const id of [base.id, base.id.slice(7), base.id.slice(7, 19)]) {
+    expect((await worker.build({ Dockerfile: `FROM ${id}\n` })).id).toBe(base.id);
+  }
   const empty = await worker.build({ Dockerfile: 'FROM scratch\n' });
   expect(empty.error).toBe('No image was generated. Is your Dockerfile empty?');
 });

@@ -3,8 +3,11 @@ import type { Digest } from '#oci/digest.ts';
 import { formatPlatform, type Platform, platformMatches } from '#oci/platform.ts';
 import type { ImageStore } from '#worker/images/image-store.ts';
 import type { Bridge, ResolvedImage } from '../frontend/frontend.ts';
+import { fullReference } from '../frontend/inputs/full-reference.ts';
 import type { ImageRequest } from '../frontend/inputs/image-resolver.ts';
 import type { ClassicOutput, ClassicRequest, RegistryAuth } from './classic-request.ts';
+
+const HEX_ID = /^[0-9a-f]{64}$/;
 
 /** Gets an image that a build begins with into the image store. */
 export interface BasePuller {
@@ -43,6 +46,11 @@ export class ClassicImages {
     this.#request = build.request;
     this.#bridge = build.bridge;
     this.#output = build.output;
+  }
+
+  /** IDs without their algorithm are names here, too. Throws `invalid`. */
+  fullName(written: string): string {
+    return fullReference(HEX_ID.test(written) ? `sha256:${written}` : written);
   }
 
   /** `reference`: full. Throws as the store and the puller do, and `invalid` when there is none for the platform. */

@@ -1,13 +1,15 @@
 import { LogClip } from '../solve/log-clip.ts';
 import type { LogEvent, ProgressSink, VertexEvent } from '../solve/progress.ts';
 
-/** What steps write before their turn to be shown comes; of what goes beyond it nothing is shown. */
+/** What steps write before their turn to be shown comes; what goes beyond it is left out, and that is said. */
 const MAX_WAITING_BYTES = 32 * 1024 * 1024;
+const NOTICE = Buffer.from('\n[output clipped, too much is waiting to be shown]\n');
 
 interface Feed {
   started: boolean;
   completed: boolean;
   cached: boolean;
+  clipped: boolean;
   readonly clips: Record<LogEvent['stream'], LogClip>;
   readonly waiting: Chunk[];
 }
@@ -37,9 +39,12 @@ export class StepFeed implements ProgressSink {
   async log({ vertex, stream, data }: LogEvent): Promise<void> {
     const feed = this.#of(vertex);
     const shown = feed.clips[stream].pass(data);
-    if (!shown || this.#waitingBytes + shown.length > MAX_WAITING_BYTES) return;
-    this.#waitingBytes += shown.length;
-    feed.waiting.push({ stream, data: shown });
+    // Once something is left out, all that follows is: nobody could tell where the gaps are.
+    if (!shown || feed.clipped) return;
+    feed.clipped = this.#waitingBytes + shown.length > MAX_WAITING_BYTES;
+    const waiting = feed.clipped ? NOTICE : shown;
+    this.#waitingBytes += waiting.length;
+    feed.waiting.push({ stream, data: waiting });
     this.#wake();
   }
 
@@ -83,7 +88,7 @@ export class StepFeed implements ProgressSink {
     let feed = this.#feeds.get(digest);
     if (!feed) {
       const clips = { stdout: new LogClip(), stderr: new LogClip() };
-      feed = { started: false, completed: false, cached: false, clips, waiting: [] };
+      feed = { started: false, completed: false, cached: false, clipped: false, clips, waiting: [] };
       this.#feeds.set(digest, feed);
     }
     return feed;

@@ -30,7 +30,7 @@ export interface CompileRequest {
   readonly options: BuildOptions;
   readonly context: MainContext;
   readonly contexts: NamedContexts;
-  readonly images: Pick<ImageResolver, 'resolve'>;
+  readonly images: Pick<ImageResolver, 'resolve' | 'fullName'>;
   readonly linter: Linter;
   readonly buildPlatform: Platform;
   /** undefined: nobody said; what the base image is for. */

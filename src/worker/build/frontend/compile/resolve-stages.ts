@@ -6,7 +6,7 @@ import { didYouMean } from '../../dockerfile/suggestion.ts';
 import { SourceError } from '../../llb/source-error.ts';
 import { imageEdge } from '../graph/sources.ts';
 import { bareImage, emptyImage, encodeImage, type Image, readImage } from '../image/image.ts';
-import { fullReference, hasDigest } from '../inputs/full-reference.ts';
+import { hasDigest } from '../inputs/full-reference.ts';
 import type { ImageResolver } from '../inputs/image-resolver.ts';
 import type { LoadedContext, NamedContext, NamedContexts } from '../inputs/named-contexts.ts';
 import { platformId } from '../platforms.ts';
@@ -21,7 +21,7 @@ const COMMON_IMAGES = ['alpine', 'busybox', 'centos', 'debian', 'golang', 'ubunt
 interface Ports {
   readonly compilation: Compilation;
   readonly table: StageTable;
-  readonly images: Pick<ImageResolver, 'resolve'>;
+  readonly images: Pick<ImageResolver, 'resolve' | 'fullName'>;
   readonly contexts: NamedContexts;
   /** Resolve what the target does not need as well. */
   readonly all: boolean;
@@ -51,7 +51,7 @@ async function resolveBases(ports: Ports, reachable: ReadonlySet<Stage>): Promis
       if (isScratch) startEmpty(compilation, stage);
       else if (isNeeded) await located(compilation, stage, () => resolveBase(ports, stage));
       // Nobody asks for it, but it has to be a name.
-      else await located(compilation, stage, () => fullReferenceOf(stage));
+      else await located(compilation, stage, () => fullReferenceOf(stage, ports.images));
       // An image of an instruction is what it is.
       if (isNeeded && !stage.from) stage.compiled = true;
     }),
@@ -72,7 +72,7 @@ async function resolveBase(ports: Ports, stage: Stage): Promise<void> {
   }
   const written = stage.baseName;
   const platform = stage.platform ?? compilation.targetPlatform;
-  const reference = fullReferenceOf(stage);
+  const reference = fullReferenceOf(stage, images);
   const context = contexts.find(reference, platform);
   if (context) {
     startFrom(compilation, stage, await context.load());
@@ -167,9 +167,9 @@ function takeTriggers(table: StageTable, stage: Stage): boolean {
   return commands.some(({ sources }) => sources.some(Boolean));
 }
 
-function fullReferenceOf(stage: Stage): string {
+function fullReferenceOf(stage: Stage, images: Ports['images']): string {
   try {
-    return fullReference(stage.baseName);
+    return images.fullName(stage.baseName);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : '';
     throw new DockerfileError(`failed to parse stage name ${JSON.stringify(stage.baseName)}: ${why}`);

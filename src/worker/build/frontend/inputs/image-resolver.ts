@@ -2,6 +2,7 @@ import type { Platform } from '#oci/platform.ts';
 import type { Bridge, ResolvedImage } from '../frontend.ts';
 import type { ResolveMode } from '../graph/sources.ts';
 import { platformId } from '../platforms.ts';
+import { fullReference } from './full-reference.ts';
 
 export interface ImageRequest {
   /** The reference as somebody wrote it; undefined: it is written as it is. */
@@ -21,6 +22,11 @@ export class ImageResolver {
 
   constructor(bridge: Pick<Bridge, 'resolveImage'>) {
     this.#bridge = bridge;
+  }
+
+  /** What a Dockerfile calls an image, as a reference in full. Throws `invalid`. */
+  fullName(written: string): string {
+    return fullReference(written);
   }
 
   resolve(reference: string, request: ImageRequest): Promise<ResolvedImage> {
