@@ -1,7 +1,11 @@
-import { type Kysely, type Migration, Migrator } from 'kysely';
+import { type Kysely, type Migration, Migrator, sql } from 'kysely';
 import { unavailable } from '#errors/errors.ts';
 
-export type Migrations = Readonly<Record<string, Migration>>;
+/** What has to be done to a database, in the order of the names, and the table that remembers what was. */
+export interface VersionedSchema {
+  readonly migrations: Readonly<Record<string, Migration>>;
+  readonly journal: string;
+}
 
 /** Where a database stands: names of migrations, in the order of their names. */
 export interface MigrationStatus {
@@ -12,21 +16,24 @@ export interface MigrationStatus {
 }
 
 /**
- * Brings a database forward to the newest of `migrations` (by name) and returns the names of those it applied. All
+ * Brings a database forward to the newest of its migrations (by name) and returns the names of those it applied. All
  * of it is one transaction. Processes that start at the same time wait for each other. Throws `unavailable` when a
  * newer Slipway was here, and the first failure otherwise.
  */
-export async function migrate<T>(db: Kysely<T>, migrations: Migrations): Promise<string[]> {
-  const { unknown } = await migrationStatus(db, migrations);
+export async function migrate<T>(db: Kysely<T>, schema: VersionedSchema): Promise<string[]> {
+  const { unknown } = await migrationStatus(db, schema);
   if (unknown.length > 0) throw newerSchema(unknown);
-  const { error, results = [] } = await migratorOf(db, migrations).migrateToLatest();
+  const { error, results = [] } = await migratorOf(db, schema).migrateToLatest();
   if (error) throw error;
   return results.filter(({ status }) => status === 'Success').map(({ migrationName }) => migrationName);
 }
 
 /** Looks, and changes nothing. */
-export async function migrationStatus<T>(db: Kysely<T>, migrations: Migrations): Promise<MigrationStatus> {
-  const applied = new Set(await appliedTo(db));
+export async function migrationStatus<T>(
+  db: Kysely<T>,
+  { migrations, journal }: VersionedSchema,
+): Promise<MigrationStatus> {
+  const applied = new Set(await appliedTo(db, journal));
   const known = Object.keys(migrations).toSorted();
   return {
     applied: known.filter((name) => applied.has(name)),
@@ -49,18 +56,19 @@ function newerSchema(unknown: readonly string[]) {
   );
 }
 
-async function appliedTo<T>(db: Kysely<T>): Promise<string[]> {
+async function appliedTo<T>(db: Kysely<T>, journal: string): Promise<string[]> {
   const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
-  if (!tables.some(({ name }) => name === 'kysely_migration')) return [];
-  const journal = db as unknown as Kysely<{ kysely_migration: { name: string } }>;
-  const rows = await journal.selectFrom('kysely_migration').select('name').execute();
-  return rows.map(({ name }) => name);
+  if (!tables.some(({ name }) => name === journal)) return [];
+  const rows = await sql<{ name: string }>`select name from ${sql.table(journal)}`.execute(db);
+  return rows.rows.map(({ name }) => name);
 }
 
-function migratorOf<T>(db: Kysely<T>, migrations: Migrations): Migrator {
+function migratorOf<T>(db: Kysely<T>, { migrations, journal }: VersionedSchema): Migrator {
   return new Migrator({
     db,
     provider: { getMigrations: async () => ({ ...migrations }) },
+    migrationTableName: journal,
+    migrationLockTableName: `${journal}_lock`,
     allowUnorderedMigrations: true,
   });
 }

@@ -17,11 +17,14 @@ export type WorkerDatabase = Kysely<WorkerSchema>;
 export async function openWorkerDatabase(file: string): Promise<WorkerDatabase> {
   const db = new Kysely<WorkerSchema>({ dialect: new SqliteDialect({ file, synchronous: 'normal' }) });
   await migrate(db, {
-    ...imageMigrations,
-    ...containerMigrations,
-    ...networkMigrations,
-    ...volumeMigrations,
-    ...buildMigrations,
+    journal: 'kysely_migration',
+    migrations: {
+      ...imageMigrations,
+      ...containerMigrations,
+      ...networkMigrations,
+      ...volumeMigrations,
+      ...buildMigrations,
+    },
   });
   return db;
 }

@@ -95,6 +95,8 @@ describe('on a server', () => {
   });
 });
 
+const journaled = (migrations: Record<string, Migration>) => ({ migrations, journal: 'kysely_migration' });
+
 it('that fail on SQLite did not happen, none of them', async () => {
   const db = new Kysely<unknown>({ dialect: new SqliteDialect({ file: file(), synchronous: 'full' }) });
   const table = (name: string): Migration => ({
@@ -108,11 +110,11 @@ it('that fail on SQLite did not happen, none of them', async () => {
       throw new Error('cut off');
     },
   };
-  await expect(migrate(db, { one: table('one'), two: broken })).rejects.toThrow('cut off');
-  expect((await migrationStatus(db, { one: table('one') })).applied).toEqual([]);
+  await expect(migrate(db, journaled({ one: table('one'), two: broken }))).rejects.toThrow('cut off');
+  expect((await migrationStatus(db, journaled({ one: table('one') }))).applied).toEqual([]);
   const names = (await db.introspection.getTables()).map(({ name }) => name);
   expect(names).not.toContain('half');
   expect(names).not.toContain('one');
-  expect(await migrate(db, { one: table('one'), two: table('half') })).toEqual(['one', 'two']);
+  expect(await migrate(db, journaled({ one: table('one'), two: table('half') }))).toEqual(['one', 'two']);
   await db.destroy();
 });

@@ -1,0 +1,79 @@
+import type { Generated } from 'kysely';
+
+export interface JobsSchema {
+  tenants: TenantsTable;
+  jobs: JobsTable;
+  job_needs: JobNeedsTable;
+}
+
+/** Who may use the pool, and what share of it is theirs. */
+interface TenantsTable {
+  name: string;
+  /** Of two tenants with work that waits, one of weight 2 gets two starts for each of the other's. */
+  weight: Generated<number>;
+  /** How many of its jobs may run at once; null for any number. */
+  max_running: number | null;
+  /** Where the next job's turn is at the earliest; see `Turns`. */
+  next_turn: Generated<number>;
+}
+
+/**
+ * - `blocked`: needs others that have not succeeded yet
+ * - `delayed`: not before `due_at`
+ * - `held`: its tenant has as many at work as it may
+ * - `queued`: for the next worker that can
+ * - `running`: with `worker`, as its attempt number `attempt`
+ * - and four ends
+ */
+export type JobState =
+  | 'blocked'
+  | 'delayed'
+  | 'held'
+  | 'queued'
+  | 'running'
+  | 'succeeded'
+  | 'failed'
+  | 'canceled'
+  | 'skipped';
+
+interface JobsTable {
+  /** Ascends with time; what one transaction adds may become visible out of order. */
+  id: Generated<number>;
+  /** What the API calls it. */
+  public_id: string;
+  tenant: string;
+  pipeline: string | null;
+  name: string;
+  kind: string;
+  /** JSON, for the kind to understand. */
+  spec: string;
+  /** The digest of what a worker must offer; '' for any worker. */
+  requirement: string;
+  /** Larger is sooner; above all turns. */
+  priority: number;
+  turn: number;
+  state: JobState;
+  dedup_key: string | null;
+  /** The number of the claim that holds it, or that held it last: what fences off earlier ones. */
+  attempt: number;
+  max_attempts: number;
+  due_at: number | null;
+  /** Milliseconds that an attempt may take. */
+  timeout: number;
+  /** The worker whose caches are warm; others may have it from `preferred_until` on. */
+  preferred_worker: string | null;
+  preferred_until: number | null;
+  worker: string | null;
+  worker_epoch: number | null;
+  cancel_reason: string | null;
+  /** JSON, of the end: exit code, digests, or an error. */
+  result: string | null;
+  created_at: number;
+  started_at: number | null;
+  finished_at: number | null;
+}
+
+interface JobNeedsTable {
+  job_id: number;
+  needs_id: number;
+}

@@ -1,0 +1,20 @@
+import type { Kysely } from 'kysely';
+import { type DatabaseOptions, SharedDatabase } from '../open.ts';
+import { jobsMigrations } from './jobs-migrations.ts';
+import type { PoolSchema } from './schema.ts';
+import { workersMigrations } from './workers-migrations.ts';
+
+export type PoolDatabase = Kysely<PoolSchema>;
+
+/** What gateways share. It may be the registry's PostgreSQL: it has tables of its own, and a journal of its own. */
+export const poolDatabase = new SharedDatabase<PoolSchema>((words) => ({
+  migrations: { ...workersMigrations(words), ...jobsMigrations(words) },
+  journal: 'pool_migration',
+}));
+
+export function openPoolDatabase(
+  options: DatabaseOptions,
+  opening: { migrate?: boolean } = {},
+): Promise<PoolDatabase> {
+  return poolDatabase.open(options, opening);
+}

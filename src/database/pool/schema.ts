@@ -1,0 +1,5 @@
+import type { JobsSchema } from './jobs-schema.ts';
+import type { WorkersSchema } from './workers-schema.ts';
+
+/** What a pool knows: a file for each domain has its tables, another its migrations. */
+export type PoolSchema = JobsSchema & WorkersSchema;

@@ -1,0 +1,20 @@
+export interface WorkersSchema {
+  workers: WorkersTable;
+}
+
+/** The pool's machines. */
+interface WorkersTable {
+  id: string;
+  /** Unique among all that are not gone. */
+  name: string;
+  /** Where gateways reach its APIs: `host:port`. */
+  address: string;
+  /** Grows when it joins and when its lease is taken away: what an earlier epoch says no longer counts. */
+  epoch: number;
+  /** Of the database's clock, milliseconds since 1970. */
+  lease_expires_at: number;
+  state: 'ready' | 'draining' | 'lost';
+  /** JSON: `WorkerOffer`. */
+  offer: string;
+  joined_at: number;
+}

@@ -1,0 +1,149 @@
+import { Agent, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { type Duplex, pipeline } from 'node:stream';
+import { unavailable } from '#errors/errors.ts';
+
+/** Headers that are about one connection (RFC 9110, 7.6.1). */
+const OF_CONNECTION = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** How to reach a worker's API. */
+export interface Upstream {
+  readonly name: string;
+  /** A new connection, which may still be on its way. */
+  connect(): Duplex;
+}
+
+/** What the worker is asked in place of what the client asked. */
+export interface Changes {
+  /** Path and query. */
+  readonly target?: string | undefined;
+  /** The client's own was read then. */
+  readonly body?: Uint8Array | undefined;
+  /** Added, or in place of the client's. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/**
+ * Passes requests on to workers, and the answers back: byte by byte, and no faster than the other side takes them. A
+ * client that leaves ends the worker's request; a worker that dies in the middle of an answer ends the connection.
+ */
+export class Forwarder implements Disposable {
+  readonly #agents = new Map<string, Agent>();
+
+  /** Settles when the answer is over. Throws `unavailable` when there is none, and then nothing was sent. */
+  async forward(
+    req: IncomingMessage,
+    res: ServerResponse,
+    to: Upstream,
+    changes: Changes = {},
+  ): Promise<void> {
+    const { promise: answered, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const upstream = request({
+      agent: this.#agentOf(to),
+      method: req.method,
+      path: changes.target ?? req.url,
+      headers: headersOf(req, changes),
+      setDefaultHeaders: false,
+    });
+    const left = () => upstream.destroy();
+    res.once('close', left);
+    upstream.once('response', resolve);
+    upstream.on('error', (cause) => reject(unavailable(`worker ${to.name} does not answer`, { cause })));
+    if (changes.body) upstream.end(changes.body);
+    else pipeline(req, upstream, () => {});
+    try {
+      const answer = await answered;
+      res.writeHead(answer.statusCode!, answer.statusMessage, endToEnd(answer.rawHeaders));
+      // A stream that has nothing to say yet has begun all the same.
+      res.flushHeaders();
+      const over = Promise.withResolvers<void>();
+      pipeline(answer, res, () => over.resolve());
+      await over.promise;
+    } finally {
+      res.off('close', left);
+    }
+  }
+
+  /**
+   * Hands a connection over to a worker, from the head of the request that asked for another protocol on: what either
+   * side says reaches the other as it is, the end of one direction too. Throws `unavailable` before anything was sent.
+   */
+  async upgrade(
+    req: IncomingMessage,
+    client: Duplex,
+    head: Buffer,
+    to: Upstream,
+    changes: Changes = {},
+  ): Promise<void> {
+    const worker = to.connect();
+    const { promise: over, resolve, reject } = Promise.withResolvers<void>();
+    let isHeard = false;
+    worker.once('readable', () => {
+      isHeard = true;
+    });
+    const end = (cause?: Error) => {
+      if (!isHeard && !client.destroyed) reject(unavailable(`worker ${to.name} does not answer`, { cause }));
+      else client.destroy();
+      worker.destroy();
+      resolve();
+    };
+    worker.once('error', end).once('close', () => end());
+    client.once('error', end).once('close', () => end());
+    worker.write(requestHead(req, changes));
+    if (head.length > 0) worker.write(head);
+    client.pipe(worker);
+    worker.pipe(client);
+    await over;
+  }
+
+  [Symbol.dispose](): void {
+    for (const agent of this.#agents.values()) agent.destroy();
+  }
+
+  #agentOf(to: Upstream): Agent {
+    let agent = this.#agents.get(to.name);
+    if (!agent) {
+      agent = new Agent({ keepAlive: true });
+      agent.createConnection = () => to.connect();
+      this.#agents.set(to.name, agent);
+    }
+    return agent;
+  }
+}
+
+function headersOf(req: IncomingMessage, { headers = {}, body }: Changes): string[] {
+  const changed = { ...headers, ...(body && { 'Content-Length': String(body.length) }) };
+  const names = new Set(Object.keys(changed).map((name) => name.toLowerCase()));
+  const kept = endToEnd(req.rawHeaders, names);
+  // A body without a length comes in chunks, as it came from the client.
+  const chunked = body === undefined && req.headers['transfer-encoding'] !== undefined;
+  return [...kept, ...Object.entries(changed).flat(), ...(chunked ? ['Transfer-Encoding', 'chunked'] : [])];
+}
+
+/** Names and values in turn, without what is the connection's. */
+function endToEnd(raw: readonly string[], without: ReadonlySet<string> = new Set()): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!.toLowerCase();
+    if (!OF_CONNECTION.has(name) && !without.has(name)) kept.push(raw[i]!, raw[i + 1]!);
+  }
+  return kept;
+}
+
+function requestHead(req: IncomingMessage, { target, headers = {} }: Changes): string {
+  const lines = [`${req.method} ${target ?? req.url} HTTP/1.1`];
+  const names = new Set(Object.keys(headers).map((name) => name.toLowerCase()));
+  for (let i = 0; i < req.rawHeaders.length; i += 2) {
+    if (!names.has(req.rawHeaders[i]!.toLowerCase()))
+      lines.push(`${req.rawHeaders[i]}: ${req.rawHeaders[i + 1]}`);
+  }
+  for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
+  return `${lines.join('\r\n')}\r\n\r\n`;
+}

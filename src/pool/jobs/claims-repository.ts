@@ -1,0 +1,161 @@
+import { type RawBuilder, sql } from 'kysely';
+import { databaseNow, isPostgres } from '#database/dialect.ts';
+import type { PoolDatabase } from '#database/pool/open.ts';
+import { inTransaction } from '#database/transaction.ts';
+import { endJob, type JobEnd } from './ends.ts';
+import type { Claim, Claimant, ClaimedJob } from './job.ts';
+import { lockTenant } from './tenant-row.ts';
+
+/** In milliseconds: before what a lost worker was at is tried again, times two for each attempt. */
+const FIRST_PAUSE = 1_000;
+const LONGEST_PAUSE = 60_000;
+
+interface ClaimedRow {
+  id: string;
+  attempt: number;
+  tenant: string;
+  kind: string;
+  spec: string;
+  timeout: number;
+  priority: number;
+  turn: number;
+}
+
+/**
+ * Who works on what. A claim lasts as long as the lease of its worker, and is known by the job's attempt: whoever had it
+ * before, and comes back, can neither end the job nor do anything else in its name.
+ */
+export class ClaimsRepository {
+  readonly #db: PoolDatabase;
+
+  constructor(db: PoolDatabase) {
+    this.#db = db;
+  }
+
+  /**
+   * Takes up to `limit` jobs that the worker can do: by priority, then by turn, those that are kept for another worker
+   * left out. None when its lease is another's by now. One statement, and processes that claim at once do not wait for
+   * each other.
+   */
+  async claim(claimant: Claimant, requirements: readonly string[], limit: number): Promise<ClaimedJob[]> {
+    if (requirements.length === 0) return [];
+    const now = databaseNow(this.#db);
+    // As a common table expression it is read once, whatever the plan; a subquery that skips locks may not be.
+    const { rows } = await sql<ClaimedRow>`
+      with candidates as (${this.#candidates(claimant, requirements, limit, now)})
+      update jobs set state = 'running', attempt = attempt + 1, started_at = ${now},
+        worker = ${claimant.worker}, worker_epoch = ${claimant.epoch}
+      where id in (select id from candidates)
+        and exists (select 1 from workers where workers.id = ${claimant.worker}
+          and workers.epoch = ${claimant.epoch} and workers.lease_expires_at > ${now})
+      returning public_id as id, attempt, tenant, kind, spec, timeout, priority, turn`.execute(this.#db);
+    return rows
+      .toSorted((one, other) => other.priority - one.priority || one.turn - other.turn)
+      .map(({ priority: _, turn: __, spec, ...claimed }) => ({ ...claimed, spec: JSON.parse(spec) }));
+  }
+
+  /** The ids of the best jobs of each requirement, and of those the best. */
+  #candidates(
+    { worker }: Claimant,
+    requirements: readonly string[],
+    limit: number,
+    now: RawBuilder<number>,
+  ): RawBuilder<unknown> {
+    const ofOne = (requirement: RawBuilder<unknown>) => sql`
+      select id, priority, turn from jobs
+      where state = 'queued' and requirement = ${requirement}
+        and (preferred_worker is null or preferred_worker = ${worker} or preferred_until <= ${now})
+      order by priority desc, turn, id limit ${limit}`;
+    const best = sql`order by priority desc, turn, id limit ${limit}`;
+    if (isPostgres(this.#db)) {
+      return sql`select id from unnest(${sql.val([...requirements])}::text[]) as offered(requirement),
+        lateral (${ofOne(sql`offered.requirement`)} for update skip locked) as candidates ${best}`;
+    }
+    const each = requirements.map((requirement) => sql`select * from (${ofOne(sql`${requirement}`)})`);
+    return sql`select id from (${sql.join(each, sql` union all `)}) ${best}`;
+  }
+
+  /** Ends a job; false when the claim is no longer good, and then nothing happened. */
+  async end(claim: Claim, claimant: Claimant, end: JobEnd): Promise<boolean> {
+    return await inTransaction(this.#db, async (trx) => {
+      const job = await heldBy(trx, claim, claimant).executeTakeFirst();
+      if (!job) return false;
+      const tenant = await lockTenant(trx, job.tenant);
+      if (!(await this.holds(trx, claim, claimant))) return false;
+      await endJob(trx, tenant, job.id, end);
+      return true;
+    });
+  }
+
+  /** Whether a claim is good, asked within a transaction that it has to be good for. */
+  async holds(trx: PoolDatabase, claim: Claim, claimant: Claimant): Promise<boolean> {
+    return (await heldBy(trx, claim, claimant).forUpdate().executeTakeFirst()) !== undefined;
+  }
+
+  /** What a worker is at, as far as the pool knows: what is not in it, it need not go on with. */
+  async of(claimant: Claimant): Promise<(Claim & { cancelReason: string | null })[]> {
+    const rows = await this.#db
+      .selectFrom('jobs')
+      .select(['public_id', 'attempt', 'cancel_reason'])
+      .where('state', '=', 'running')
+      .where('worker', '=', claimant.worker)
+      .where('worker_epoch', '=', claimant.epoch)
+      .execute();
+    return rows.map((row) => ({ id: row.public_id, attempt: row.attempt, cancelReason: row.cancel_reason }));
+  }
+
+  /**
+   * Has what a lost worker was at done by others, after a pause; what was tried often enough fails, and what somebody
+   * wanted canceled is. The caller has taken the worker's lease away in the same transaction.
+   */
+  async release(trx: PoolDatabase, lost: Claimant): Promise<{ again: number; ended: number }> {
+    const running = trx
+      .selectFrom('jobs')
+      .select(['id', 'tenant', 'attempt', 'max_attempts', 'cancel_reason'])
+      .where('state', '=', 'running')
+      .where('worker', '=', lost.worker)
+      .where('worker_epoch', '<=', lost.epoch)
+      .orderBy('id');
+    const names = new Set((await running.execute()).map((row) => row.tenant));
+    const tenants = new Map<string, Awaited<ReturnType<typeof lockTenant>>>();
+    for (const name of [...names].toSorted()) tenants.set(name, await lockTenant(trx, name));
+    const counts = { again: 0, ended: 0 };
+    for (const row of await running.forUpdate().execute()) {
+      if (row.cancel_reason !== null || row.attempt >= row.max_attempts) {
+        const state = row.cancel_reason === null ? 'failed' : 'canceled';
+        const result = { error: `its worker was lost (attempt ${row.attempt})` };
+        await endJob(trx, tenants.get(row.tenant)!, row.id, { state, result });
+        counts.ended++;
+        continue;
+      }
+      await delay(trx, row.id, Math.min(FIRST_PAUSE * 2 ** (row.attempt - 1), LONGEST_PAUSE));
+      counts.again++;
+    }
+    return counts;
+  }
+}
+
+async function delay(trx: PoolDatabase, id: number, pause: number): Promise<void> {
+  await trx
+    .updateTable('jobs')
+    .set({
+      state: 'delayed',
+      due_at: sql<number>`${databaseNow(trx)} + ${pause}`,
+      worker: null,
+      worker_epoch: null,
+      preferred_worker: null,
+    })
+    .where('id', '=', id)
+    .execute();
+}
+
+function heldBy(trx: PoolDatabase, claim: Claim, claimant: Claimant) {
+  return trx
+    .selectFrom('jobs')
+    .select(['id', 'tenant'])
+    .where('public_id', '=', claim.id)
+    .where('state', '=', 'running')
+    .where('attempt', '=', claim.attempt)
+    .where('worker', '=', claimant.worker)
+    .where('worker_epoch', '=', claimant.epoch);
+}

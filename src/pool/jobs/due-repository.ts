@@ -1,0 +1,43 @@
+import { databaseNow } from '#database/dialect.ts';
+import type { PoolDatabase } from '#database/pool/open.ts';
+import { inTransaction } from '#database/transaction.ts';
+import { admit } from './admission.ts';
+import { lockTenant } from './tenant-row.ts';
+
+/** Jobs that wait for a time. */
+export class DueRepository {
+  readonly #db: PoolDatabase;
+
+  constructor(db: PoolDatabase) {
+    this.#db = db;
+  }
+
+  /** Lets all go on whose time has come; how many there were. */
+  async release(): Promise<number> {
+    const tenants = await this.#db
+      .selectFrom('jobs')
+      .select('tenant')
+      .distinct()
+      .where('state', '=', 'delayed')
+      .where('due_at', '<=', databaseNow(this.#db))
+      .execute();
+    let count = 0;
+    for (const { tenant } of tenants) count += await this.#releaseOf(tenant);
+    return count;
+  }
+
+  #releaseOf(name: string): Promise<number> {
+    return inTransaction(this.#db, async (trx) => {
+      const tenant = await lockTenant(trx, name);
+      const result = await trx
+        .updateTable('jobs')
+        .set({ state: 'held', due_at: null })
+        .where('tenant', '=', name)
+        .where('state', '=', 'delayed')
+        .where('due_at', '<=', databaseNow(trx))
+        .executeTakeFirst();
+      await admit(trx, tenant);
+      return Number(result.numUpdatedRows);
+    });
+  }
+}

@@ -1,0 +1,183 @@
+import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
+import { databaseNow } from '#database/dialect.ts';
+import type { PoolDatabase } from '#database/pool/open.ts';
+import { inTransaction } from '#database/transaction.ts';
+import { invalid, notFound } from '#errors/errors.ts';
+import { admit } from './admission.ts';
+import { FINISHED, type Job, type JobState, type NewJob } from './job.ts';
+import { jobOf } from './job-row.ts';
+import { lockTenant } from './tenant-row.ts';
+import { takeTurn } from './turns.ts';
+
+/** Jobs that were asked for. Any number of processes may ask at once. */
+export class JobsRepository {
+  readonly #db: PoolDatabase;
+
+  constructor(db: PoolDatabase) {
+    this.#db = db;
+  }
+
+  /**
+   * Puts down a job, or finds the unfinished one of the same tenant and deduplication key. Throws `not-found` for a
+   * tenant, `invalid` for a need that is not there.
+   */
+  async enqueue(job: NewJob): Promise<{ readonly job: Job; readonly isNew: boolean }> {
+    const [enqueued] = await this.enqueueAll([job]);
+    return enqueued!;
+  }
+
+  /** Puts down several jobs of one tenant in one step; a job may need those before it by their place (`#0`). */
+  async enqueueAll(jobs: readonly NewJob[]): Promise<{ readonly job: Job; readonly isNew: boolean }[]> {
+    return await inTransaction(this.#db, async (trx) => {
+      let tenant = await lockTenant(trx, jobs[0]!.tenant);
+      const enqueued: { job: Job; isNew: boolean }[] = [];
+      for (const job of jobs) {
+        const needs = (job.needs ?? []).map((need) =>
+          need.startsWith('#') ? enqueued[Number(need.slice(1))]!.job.id : need,
+        );
+        const known = await unfinishedTwin(trx, job);
+        if (known) {
+          enqueued.push({ job: known, isNew: false });
+          continue;
+        }
+        const { turn, next } = await takeTurn(trx, tenant);
+        tenant = { ...tenant, next_turn: next };
+        enqueued.push({ job: await insert(trx, { ...job, needs }, turn), isNew: true });
+      }
+      await admit(trx, tenant);
+      return await Promise.all(
+        enqueued.map(async ({ job, isNew }) => ({ job: (await find(trx, job.id))!, isNew })),
+      );
+    });
+  }
+
+  /** Throws `not-found`. */
+  async get(id: string): Promise<Job> {
+    const job = await find(this.#db, id);
+    if (!job) throw notFound(`no such job: ${id}`);
+    return job;
+  }
+
+  /** Newest first, before the job `before`. */
+  async list(options: {
+    tenant?: string | undefined;
+    states?: readonly JobState[] | undefined;
+    before?: string | undefined;
+    limit: number;
+  }): Promise<Job[]> {
+    let query = this.#db.selectFrom('jobs').selectAll().orderBy('id', 'desc').limit(options.limit);
+    if (options.tenant !== undefined) query = query.where('tenant', '=', options.tenant);
+    if (options.states !== undefined) query = query.where('state', 'in', options.states);
+    if (options.before !== undefined) {
+      const { before } = options;
+      query = query.where('id', '<', ({ selectFrom }) =>
+        selectFrom('jobs').select('id').where('public_id', '=', before),
+      );
+    }
+    return (await query.execute()).map(jobOf);
+  }
+
+  /** How many jobs would be claimed before this one by workers that can do it; undefined when it does not wait. */
+  async ahead(id: string): Promise<number | undefined> {
+    const job = await this.#db
+      .selectFrom('jobs')
+      .select(['id', 'requirement', 'priority', 'turn', 'state'])
+      .where('public_id', '=', id)
+      .executeTakeFirst();
+    if (job?.state !== 'queued') return undefined;
+    const { count } = await this.#db
+      .selectFrom('jobs')
+      .select(({ fn }) => fn.countAll().as('count'))
+      .where('state', '=', 'queued')
+      .where('requirement', '=', job.requirement)
+      .where(({ eb, and, or }) =>
+        or([
+          eb('priority', '>', job.priority),
+          and([eb('priority', '=', job.priority), eb('turn', '<', job.turn)]),
+          and([eb('priority', '=', job.priority), eb('turn', '=', job.turn), eb('id', '<', job.id)]),
+        ]),
+      )
+      .executeTakeFirstOrThrow();
+    return Number(count);
+  }
+}
+
+async function unfinishedTwin(trx: PoolDatabase, job: NewJob): Promise<Job | undefined> {
+  if (job.dedupKey === undefined) return undefined;
+  const row = await trx
+    .selectFrom('jobs')
+    .selectAll()
+    .where('tenant', '=', job.tenant)
+    .where('dedup_key', '=', job.dedupKey)
+    .where('state', 'not in', FINISHED)
+    .executeTakeFirst();
+  return row && jobOf(row);
+}
+
+async function insert(trx: PoolDatabase, job: NewJob, turn: number): Promise<Job> {
+  const now = databaseNow(trx);
+  const needs = await needsOf(trx, job);
+  const row = await trx
+    .insertInto('jobs')
+    .values({
+      public_id: randomUUID(),
+      tenant: job.tenant,
+      pipeline: job.pipeline ?? null,
+      name: job.name,
+      kind: job.kind,
+      spec: JSON.stringify(job.spec),
+      requirement: job.requirement,
+      priority: job.priority,
+      turn,
+      state: needs.some((need) => need.state !== 'succeeded')
+        ? 'blocked'
+        : job.notBefore
+          ? 'delayed'
+          : 'held',
+      dedup_key: job.dedupKey ?? null,
+      attempt: 0,
+      max_attempts: job.maxAttempts,
+      due_at: job.notBefore ?? null,
+      timeout: job.timeout,
+      preferred_worker: job.preference?.worker ?? null,
+      preferred_until: job.preference ? sql<number>`${now} + ${job.preference.duration}` : null,
+      worker: null,
+      worker_epoch: null,
+      cancel_reason: null,
+      result: null,
+      created_at: now,
+      started_at: null,
+      finished_at: null,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  if (needs.length > 0) {
+    await trx
+      .insertInto('job_needs')
+      .values(needs.map((need) => ({ job_id: row.id, needs_id: need.id })))
+      .execute();
+  }
+  return jobOf(row);
+}
+
+async function needsOf(trx: PoolDatabase, { needs = [], tenant }: NewJob) {
+  if (needs.length === 0) return [];
+  const found = await trx
+    .selectFrom('jobs')
+    .select(['id', 'public_id', 'state'])
+    .where('public_id', 'in', needs)
+    .where('tenant', '=', tenant)
+    // One that ends meanwhile tells those that need it, and has to see this one.
+    .forShare()
+    .execute();
+  const known = new Set(found.map((need) => need.public_id));
+  const missing = needs.find((need) => !known.has(need));
+  if (missing !== undefined) throw invalid(`needs a job that is not there: ${missing}`);
+  return found;
+}
+
+async function find(db: PoolDatabase, id: string): Promise<Job | undefined> {
+  const row = await db.selectFrom('jobs').selectAll().where('public_id', '=', id).executeTakeFirst();
+  return row && jobOf(row);
+}

@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
+import { databaseNow } from '#database/dialect.ts';
+import type { PoolDatabase } from '#database/pool/open.ts';
+import { inTransaction } from '#database/transaction.ts';
+import type { Claimant } from '../jobs/job.ts';
+
+/** What a worker can do, as it says itself. */
+export interface WorkerOffer {
+  /** `linux/amd64`, the native one first. */
+  readonly platforms: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly cpus: number;
+  /** In bytes. */
+  readonly memory: number;
+}
+
+export interface PoolWorker extends Claimant {
+  readonly name: string;
+  /** `host:port` */
+  readonly address: string;
+  readonly state: 'ready' | 'draining' | 'lost';
+  readonly offer: WorkerOffer;
+}
+
+/**
+ * The pool's workers, and which of them are alive: one has a lease that it keeps by renewing it, under an epoch that
+ * grows whenever the lease changes hands. What is done in the name of an earlier epoch has no effect (fencing).
+ */
+export class WorkerLeasesRepository {
+  readonly #db: PoolDatabase;
+
+  constructor(db: PoolDatabase) {
+    this.#db = db;
+  }
+
+  /** Gives a worker a lease under a new epoch; one of this name that was here before is lost to it. */
+  async acquire(
+    worker: { name: string; address: string; offer: WorkerOffer },
+    duration: number,
+  ): Promise<Claimant> {
+    const now = databaseNow(this.#db);
+    const row = await this.#db
+      .insertInto('workers')
+      .values({
+        id: randomUUID(),
+        name: worker.name,
+        address: worker.address,
+        epoch: 1,
+        lease_expires_at: sql<number>`${now} + ${duration}`,
+        state: 'ready',
+        offer: JSON.stringify(worker.offer),
+        joined_at: now,
+      })
+      .onConflict((conflict) =>
+        conflict.column('name').doUpdateSet(({ ref }) => ({
+          address: ref('excluded.address'),
+          epoch: sql<number>`workers.epoch + 1`,
+          lease_expires_at: ref('excluded.lease_expires_at'),
+          state: 'ready',
+          offer: ref('excluded.offer'),
+        })),
+      )
+      .returning(['id', 'epoch'])
+      .executeTakeFirstOrThrow();
+    return { worker: row.id, epoch: row.epoch };
+  }
+
+  /** Keeps a lease for `duration` more milliseconds; false when it was taken away. */
+  async renew({ worker, epoch }: Claimant, duration: number): Promise<boolean> {
+    const result = await this.#db
+      .updateTable('workers')
+      .set({ lease_expires_at: sql<number>`${databaseNow(this.#db)} + ${duration}` })
+      .where('id', '=', worker)
+      .where('epoch', '=', epoch)
+      .where('state', '!=', 'lost')
+      .executeTakeFirst();
+    return result.numUpdatedRows === 1n;
+  }
+
+  /**
+   * Takes the leases away that ran out, one worker after the other, and has `release` deal with what it had in the same
+   * transaction.
+   */
+  async expire(release: (trx: PoolDatabase, lost: Claimant) => Promise<unknown>): Promise<Claimant[]> {
+    const overdue = await this.#db
+      .selectFrom('workers')
+      .select(['id', 'epoch'])
+      .where('state', '!=', 'lost')
+      .where('lease_expires_at', '<=', databaseNow(this.#db))
+      .execute();
+    const lost: Claimant[] = [];
+    for (const { id, epoch } of overdue) {
+      const taken = await inTransaction(this.#db, async (trx) => {
+        const result = await trx
+          .updateTable('workers')
+          .set({ state: 'lost', epoch: epoch + 1 })
+          .where('id', '=', id)
+          .where('epoch', '=', epoch)
+          .where('state', '!=', 'lost')
+          .where('lease_expires_at', '<=', databaseNow(trx))
+          .executeTakeFirst();
+        if (result.numUpdatedRows === 0n) return false;
+        await release(trx, { worker: id, epoch });
+        return true;
+      });
+      if (taken) lost.push({ worker: id, epoch });
+    }
+    return lost;
+  }
+
+  async list(): Promise<PoolWorker[]> {
+    const rows = await this.#db.selectFrom('workers').selectAll().orderBy('name').execute();
+    return rows.map(({ id, epoch, name, address, state, offer }) => ({
+      worker: id,
+      epoch,
+      name,
+      address,
+      state,
+      offer: JSON.parse(offer),
+    }));
+  }
+}
