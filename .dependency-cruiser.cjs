@@ -1,6 +1,6 @@
 /**
  * Imports point one way: oci, errors, observability, api, tar, async ← content, database ← auth ← registry · distribution ← worker ←
- * cli. `test/architecture` runs these rules, on the code and on fixtures that break them.
+ * pool ← cli. `test/architecture` runs these rules, on the code and on fixtures that break them.
  */
 const layers = {
   oci: ['errors'],
@@ -27,6 +27,19 @@ const layers = {
     'auth',
     'distribution',
   ],
+  pool: [
+    'errors',
+    'observability',
+    'api',
+    'async',
+    'oci',
+    'tar',
+    'content',
+    'database',
+    'auth',
+    'distribution',
+    'worker',
+  ],
   cli: [
     'errors',
     'observability',
@@ -41,6 +54,7 @@ const layers = {
     'registry',
     'distribution',
     'worker',
+    'pool',
   ],
 };
 
@@ -71,8 +85,8 @@ module.exports = {
       name: 'domain-without-http',
       comment: 'A domain knows nothing of the API that serves it.',
       severity: 'error',
-      from: { path: files('(?:registry|worker)/'), pathNot: files('(?:registry|worker)/http/') },
-      to: { path: files('(?:registry|worker)/http/') },
+      from: { path: files('(?:registry|worker|pool)/'), pathNot: files('(?:registry|worker|pool)/http/') },
+      to: { path: files('(?:registry|worker|pool)/http/') },
     },
     {
       name: 'koa-in-http',

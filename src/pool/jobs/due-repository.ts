@@ -1,7 +1,7 @@
 import { databaseNow } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import { inTransaction } from '#database/transaction.ts';
-import { admit } from './admission.ts';
+import { admit } from './admission-repository.ts';
 import { lockTenant } from './tenant-row.ts';
 
 /** Jobs that wait for a time. */

@@ -1,6 +1,6 @@
 import { databaseNow } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
-import { admit } from './admission.ts';
+import { admit } from './admission-repository.ts';
 import { FINISHED } from './job.ts';
 import type { lockTenant } from './tenant-row.ts';
 

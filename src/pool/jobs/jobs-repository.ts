@@ -4,7 +4,7 @@ import { databaseNow } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import { inTransaction } from '#database/transaction.ts';
 import { invalid, notFound } from '#errors/errors.ts';
-import { admit } from './admission.ts';
+import { admit } from './admission-repository.ts';
 import { FINISHED, type Job, type JobState, type NewJob } from './job.ts';
 import { jobOf } from './job-row.ts';
 import { lockTenant } from './tenant-row.ts';

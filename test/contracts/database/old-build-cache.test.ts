@@ -23,8 +23,8 @@ it('lets go of what classic builds kept before there was one build cache', async
   const file = join(folder, 'worker.db');
   const old = new Kysely<unknown>({ dialect: new SqliteDialect({ file, synchronous: 'normal' }) });
   await migrate(old, {
-    ...before(buildMigrations, 'build-0006'),
-    ...before(imageMigrations, 'images-0004'),
+    journal: 'kysely_migration',
+    migrations: { ...before(buildMigrations, 'build-0006'), ...before(imageMigrations, 'images-0004') },
   });
   for (const statement of [
     `insert into layers (chain_id, diff_id, bytes, tar_bytes) values ('c', 'd', 1, 2)`,
