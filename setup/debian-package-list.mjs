@@ -55,6 +55,7 @@ export const packages = [
       '/usr/lib/python3.13/ensurepip',
     ],
   },
+  { purpose: 'test', name: 'qemu-user-static', paths: ['/usr/lib/binfmt.d/qemu-aarch64.conf'] },
   { purpose: 'test', name: 'curl', paths: ['curl'] },
   { purpose: 'test', name: 'openssl', paths: ['openssl'] },
   { purpose: 'test', name: 'python3', paths: ['python3'] },

@@ -16,6 +16,7 @@ import { ClassicBuilds } from '#worker/build/classic/classic-builds.ts';
 import type { BasePuller } from '#worker/build/classic/classic-images.ts';
 import { RetainedDirectories } from '#worker/build/context/retained-directories.ts';
 import { createDrivers, type DriversPorts } from '#worker/build/drivers/drivers.ts';
+import { runnablePlatforms } from '#worker/build/drivers/exec/emulation.ts';
 import { Exporters } from '#worker/build/export/exporters.ts';
 import { DockerfileFrontend } from '#worker/build/frontend/dockerfile-frontend.ts';
 import { BuildCatalog } from '#worker/build/history/build-catalog.ts';
@@ -25,6 +26,7 @@ import { Solver } from '#worker/build/solve/solver.ts';
 import { createBuildkit } from '#worker/buildkit/buildkit.ts';
 import { ReceiveThreads } from '#worker/buildkit/fsutil/receive-threads.ts';
 import { buildkitRecordFormat } from '#worker/buildkit/record-format.ts';
+import { RequestBuilds } from '#worker/buildkit/request/request-builds.ts';
 import { SessionManager } from '#worker/buildkit/session/session-manager.ts';
 import type { Images } from '#worker/images/images.ts';
 import type { LayerUploads } from '#worker/images/push/layer-uploads.ts';
@@ -133,7 +135,7 @@ export async function createWorkerBuilds(
     builds,
     sessions,
     history,
-    worker: { id, hostname: hostname(), platforms: [hostPlatform()], slipwayVersion: version, limits },
+    worker: { id, hostname: hostname(), platforms: runnablePlatforms, slipwayVersion: version, limits },
     cache: parts,
     log,
   });
@@ -141,6 +143,7 @@ export async function createWorkerBuilds(
   return {
     builds,
     classic,
+    requested: new RequestBuilds({ builds, sessions }),
     sessions,
     grpc,
     catalog: new BuildCatalog({ history, running: (ref) => builds.running(ref) }),

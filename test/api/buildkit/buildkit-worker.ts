@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { openWorkerDatabase } from '#database/worker/open.ts';
-import { hostPlatform } from '#oci/platform.ts';
 import { RetainedDirectories } from '#worker/build/context/retained-directories.ts';
+import { runnablePlatforms } from '#worker/build/drivers/exec/emulation.ts';
 import { BuildHistory } from '#worker/build/history/build-history.ts';
 import { createBuildkit } from '#worker/buildkit/buildkit.ts';
 import { ReceiveThreads } from '#worker/buildkit/fsutil/receive-threads.ts';
@@ -30,7 +30,7 @@ export async function startBuildkitWorker() {
     limits: { maxBytes: 2 ** 30, maxEntries: 100_000 },
   });
   const builds = new ScriptedBuilds(sessions);
-  const worker = { id: 'test', hostname: 'test', platforms: [hostPlatform()], slipwayVersion: '0.0.0' };
+  const worker = { id: 'test', hostname: 'test', platforms: runnablePlatforms, slipwayVersion: '0.0.0' };
   const database = await openWorkerDatabase(join(folder, 'worker.db'));
   const history = new BuildHistory({ database }, { directory: join(folder, 'history') });
   await history.reconcile();

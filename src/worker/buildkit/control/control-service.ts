@@ -29,7 +29,7 @@ export interface ControlParts {
 export function controlService(parts: ControlParts): ServiceHandlers<typeof Control> {
   const { worker } = parts;
   return {
-    listWorkers: async () => ({ record: [workerRecord(worker)] }),
+    listWorkers: async () => ({ record: [await workerRecord(worker)] }),
     info: async () => ({ buildkitVersion: versionRecord(worker) }),
     solve: async (request, call) => ({ ExporterResponse: await solve(parts, request, call) }),
     async *status({ Ref: ref }, call) {

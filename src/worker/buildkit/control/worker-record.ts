@@ -11,8 +11,8 @@ import type {
 export interface WorkerFacts {
   readonly id: string;
   readonly hostname: string;
-  /** The native one first. */
-  readonly platforms: readonly Platform[];
+  /** Those whose programs it runs now, the native one first: emulators come and go. */
+  readonly platforms: () => Promise<readonly Platform[]>;
   readonly slipwayVersion: string;
   /** How much it keeps between builds. */
   readonly limits?: CacheLimits;
@@ -21,7 +21,7 @@ export interface WorkerFacts {
 /** The version whose API this is; clients compare it. */
 const API_VERSION = 'v0.25.2';
 
-export function workerRecord(facts: WorkerFacts): MessageInitShape<typeof WorkerRecordSchema> {
+export async function workerRecord(facts: WorkerFacts): Promise<MessageInitShape<typeof WorkerRecordSchema>> {
   return {
     ID: facts.id,
     Labels: {
@@ -31,7 +31,7 @@ export function workerRecord(facts: WorkerFacts): MessageInitShape<typeof Worker
       // By it the docker driver knows that images can be pushed, for several platforms, with caches.
       'org.mobyproject.buildkit.worker.snapshotter': 'overlayfs',
     },
-    platforms: facts.platforms.map(platformToPb),
+    platforms: (await facts.platforms()).map(platformToPb),
     GCPolicy: facts.limits ? policiesOf(facts.limits) : [],
     BuildkitVersion: versionRecord(facts),
   };

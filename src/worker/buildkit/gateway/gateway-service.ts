@@ -45,7 +45,7 @@ export function gatewayService({ builds, bridges, worker }: GatewayParts): Servi
       return {
         FrontendAPICaps: FRONTEND_CAPABILITIES.map(enabled),
         LLBCaps: GRAPH_CAPABILITIES.map(enabled),
-        Workers: [workerRecord(worker)],
+        Workers: [await workerRecord(worker)],
       };
     },
     async solve(request, call) {

@@ -1,32 +1,54 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { unsupported } from '#errors/errors.ts';
 import { formatPlatform, hostPlatform, type Platform } from '#oci/platform.ts';
 
+/** The kernel's table of what starts foreign programs (Documentation/admin-guide/binfmt-misc.rst). */
 const HANDLERS = '/proc/sys/fs/binfmt_misc';
 /** What a processor runs besides its own. */
 const ALSO: Readonly<Record<string, readonly string[]>> = { amd64: ['386'], arm64: ['arm'] };
-/** QEMU's names where they differ from Go's. */
-const QEMU: Readonly<Record<string, string>> = {
-  amd64: 'x86_64',
-  arm64: 'aarch64',
-  '386': 'i386',
-  mips64le: 'mips64el',
-  ppc64le: 'ppc64le',
-  loong64: 'loongarch64',
+/** Go's names of what QEMU emulates, by QEMU's, as Debian's qemu-user-static and tonistiigi/binfmt register them. */
+const EMULATED: Readonly<Record<string, string>> = {
+  'qemu-x86_64': 'amd64',
+  'qemu-aarch64': 'arm64',
+  'qemu-arm': 'arm',
+  'qemu-i386': '386',
+  'qemu-riscv64': 'riscv64',
+  'qemu-ppc64le': 'ppc64le',
+  'qemu-s390x': 's390x',
+  'qemu-mips64el': 'mips64le',
+  'qemu-mips64': 'mips64',
+  'qemu-loongarch64': 'loong64',
 };
+
+/** Platforms whose programs run here: this machine's own, what its processor knows besides, what is emulated. */
+export async function runnablePlatforms(): Promise<Platform[]> {
+  const own = hostPlatform();
+  const native = [own.architecture, ...(ALSO[own.architecture] ?? [])];
+  const names = await readdir(HANDLERS).catch((): string[] => []);
+  const emulated = await Promise.all(names.map(emulatedBy));
+  return [...new Set([...native, ...emulated.flat().toSorted()])].map((architecture) => ({
+    os: 'linux',
+    architecture,
+  }));
+}
 
 /** Throws `unsupported` for a platform whose programs neither this processor nor an emulator runs. */
 export async function requireRunnable(platform: Platform | undefined): Promise<void> {
   const own = hostPlatform();
   if (!platform || (platform.os === own.os && platform.architecture === own.architecture)) return;
   const { os, architecture } = platform;
-  const name = `qemu-${QEMU[architecture] ?? architecture}`;
-  if (os === 'linux') {
-    if (ALSO[own.architecture]?.includes(architecture)) return;
-    const handlers = await readdir(HANDLERS).catch((): string[] => []);
-    if (handlers.includes(name)) return;
-  }
+  const runnable = await runnablePlatforms();
+  if (runnable.some((known) => known.os === os && known.architecture === architecture)) return;
   throw unsupported(
     `cannot run commands for ${formatPlatform(platform)} on ${formatPlatform(own)}: no emulator is registered (apt-get install qemu-user-static)`,
   );
+}
+
+/** An emulator that the kernel has not opened beforehand (flag F) would be looked for in the step's own files. */
+async function emulatedBy(name: string): Promise<string[]> {
+  const architecture = EMULATED[name];
+  if (!architecture) return [];
+  const handler = await readFile(join(HANDLERS, name), 'utf8').catch(() => '');
+  return /^enabled$/m.test(handler) && /^flags: \w*F/m.test(handler) ? [architecture] : [];
 }
