@@ -50,13 +50,19 @@ export class MountStubs {
     return new MountStubs(stubs);
   }
 
-  /** `upper` is no longer mounted. */
+  /** `upper` is no longer mounted, and nobody writes in it. */
   remove({ upper }: Rootfs): void {
     for (const { path, parent } of this.#stubs.toReversed()) {
-      if (!removeEmpty(posix.join(upper, path))) continue;
+      if (!isPlain(upper, path) || !removeEmpty(posix.join(upper, path))) continue;
       if (parent && parent.path !== '') removeUnchanged(posix.join(upper, parent.path), parent);
     }
   }
+}
+
+/** Whether directories alone lead to a path: the command could move them away, and put links to anywhere there. */
+function isPlain(upper: string, path: string): boolean {
+  const parents = path.split('/').slice(0, -1);
+  return parents.every((_, at) => statOf(posix.join(upper, ...parents.slice(0, at + 1)))?.isDirectory());
 }
 
 /** Whether there was an empty file or directory, and is no more. */
