@@ -1,6 +1,8 @@
 import type { Kysely } from 'kysely';
 import { type DatabaseOptions, SharedDatabase } from '../open.ts';
 import { jobsMigrations } from './jobs-migrations.ts';
+import { membershipMigrations } from './membership-migrations.ts';
+import { placementsMigrations } from './placements-migrations.ts';
 import type { PoolSchema } from './schema.ts';
 import { workersMigrations } from './workers-migrations.ts';
 
@@ -8,7 +10,12 @@ export type PoolDatabase = Kysely<PoolSchema>;
 
 /** What gateways share. It may be the registry's PostgreSQL: it has tables of its own, and a journal of its own. */
 export const poolDatabase = new SharedDatabase<PoolSchema>((words) => ({
-  migrations: { ...workersMigrations(words), ...jobsMigrations(words) },
+  migrations: {
+    ...workersMigrations(words),
+    ...jobsMigrations(words),
+    ...membershipMigrations(words),
+    ...placementsMigrations(words),
+  },
   journal: 'pool_migration',
 }));
 
