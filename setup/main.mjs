@@ -28,6 +28,8 @@ switch (purpose) {
     ensureSeaweedfs();
     const { ensureGoClients } = await import('./go-clients.mjs');
     ensureGoClients('buildctl', 'buildkitd', 'docker-buildx', 'docker-compose');
+    const { ensureOldDockerCli } = await import('./old-docker-cli.mjs');
+    ensureOldDockerCli();
     break;
   }
   // BuildKit itself, to compare with.

@@ -1,11 +1,12 @@
 import type { ClassicOutput } from '../build/classic/classic-request.ts';
+import type { BuildRequestOutput } from '../buildkit/request/build-request.ts';
 import type { ProgressStream } from './progress-stream.ts';
 
 /** What a quiet build keeps, to be shown if it fails. */
 const MAX_HELD_LINES = 10_000;
 
 /** The engine's JSON lines of a build. A quiet one sends the image's ID alone, or all it held back when it fails. */
-export class BuildProgress implements ClassicOutput {
+export class BuildProgress implements ClassicOutput, BuildRequestOutput {
   readonly #stream: ProgressStream;
   readonly #quiet: boolean;
   #held: object[] = [];
@@ -33,8 +34,19 @@ export class BuildProgress implements ClassicOutput {
     return this.#stream.write({ aux: { ID: id } });
   }
 
-  async finish(id: string): Promise<void> {
-    if (this.#quiet) await this.#stream.write({ stream: `${id}\n` });
+  /** BuildKit's progress, for clients that show it themselves. */
+  trace(message: Uint8Array): Promise<void> {
+    return this.#write({ id: 'moby.buildkit.trace', aux: Buffer.from(message).toString('base64') });
+  }
+
+  /** The image of a build of BuildKit's. */
+  made(id: string): Promise<void> {
+    return this.#stream.write({ id: 'moby.image.id', aux: { ID: id } });
+  }
+
+  /** `id`: of the image, if there is one. */
+  async finish(id: string | undefined): Promise<void> {
+    if (this.#quiet && id) await this.#stream.write({ stream: `${id}\n` });
     this.#stream.end();
   }
 

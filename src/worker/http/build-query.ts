@@ -74,6 +74,23 @@ export function extraHosts(ctx: EngineContext): { host: string; ip: string }[] {
   });
 }
 
+/** Where the result goes: `[{"Type":"local","Attrs":{…}}]`. Throws `invalid`. */
+export function buildOutputs(
+  ctx: EngineContext,
+): { readonly type: string; readonly attrs: Record<string, string> }[] {
+  const value = json(ctx, 'outputs') ?? [];
+  if (!Array.isArray(value)) throw invalid('error reading build outputs: not an array');
+  return value.map((entry) => {
+    const { Type: type, Attrs } = entry ?? {};
+    const attrs = Attrs ?? {};
+    const strings = typeof attrs === 'object' && Object.values(attrs).every((one) => typeof one === 'string');
+    if (typeof type !== 'string' || type === '' || !strings) {
+      throw invalid('error reading build outputs: Type and Attrs, an object of strings, are needed');
+    }
+    return { type, attrs };
+  });
+}
+
 function ulimits(ctx: EngineContext): ClassicRequest['limits']['ulimits'] {
   const value = json(ctx, 'ulimits');
   if (value === undefined || value === null) return undefined;

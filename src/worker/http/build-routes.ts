@@ -1,39 +1,32 @@
 import { invalid } from '#errors/errors.ts';
-import { parsePlatform } from '#oci/platform.ts';
-import { familiarReference, parseImageReference, withDefaultTag } from '#oci/reference.ts';
 import type { CacheContents } from '../build/cache/cache-contents.ts';
 import { type PruneRequest, prune } from '../build/cache/prune.ts';
 import type { ClassicBuilds } from '../build/classic/classic-builds.ts';
 import { ClassicFailure } from '../build/classic/classic-failure.ts';
-import type { ClassicRequest } from '../build/classic/classic-request.ts';
+import type { RequestBuilds } from '../buildkit/request/request-builds.ts';
 import { requestBody } from './body.ts';
 import { BuildProgress } from './build-progress.ts';
-import { buildLimits, extraHosts, jsonObject, jsonStrings, registryAuth } from './build-query.ts';
+import { buildkitRequest, classicRequest, uploadFor, usesBuildkit } from './build-request.ts';
 import { ProgressStream } from './progress-stream.ts';
-import { booleanQuery, filtersQuery, listQuery, numberQuery, stringQuery } from './query.ts';
+import { booleanQuery, filtersQuery, numberQuery, stringQuery } from './query.ts';
+import { requestSignal } from './request-signal.ts';
 import type { EngineContext, EngineRouter } from './router.ts';
 
 export interface BuildServices {
   readonly classic: Pick<ClassicBuilds, 'build' | 'cancel'>;
+  readonly requested: Pick<RequestBuilds, 'build' | 'upload' | 'cancel'>;
   /** What all builders have left for later builds, and what is free on its disk. */
   readonly kept: { readonly contents: readonly CacheContents[]; readonly freeBytes: () => Promise<number> };
 }
 
-/** The classic builder: `docker build` without BuildKit, and the care of its cache. */
-export function buildRoutes(router: EngineRouter, { classic, kept }: BuildServices): void {
+/** Builds that come as one request, for the classic builder or for BuildKit, and the care of what builds keep. */
+export function buildRoutes(router: EngineRouter, { classic, requested, kept }: BuildServices): void {
   router.post('/build', async (ctx) => {
-    const request = buildRequest(ctx);
-    const stream = new ProgressStream(ctx);
-    const progress = new BuildProgress(stream, { quiet: booleanQuery(ctx, 'q') });
-    const id = stringQuery(ctx, 'buildid');
-    try {
-      await progress.finish(
-        await classic.build(request, progress, { signal: stream.signal, ...(id && { id }) }),
-      );
-    } catch (error) {
-      await progress.replay();
-      await stream.fail(error, error instanceof ClassicFailure ? error.exitCode : undefined);
-    }
+    if (!usesBuildkit(ctx)) return await buildClassic(ctx, classic);
+    const upload = uploadFor(ctx);
+    if (upload === undefined) return await buildWithBuildkit(ctx, requested);
+    await requested.upload(upload, requestBody(ctx), { signal: requestSignal(ctx) });
+    ctx.body = '';
   });
 
   router.post('/build/prune', async (ctx) => {
@@ -42,63 +35,40 @@ export function buildRoutes(router: EngineRouter, { classic, kept }: BuildServic
   });
 
   router.post('/build/cancel', (ctx) => {
-    classic.cancel(stringQuery(ctx, 'id') ?? '');
+    const id = stringQuery(ctx, 'id') ?? '';
+    classic.cancel(id);
+    requested.cancel(id);
     ctx.status = 204;
   });
 }
 
-function buildRequest(ctx: EngineContext): ClassicRequest {
-  refuseUnsupported(ctx);
-  const target = stringQuery(ctx, 'target');
-  const platform = stringQuery(ctx, 'platform');
-  const remote = stringQuery(ctx, 'remote');
-  return {
-    context: remote ? { remote } : requestBody(ctx),
-    dockerfile: stringQuery(ctx, 'dockerfile') || 'Dockerfile',
-    tags: tagsOf(ctx),
-    buildArgs: jsonObject(ctx, 'buildargs', (value) => value === null || typeof value === 'string'),
-    labels: jsonObject(ctx, 'labels', (value) => typeof value === 'string'),
-    ...(target && { target }),
-    noCache: booleanQuery(ctx, 'nocache'),
-    cacheFrom: jsonStrings(ctx, 'cachefrom'),
-    pull: booleanQuery(ctx, 'pull'),
-    tellRemoved: { succeeded: booleanQuery(ctx, 'rm', true), failed: booleanQuery(ctx, 'forcerm') },
-    ...(platform && { platform: parsePlatform(platform) }),
-    network: networkOf(ctx),
-    extraHosts: extraHosts(ctx),
-    limits: buildLimits(ctx),
-    registryAuth: registryAuth(ctx),
-  };
-}
-
-function refuseUnsupported(ctx: EngineContext): void {
-  if (booleanQuery(ctx, 'squash')) throw invalid('squash is only supported with experimental mode');
-  if (listQuery(ctx, 'securityopt').some(Boolean)) {
-    throw invalid('The daemon on this platform does not support setting security options on build');
+async function buildClassic(ctx: EngineContext, classic: BuildServices['classic']): Promise<void> {
+  const request = classicRequest(ctx);
+  const stream = new ProgressStream(ctx);
+  const progress = new BuildProgress(stream, { quiet: booleanQuery(ctx, 'q') });
+  const id = stringQuery(ctx, 'buildid');
+  try {
+    await progress.finish(
+      await classic.build(request, progress, { signal: stream.signal, ...(id && { id }) }),
+    );
+  } catch (error) {
+    await progress.replay();
+    await stream.fail(error, error instanceof ClassicFailure ? error.exitCode : undefined);
   }
-  const version = stringQuery(ctx, 'version');
-  if (version && version !== '1') throw invalid(`unsupported builder version ${version}`);
-  const outputs = stringQuery(ctx, 'outputs');
-  if (outputs && outputs !== '[]' && outputs !== 'null')
-    throw invalid('the outputs option requires BuildKit');
 }
 
-/** Each `t` as the CLI shows it, once. */
-function tagsOf(ctx: EngineContext): string[] {
-  const tags = listQuery(ctx, 't')
-    .filter(Boolean)
-    .map((text) => {
-      const reference = parseImageReference(text);
-      if (reference.digest) throw invalid('build tag cannot contain a digest');
-      return familiarReference(withDefaultTag(reference));
-    });
-  return [...new Set(tags)];
-}
-
-function networkOf(ctx: EngineContext): string {
-  const mode = stringQuery(ctx, 'networkmode') || 'default';
-  if (mode.startsWith('container:')) throw invalid('a build cannot join the network of a container');
-  return mode;
+async function buildWithBuildkit(ctx: EngineContext, requested: BuildServices['requested']): Promise<void> {
+  const request = buildkitRequest(ctx);
+  const stream = new ProgressStream(ctx);
+  const progress = new BuildProgress(stream, { quiet: booleanQuery(ctx, 'q') });
+  try {
+    const id = await requested.build(request, progress, { signal: stream.signal });
+    if (id) await progress.made(id);
+    await progress.finish(id);
+  } catch (error) {
+    await progress.replay();
+    await stream.fail(error);
+  }
 }
 
 /** `docker builder prune`: filters `until`, `unused-for`, `id`, `type`, and how much to keep. */

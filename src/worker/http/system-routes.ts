@@ -26,7 +26,8 @@ export interface SystemServices {
 /** Ping, version and info. */
 export function systemRoutes(router: EngineRouter, services: SystemServices): void {
   const ping = (ctx: EngineContext) => {
-    ctx.set('Builder-Version', '1');
+    // BuildKit, which the classic builder's clients have to ask against: as of Docker 23.
+    ctx.set('Builder-Version', '2');
     ctx.set('Swarm', 'inactive');
     ctx.set('Cache-Control', 'no-cache, no-store, must-revalidate');
     ctx.set('Pragma', 'no-cache');

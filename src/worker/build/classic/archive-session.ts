@@ -10,24 +10,34 @@ import type {
 import type { RegistryAuth } from './classic-request.ts';
 import type { ReceivedContext } from './received-context.ts';
 
-/** The session of a client that sends all it has along with its request: a context in a tar, credentials in a header. */
+/**
+ * The session of a client that sends all it has along with its request: a context, unpacked already or as it comes, and
+ * credentials in a header.
+ */
 export class ArchiveSession implements BuildSession {
   readonly id = randomUUID();
   readonly closed: AbortSignal;
   readonly #context: ReceivedContext | undefined;
+  readonly #upload: AsyncIterable<Uint8Array> | undefined;
   readonly #registryAuth: RegistryAuth;
 
-  /** `context`: undefined where the context is elsewhere. */
+  /** `context`, `upload`: undefined where the context is elsewhere. */
   constructor(
-    given: { readonly context: ReceivedContext | undefined; readonly registryAuth: RegistryAuth },
+    given: {
+      readonly context: ReceivedContext | undefined;
+      readonly upload?: AsyncIterable<Uint8Array> | undefined;
+      readonly registryAuth: RegistryAuth;
+    },
     closed: AbortSignal,
   ) {
     this.#context = given.context;
+    this.#upload = given.upload;
     this.#registryAuth = given.registryAuth;
     this.closed = closed;
   }
 
   offers(service: SessionService): boolean {
+    if (service === 'upload') return this.#upload !== undefined;
     return service === 'credentials' || (service === 'directory' && this.#context !== undefined);
   }
 
@@ -66,8 +76,9 @@ export class ArchiveSession implements BuildSession {
     throw unsupported('the client takes no files');
   }
 
-  upload(): never {
-    throw unsupported('the client has no uploads');
+  upload(): AsyncIterable<Uint8Array> {
+    if (!this.#upload) throw unsupported('the client has no uploads');
+    return this.#upload;
   }
 
   readContent(): never {

@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { canceled } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
-import { formatPlatform } from '#oci/platform.ts';
 import type { BuildService } from '../build-service.ts';
 import { ArchiveSession } from './archive-session.ts';
 import { ClassicProgram, type ClassicProgramPorts } from './classic-program.ts';
 import type { ClassicOutput, ClassicRequest } from './classic-request.ts';
+import { frontendOptions } from './frontend-options.ts';
 import { type ContextOptions, type ContextPorts, ReceivedContext } from './received-context.ts';
 
 export interface ClassicBuildsPorts extends ClassicProgramPorts, ContextPorts {
@@ -56,7 +56,7 @@ export class ClassicBuilds {
         session,
         frontend: 'dockerfile.v0',
         program,
-        frontendOptions: frontendOptions(request),
+        frontendOptions: frontendOptions(request, 'remote' in request.context ? request.context : {}),
         frontendInputs: {},
         exporters: [],
         cacheExports: [],
@@ -117,22 +117,4 @@ export class ClassicBuilds {
     const any = found.some(({ status }) => status === 'fulfilled');
     return any ? request : { ...request, noCache: true };
   }
-}
-
-/** What is asked for in the words of a frontend, as the history shows it. */
-function frontendOptions(request: ClassicRequest): Record<string, string> {
-  const { context, dockerfile, target, platform, noCache, pull } = request;
-  const args = Object.entries(request.buildArgs).filter(
-    (entry): entry is [string, string] => entry[1] !== null,
-  );
-  return {
-    ...('remote' in context && { context: context.remote }),
-    filename: dockerfile,
-    ...(target && { target }),
-    ...(platform && { platform: formatPlatform(platform) }),
-    ...(noCache && { 'no-cache': '' }),
-    ...(pull && { 'image-resolve-mode': 'pull' }),
-    ...Object.fromEntries(args.map(([name, value]) => [`build-arg:${name}`, value])),
-    ...Object.fromEntries(Object.entries(request.labels).map(([name, value]) => [`label:${name}`, value])),
-  };
 }

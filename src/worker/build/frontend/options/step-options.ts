@@ -7,7 +7,7 @@ const ULIMITS: ReadonlySet<string> = new Set([
   ...['rtprio', 'rttime', 'sigpending', 'stack'],
 ]);
 
-/** `host=ip,…`. Throws `invalid`. */
+/** `host=ip,…`; the address may be `host-gateway`. Throws `invalid`. */
 export function readExtraHosts(text: string): { host: string; ip: string }[] {
   if (text === '') return [];
   return csvFields(text).map((field) => {
@@ -15,7 +15,8 @@ export function readExtraHosts(text: string): { host: string; ip: string }[] {
     if (equals < 0) throw invalid(`failed to parse additional hosts: invalid key-value pair ${field}`);
     const host = field.slice(0, equals).toLowerCase();
     const ip = field.slice(equals + 1).toLowerCase();
-    if (isIP(ip) === 0) throw invalid(`failed to parse additional hosts: failed to parse IP ${ip}`);
+    if (ip !== 'host-gateway' && isIP(ip) === 0)
+      throw invalid(`failed to parse additional hosts: failed to parse IP ${ip}`);
     return { host, ip };
   });
 }
