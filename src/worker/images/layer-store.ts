@@ -124,11 +124,11 @@ export class LayerStore {
     });
   }
 
-  /** Makes an active snapshot a layer; see `ImageSource.commitLayer`. */
-  async commit(snapshotKey: string, options: { user?: string } = {}): Promise<LayerRow> {
+  /** Makes an active snapshot a layer; see `ImageSource.commitLayer`. `settle`: see `DiffComparer.digest`. */
+  async commit(snapshotKey: string, options: { user?: string; settle?: boolean } = {}): Promise<LayerRow> {
     const info = await this.#ports.snapshotter.stat(snapshotKey);
     if (!info) throw notFound(`no such snapshot: ${snapshotKey}`);
-    const diff = await this.#ports.comparer.digest(snapshotKey);
+    const diff = await this.#ports.comparer.digest(snapshotKey, options);
     const layer = { ...diff, chainId: chainOf(info.parent as Digest | undefined, diff.diffId) };
     this.pins.pinFor(layer.chainId, HAND_OVER_MS);
     await this.#publish(snapshotKey, layer, options);

@@ -36,8 +36,12 @@ export interface DiffComparer {
   /** The changes as an uncompressed layer tar. The same tree gives the same bytes, today and tomorrow. */
   tar(key: string): AsyncIterable<Uint8Array>;
 
-  /** That tar's digest and sizes, without handing the bytes over. */
-  digest(key: string): Promise<AppliedDiff>;
+  /**
+   * That tar's digest and sizes, without handing the bytes over. `settle`, of an active snapshot that is not mounted:
+   * it is rid of what changes nothing first, and hides what is below by naming it, so that it means the same on other
+   * layers.
+   */
+  digest(key: string, options?: { settle?: boolean }): Promise<AppliedDiff>;
 
   /** Sorted by path; a changed file's parent directories count as modified. */
   changes(key: string): Promise<Change[]>;

@@ -15,6 +15,7 @@ const mknodCall = lib.func('int mknod(const char *path, uint32 mode, uint64 devi
 const lsetxattrCall = lib.func(
   'int lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags)',
 );
+const lremovexattrCall = lib.func('int lremovexattr(const char *path, const char *name)');
 const lgetxattrCall = lib.func(
   'long lgetxattr(const char *path, const char *name, _Out_ void *value, size_t size)',
 );
@@ -63,6 +64,13 @@ export function mknod(path: string, mode: number, major: number, minor: number):
 /** Does not follow a symbolic link. */
 export function setXattr(path: string, name: string, value: Uint8Array): void {
   check(lsetxattrCall(cPath(path), name, value, value.length, 0), 'lsetxattr', path);
+}
+
+/** That there is none is no error. Does not follow a symbolic link. */
+export function removeXattr(path: string, name: string): void {
+  if (lremovexattrCall(cPath(path), name) === 0) return;
+  const error = koffi.errno();
+  if (error !== constants.errno.ENODATA) throw failure(error, 'lremovexattr', path);
 }
 
 let scratch = Buffer.alloc(4096);

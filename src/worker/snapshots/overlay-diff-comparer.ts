@@ -17,9 +17,10 @@ export class OverlayDiffComparer implements DiffComparer {
     yield* this.#trees.stream({ op: 'pack', root: await this.#snapshots.directory(key) });
   }
 
-  async digest(key: string): Promise<AppliedDiff> {
+  async digest(key: string, { settle = false } = {}): Promise<AppliedDiff> {
     const root = await this.#snapshots.directory(key);
-    const { diffId, ...sizes } = await this.#trees.run({ op: 'digest', root });
+    const lowers = settle ? await this.#snapshots.lowerDirectories(key) : undefined;
+    const { diffId, ...sizes } = await this.#trees.run({ op: 'digest', root, ...(lowers && { lowers }) });
     return { diffId: diffId as Digest, ...sizes };
   }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { chainId } from '#oci/chain-id.ts';
 import { digestOf } from '#oci/digest.ts';
+import { readTar } from '#tar/reader.ts';
 import { EMPTY, type LayersRef } from '#worker/build/solve/ref.ts';
 import type { FileActionWish } from './drivers-world.ts';
 import { copy, filesWorld } from './files-world.ts';
@@ -58,5 +59,48 @@ describe('merging and comparing', () => {
     const [removed] = (await on.world.run({ kind: 'diff', lower: 0 }, [before])) as LayersRef[];
     const [nothing] = await on.world.run({ kind: 'merge' }, [before, removed!]);
     expect(await paths(nothing!)).toEqual([]);
+  });
+
+  it('takes away what a command has replaced, and nothing of what others have in that place', async () => {
+    await files({ 'dir/old': 'o', 'dir/deep/a': 'a', 'dir/deep/b': 'b', 'plain/x': 'x', kind: 'file' });
+    const before = (await on.world.run({ kind: 'merge' }, [on.base, await does([copy('/', '/')])]))[0]!;
+    const after = (await on.world.sh(
+      before,
+      'rm -rf /dir && mkdir -p /dir/deep /plain/made /fresh && echo n > /dir/deep/b && rm /kind && mkdir /kind',
+    ))!;
+    await rm(on.folder, { recursive: true });
+    await files({ 'dir/other': '', 'dir/deep/c': '', 'dir/old': '', 'plain/made/y': '', 'fresh/z': '' });
+    const others = await does([copy('/', '/')], [EMPTY, on.world.directory(on.folder, 'others')]);
+    const [merged] = await on.world.run({ kind: 'merge' }, [others, after]);
+    const seen = (await paths(merged!)).filter((path) => /^(?:dir|plain|fresh|kind)/.test(path));
+    expect(seen).toEqual([
+      'dir',
+      'dir/deep',
+      'dir/deep/b',
+      'dir/deep/c',
+      'dir/other',
+      'fresh',
+      'fresh/z',
+      'kind',
+      'plain',
+      'plain/made',
+      'plain/made/y',
+      'plain/x',
+    ]);
+  });
+
+  it('leaves out of a layer what is as it was', async () => {
+    await files({ 'a/file': 'file', 'b/file': 'file' });
+    const before = (await on.world.run({ kind: 'merge' }, [on.base, await does([copy('/', '/')])]))[0]!;
+    const after = (await on.world.sh(
+      before,
+      'touch /a/new && rm /a/new && mv /b/file /b/x && mv /b/x /b/file && chmod 700 /a && chmod 755 /a && touch /only',
+    ))!;
+    const names: string[] = [];
+    const { layers } = after as LayersRef;
+    const diffs = layers.map(({ diffId }) => diffId);
+    const tar = on.world.images.layers.tar({ chainId: chainId(diffs), diffId: diffs.at(-1)! });
+    for await (const { entry } of readTar(tar)) names.push(entry.path);
+    expect(names).toEqual(['only']);
   });
 });

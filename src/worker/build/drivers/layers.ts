@@ -74,7 +74,7 @@ export class Layers {
 
   /** Makes a layer of an active snapshot. */
   async commit(key: string): Promise<RefLayer> {
-    const { diffId } = await this.#layers.commit(key);
+    const { diffId } = await this.#layers.commit(key, { settle: true });
     return { diffId, createdAt: new Date() };
   }
 

@@ -1,14 +1,11 @@
 import { constants, mkdirSync, rmdirSync, type Stats } from 'node:fs';
 import { systemPath } from '#tar/byte-text.ts';
-import { mknod, setXattr } from '#worker/snapshots/libc.ts';
+import { mknod } from '#worker/snapshots/libc.ts';
 import { type ListedFile, listDirectory } from '#worker/snapshots/tree/directory-listing.ts';
-import { OPAQUE_XATTR } from '#worker/snapshots/tree/overlay-marks.ts';
+import { type FoundFile, sameFile, sameMetadata } from '#worker/snapshots/tree/same-file.ts';
 import { copyXattrs, modifiedAt, setOwnerAndMode, setTime } from './file-metadata.ts';
 import { statOf } from './root-path.ts';
-import { type FoundFile, sameFile, sameMetadata } from './same-file.ts';
 import { TreeCopy } from './tree-copy.ts';
-
-const YES = Buffer.from('y');
 
 /**
  * What makes one tree the other: files that are new or differ, directories on the way to them, and overlayfs's marks
@@ -58,8 +55,6 @@ export class TreeDifference {
         follow: false,
       },
     );
-    // In a file's place: nothing of what the layers below have there may show.
-    if (before && isDirectory) setXattr(`${target}/${file.name}`, OPAQUE_XATTR, YES);
     return true;
   }
 

@@ -10,7 +10,7 @@ export interface ListedFile {
 
 /** What a directory holds, by name in byte order, so that the same tree is always walked the same way. */
 export function* listDirectory(directory: string): Generator<ListedFile> {
-  const names = namesIn(directory);
+  const names = listNames(directory);
   // UTF-16 order differs from byte order only beyond the basic plane; it is as stable.
   names.sort();
   for (const name of names) {
@@ -24,7 +24,7 @@ export function* listDirectory(directory: string): Generator<ListedFile> {
   }
 }
 
-function namesIn(directory: string): string[] {
+export function listNames(directory: string): string[] {
   const path = systemPath(directory);
   const names = readdirSync(path);
   // Only then one of them may not be UTF-8.

@@ -3,9 +3,10 @@ import { unavailable } from '#errors/errors.ts';
 import { decodeText, systemPath } from '#tar/byte-text.ts';
 import type { TarEntry } from '#tar/entry.ts';
 import { END_OF_ARCHIVE, encodeEntry, padding } from '#tar/writer.ts';
-import { getXattr, listXattrs } from '../libc.ts';
+import { getXattr, listXattrs, removeXattr } from '../libc.ts';
 import type { ChunkBuffer } from './chunk-buffer.ts';
 import { type ListedFile, listDirectory } from './directory-listing.ts';
+import { isOpaque } from './layers-below.ts';
 import { isOverlayXattr, OPAQUE_WHITEOUT, OPAQUE_XATTR, WHITEOUT_PREFIX } from './overlay-marks.ts';
 import { isWhiteout } from './rooted-directories.ts';
 
@@ -15,14 +16,14 @@ const SLICE_BYTES = 4 * 1024 * 1024;
 /**
  * Writes an overlay's upper directory as a layer (OCI image-spec, layer.md). The same tree gives the same bytes:
  * entries in order, times in whole seconds, no names of users. Yields now and then so that the caller can let
- * others run; returns the bytes of file content.
+ * others run; returns the bytes of file content. `settled`: see `settleChanges`; marks of overlayfs's own are taken away.
  */
 export function* packLayer(
   root: string,
   output: ChunkBuffer,
-  options: { mtime?: number | undefined } = {},
+  options: { mtime?: number | undefined; settled?: boolean } = {},
 ): Generator<undefined, number> {
-  const packer = new LayerPacker(output, options.mtime);
+  const packer = new LayerPacker(output, options);
   for (const file of walk(root, '')) {
     yield* packer.add(file);
   }
@@ -49,12 +50,14 @@ class LayerPacker {
   /** First path of every file that has several. */
   readonly #linked = new Map<number, string>();
   readonly #mtime: number | undefined;
+  readonly #settled: boolean;
   #sinceYield = 0;
   bytes = 0;
 
-  constructor(output: ChunkBuffer, mtime: number | undefined) {
+  constructor(output: ChunkBuffer, options: { mtime?: number | undefined; settled?: boolean }) {
     this.#output = output;
-    this.#mtime = mtime;
+    this.#mtime = options.mtime;
+    this.#settled = options.settled ?? false;
   }
 
   *add(file: WalkedFile): Generator<undefined, void> {
@@ -73,8 +76,9 @@ class LayerPacker {
     const entry = describe(file);
     this.#append(entry);
     if (entry.type === 'file') yield* this.#content(file.path, entry.size);
-    if (entry.type === 'directory' && getXattr(file.path, OPAQUE_XATTR)?.toString() === 'y') {
-      this.#append(mark(`${entryPath}/${OPAQUE_WHITEOUT}`, stats));
+    if (entry.type === 'directory' && isOpaque(file.path)) {
+      if (this.#settled) removeXattr(file.path, OPAQUE_XATTR);
+      else this.#append(mark(`${entryPath}/${OPAQUE_WHITEOUT}`, stats));
     }
     if (this.#sinceYield >= SLICE_BYTES) {
       this.#sinceYield = 0;

@@ -8,7 +8,8 @@ export type TreeTask =
   | { readonly op: 'extract'; readonly root: string; readonly limits: UnpackLimits }
   /** `mtime`: of every entry, in seconds; undefined: each file's own. */
   | { readonly op: 'pack'; readonly root: string; readonly mtime?: number }
-  | { readonly op: 'digest'; readonly root: string }
+  /** With `lowers` (top first), its changes are settled first. */
+  | { readonly op: 'digest'; readonly root: string; readonly lowers?: readonly string[] }
   | { readonly op: 'changes'; readonly root: string; readonly lowers: readonly string[] }
   | { readonly op: 'usage'; readonly root: string }
   | { readonly op: 'remove'; readonly path: string };

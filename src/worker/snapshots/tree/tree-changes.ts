@@ -1,10 +1,7 @@
-import { lstatSync, type Stats } from 'node:fs';
-import { systemCode } from '#errors/errors.ts';
-import { systemPath } from '#tar/byte-text.ts';
+import type { Stats } from 'node:fs';
 import type { Change } from '../diff.ts';
-import { getXattr } from '../libc.ts';
 import { type ListedFile, listDirectory } from './directory-listing.ts';
-import { OPAQUE_XATTR } from './overlay-marks.ts';
+import { type Below, isOpaque, lookBelow, namesBelow } from './layers-below.ts';
 import { isWhiteout } from './rooted-directories.ts';
 
 /** Compares an upper directory with the ones below it (top first). Sorted by path. */
@@ -49,46 +46,4 @@ function sameDirectory(a: Stats, b: Stats): boolean {
   return (
     b.isDirectory() && a.mode === b.mode && a.uid === b.uid && a.gid === b.gid && a.mtimeMs === b.mtimeMs
   );
-}
-
-interface Below {
-  /** What a name is in the layers below, all together; undefined when it is not there. */
-  readonly stats: Stats | undefined;
-  /** The directories of that name that are merged, top first. */
-  readonly directories: string[];
-}
-
-function lookBelow(lowers: readonly string[], name: string): Below {
-  let found: Stats | undefined;
-  const directories: string[] = [];
-  for (const lower of lowers) {
-    const path = `${lower}/${name}`;
-    const stats = statOf(path);
-    if (!stats) continue;
-    if (isWhiteout(stats)) break;
-    found ??= stats;
-    if (!stats.isDirectory()) break;
-    directories.push(path);
-    if (isOpaque(path)) break;
-  }
-  return { stats: found, directories };
-}
-
-function namesBelow(lowers: readonly string[]): Set<string> {
-  const names = new Set<string>();
-  for (const lower of lowers) for (const file of listDirectory(lower)) names.add(file.name);
-  return names;
-}
-
-function isOpaque(directory: string): boolean {
-  return getXattr(directory, OPAQUE_XATTR)?.toString() === 'y';
-}
-
-function statOf(path: string): Stats | undefined {
-  try {
-    return lstatSync(systemPath(path), { throwIfNoEntry: false });
-  } catch (error) {
-    if (systemCode(error) === 'ENOTDIR') return undefined;
-    throw error;
-  }
 }

@@ -17,6 +17,7 @@ import {
   type UnpackLimits,
   WINDOW_BYTES,
 } from './messages.ts';
+import { settleChanges } from './settle-changes.ts';
 import { treeChanges } from './tree-changes.ts';
 import { treeUsage } from './tree-usage.ts';
 
@@ -52,7 +53,7 @@ async function run(task: TreeTask, job: Job): Promise<unknown> {
     case 'pack':
       return pack(task, job);
     case 'digest':
-      return digest(task.root, job);
+      return digest(task, job);
     case 'changes':
       return treeChanges(task.root, task.lowers);
     case 'usage':
@@ -123,14 +124,18 @@ async function pack(
   }
 }
 
-async function digest(root: string, job: Job): Promise<TreeResults['digest']> {
+async function digest(
+  { root, lowers }: Extract<TreeTask, { op: 'digest' }>,
+  job: Job,
+): Promise<TreeResults['digest']> {
+  if (lowers) settleChanges(root, lowers);
   const hash = createHash('sha256');
   let tarBytes = 0;
   const output = new ChunkBuffer(CHUNK_BYTES, (chunk) => {
     hash.update(chunk);
     tarBytes += chunk.length;
   });
-  const slices = packLayer(root, output);
+  const slices = packLayer(root, output, { settled: lowers !== undefined });
   for (;;) {
     const slice = slices.next();
     if (slice.done) return { diffId: `sha256:${hash.digest('hex')}`, bytes: slice.value, tarBytes };

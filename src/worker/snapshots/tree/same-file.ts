@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, readlinkSync, readSync, type Stats } from 'node:fs';
 import { systemPath } from '#tar/byte-text.ts';
-import { getXattr, listXattrs } from '#worker/snapshots/libc.ts';
-import { isOverlayXattr } from '#worker/snapshots/tree/overlay-marks.ts';
+import { getXattr, listXattrs } from '../libc.ts';
+import { isOverlayXattr } from './overlay-marks.ts';
 
 const CHUNK_BYTES = 256 * 1024;
 
