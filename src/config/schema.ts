@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { loopbackOrUnix } from './address.ts';
 import { buildSchema } from './build-schema.ts';
 import { buildkitSchema } from './buildkit-schema.ts';
+import { gatewaySchema, membershipSchema, poolSchema } from './gateway-schema.ts';
 import { tracingSchema } from './monitoring-schema.ts';
 import { duration } from './quantity.ts';
 import { registrySchema } from './registry-schema.ts';
@@ -25,7 +26,10 @@ export const configSchema = z.strictObject({
   stopTimeout: duration,
   tracing: tracingSchema,
   registry: registrySchema,
+  pool: poolSchema,
+  gateway: gatewaySchema,
   worker: z.strictObject({
+    pool: membershipSchema,
     listen: z.array(loopbackOrUnix).min(1, 'expected at least one address'),
     socketGroup: z.string(),
     registryMirrors: z.array(registryUrl).nullable(),
