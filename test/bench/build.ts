@@ -41,13 +41,19 @@ interface Row {
 }
 
 /**
- * Slipway's builder beside BuildKit and the current engine, in alternation. `--only WORDS` chooses scenarios, `--no-engine`
- * leaves the engine out, `--write FILE` writes the table to the end of a file.
+ * Slipway's builder beside BuildKit and the current engine, in alternation. `--only WORDS` chooses scenarios, `--client WORDS`
+ * clients, `--rounds N` how often; `--no-engine` leaves the engine out, `--write FILE` writes the table to the end of a file.
  */
 export async function run(): Promise<void> {
   const { values } = parseArgs({
     args: process.argv.slice(3),
-    options: { only: { type: 'string' }, 'no-engine': { type: 'boolean' }, write: { type: 'string' } },
+    options: {
+      only: { type: 'string', default: '' },
+      client: { type: 'string', default: '' },
+      rounds: { type: 'string' },
+      'no-engine': { type: 'boolean' },
+      write: { type: 'string' },
+    },
   });
   await benchPackages();
   const engine = values['no-engine'] ? undefined : currentEngine();
@@ -87,8 +93,11 @@ export async function run(): Promise<void> {
     }
   }
   const rows: Row[] = [];
-  for (const scenario of SCENARIOS.filter(({ name }) => name.includes(values.only ?? ''))) {
-    for (const pair of pairs) {
+  const scenarios = SCENARIOS.filter(({ name }) => name.includes(values.only)).map((scenario) =>
+    values.rounds ? { ...scenario, rounds: Number(values.rounds) } : scenario,
+  );
+  for (const scenario of scenarios) {
+    for (const pair of pairs.filter(({ client }) => client.includes(values.client))) {
       if (pair.goal === 'classic' && scenario.goals.classic === undefined) continue;
       if (pair.goal !== 'buildkit' && scenario.pushAfter !== undefined) continue;
       const row = await compare(scenario, pair, { root: folder, registry: slipway.registry });

@@ -24,6 +24,7 @@ const utimensatCall = lib.func(
   'int utimensat(int directory, const char *path, const void *times, int flags)',
 );
 const futimensCall = lib.func('int futimens(int fd, const void *times)');
+const ioctlCall = lib.func('int ioctl(int fd, unsigned long request, _Inout_ void *argument)');
 
 const openat2Call = lib.func(
   'long syscall(long number, int directory, const char *path, const void *how, size_t size)',
@@ -34,8 +35,14 @@ const SYS_OPENAT2 = 437;
 const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
 const RESOLVE_IN_ROOT = 0x10;
+/** Of 64-bit architectures. */
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IOC_SETFLAGS = 0x40086602;
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
+
+const { ENOTTY, EOPNOTSUPP, EINVAL, ENOSYS, EPERM } = constants.errno;
+const NO_SUCH_FLAGS = new Set([ENOTTY, EOPNOTSUPP, EINVAL, ENOSYS, EPERM]);
 
 const ERROR_NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
 
@@ -109,6 +116,23 @@ export function setFileTimes(fd: number, seconds: number, nanoseconds: number): 
 export function setPathTimes(path: string, seconds: number, nanoseconds: number): void {
   const filled = fillTimes(seconds, nanoseconds);
   check(utimensatCall(AT_FDCWD, cPath(path), filled, AT_SYMLINK_NOFOLLOW), 'utimensat', path);
+}
+
+/** Sets flags of a directory (ioctl_iflags(2)). That its file system has no such flags is no error. */
+export function addInodeFlags(path: string, flags: number): void {
+  const fd = openSync(path, constantsOfFiles.O_RDONLY | constantsOfFiles.O_DIRECTORY);
+  try {
+    // An int for the kernel, whatever the request's number says of its size.
+    const argument = Buffer.alloc(8);
+    if (ioctlCall(fd, FS_IOC_GETFLAGS, argument) === 0) {
+      argument.writeUInt32LE((argument.readUInt32LE() | flags) >>> 0);
+      if (ioctlCall(fd, FS_IOC_SETFLAGS, argument) === 0) return;
+    }
+    const error = koffi.errno();
+    if (!NO_SUCH_FLAGS.has(error)) throw failure(error, 'ioctl', path);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /**

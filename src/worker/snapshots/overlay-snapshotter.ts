@@ -6,6 +6,7 @@ import type { Mount } from './mount.ts';
 import { overlayMount } from './mount-options.ts';
 import { SnapshotRepository, type SnapshotRow } from './snapshot-repository.ts';
 import type { SnapshotInfo, Snapshotter } from './snapshotter.ts';
+import { makeTopDirectory } from './top-directory.ts';
 import type { TreePool } from './tree/tree-pool.ts';
 
 export interface OverlaySnapshotterOptions {
@@ -40,6 +41,7 @@ export class OverlaySnapshotter implements Snapshotter {
 
   /** Call once, before anything else: makes the directory and the table agree. */
   async reconcile(): Promise<void> {
+    await makeTopDirectory(this.#root, { mode: 0o711 });
     await mkdir(`${this.#root}/trash`, { recursive: true, mode: 0o711 });
     const rows = await this.#rows.directories();
     const known = new Set(rows.values());

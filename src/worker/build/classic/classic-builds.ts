@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { canceled } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
+import { makeTopDirectory } from '#worker/snapshots/top-directory.ts';
 import type { BuildService } from '../build-service.ts';
 import { ArchiveSession } from './archive-session.ts';
 import { ClassicProgram, type ClassicProgramPorts } from './classic-program.ts';
@@ -86,7 +87,7 @@ export class ClassicBuilds {
   async reconcile(): Promise<void> {
     const { root } = this.#options;
     await rm(root, { recursive: true, force: true });
-    await mkdir(root, { recursive: true, mode: 0o700 });
+    await makeTopDirectory(root, { mode: 0o700 });
   }
 
   /** Ends running builds, and waits for what they leave. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { makeTopDirectory } from '#worker/snapshots/top-directory.ts';
 import type { CacheContents, CacheUsage } from '../cache/cache-contents.ts';
 import type { SyncedDirectory } from '../session/build-session.ts';
 
@@ -62,7 +63,7 @@ export class RetainedDirectories implements CacheContents {
   /** Finds what an earlier process kept. Call once at start. */
   async reconcile(): Promise<void> {
     const { root } = this.#options;
-    await mkdir(root, { recursive: true, mode: 0o700 });
+    await makeTopDirectory(root, { mode: 0o700 });
     this.#boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
     for (const id of await readdir(root)) {
       const state = await this.#readState(id);
