@@ -53,7 +53,7 @@ export interface DriversOptions {
   /** What one archive that is added unpacks to. */
   readonly maxUnpackedBytes?: number;
   readonly maxUnpackedEntries?: number;
-  /** One download's, and those together that are kept. */
+  /** One download's or repository's, and those together that are kept, of either kind. */
   readonly maxDownloadBytes?: number;
   readonly maxKeptDownloadBytes?: number;
   /** Networks that builds may not download from, in CIDR notation. */
@@ -137,8 +137,12 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
     maxBytes: options.maxDownloadBytes,
     keepBytes: options.maxKeptDownloadBytes,
   });
-  const repositories = new GitRepositories(options.root);
-  const checkouts = { directory: join(options.root, 'checkouts') };
+  const repositories = new GitRepositories(options.root, {
+    maxBytes: options.maxDownloadBytes,
+    maxEntries: options.maxUnpackedEntries,
+    keepBytes: options.maxKeptDownloadBytes,
+  });
+  const checkouts = { directory: join(options.root, 'checkouts'), maxBytes: options.maxDownloadBytes };
   const networks = new StepNetworks({ sandboxes });
   const limits = { maxBytes: options.maxUnpackedBytes, maxEntries: options.maxUnpackedEntries };
   return {
@@ -175,6 +179,7 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
         if (kind === 'active' && key.startsWith(STEP_SNAPSHOT_PREFIX)) await snapshotter.remove(key);
       }
       await caches.reconcile();
+      await repositories.reconcile();
     },
     stop: async () => {
       await Promise.all([networks.stop(), steps.stop()]);

@@ -1,7 +1,6 @@
 import { lookup as resolve } from 'node:dns';
-import { lookup } from 'node:dns/promises';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
-import { forbidden, unavailable } from '#errors/errors.ts';
+import { forbidden } from '#errors/errors.ts';
 
 /** What a builder that strangers use had better not reach: this machine, its neighbours, clouds' metadata. */
 const INTERNAL_NETWORKS = [
@@ -26,24 +25,16 @@ export class AddressPolicy {
     }
   }
 
+  /** Whether there is an address that is refused. */
+  get restricts(): boolean {
+    return this.#refused.rules.length > 0;
+  }
+
   /** Throws `forbidden`. */
   check(address: string): void {
     const version = isIP(address);
     if (version !== 0 && this.#refused.check(address, version === 4 ? 'ipv4' : 'ipv6')) {
       throw forbidden(`builds may not download from ${address}`);
-    }
-  }
-
-  /** For a program that connects by itself. Throws `forbidden`, `unavailable`. */
-  async checkHost(hostname: string): Promise<void> {
-    const bare = hostname.replace(/^\[|\]$/g, '');
-    this.check(bare);
-    if (isIP(bare) !== 0 || this.#refused.rules.length === 0) return;
-    try {
-      for (const { address } of await lookup(bare, { all: true })) this.check(address);
-    } catch (cause) {
-      if ((cause as { kind?: string }).kind) throw cause;
-      throw unavailable(`cannot resolve ${bare}`, { cause });
     }
   }
 

@@ -1,9 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isKind, unavailable } from '#errors/errors.ts';
+import { isKind, tooLarge, unavailable } from '#errors/errors.ts';
 import { runProgram } from '#worker/runtime/process/run-program.ts';
 import type { BuildSession } from '../../session/build-session.ts';
+import type { AddressPolicy } from './address-policy.ts';
 import type { GitRequest } from './git-remote.ts';
+import { PolicyProxy } from './policy-proxy.ts';
 
 /** What no repository, and no configuration of this machine, may turn on. */
 const CONFIG = [
@@ -11,6 +13,8 @@ const CONFIG = [
   ['core.fsmonitor', 'false'],
   ['core.sshCommand', ''],
   ['credential.helper', ''],
+  // What is fetched is one file, which has a greatest size.
+  ['fetch.unpackLimit', '1'],
   ['gc.auto', '0'],
   ['maintenance.auto', 'false'],
   ['protocol.version', '2'],
@@ -19,27 +23,49 @@ const CONFIG = [
   ['init.defaultBranch', 'master'],
 ] as const;
 
+/** git(1), and what it is run with. */
+export interface GitTools {
+  readonly git: string;
+  /** Only needed where there are addresses that it may not connect to. */
+  readonly socat: string | undefined;
+  readonly policy: AddressPolicy;
+  /** No file that it writes is larger. */
+  readonly maxBytes: number;
+}
+
+export interface GitOptions {
+  readonly gitDir?: string;
+  readonly workTree?: string;
+  readonly index?: string;
+  readonly local?: boolean;
+  /** Hears what it prints, which is then not answered. What it throws ends git. */
+  readonly hear?: (text: string) => void;
+}
+
 /**
  * git(1) for one source: with the client's credentials for its host, and nothing of this machine's configuration.
  * Disposed of, sockets and files that it was given are gone.
  */
 export class GitProgram implements AsyncDisposable {
-  readonly #path: string;
+  readonly #tools: GitTools;
+  readonly #proxy: PolicyProxy | undefined;
   readonly #env: Readonly<Record<string, string>>;
   readonly #config: readonly (readonly [string, string])[];
   readonly #signal: AbortSignal;
   readonly #opened: AsyncDisposableStack;
 
   private constructor(
-    path: string,
+    tools: GitTools,
     made: {
+      proxy: PolicyProxy | undefined;
       env: Readonly<Record<string, string>>;
       config: readonly (readonly [string, string])[];
       signal: AbortSignal;
       opened: AsyncDisposableStack;
     },
   ) {
-    this.#path = path;
+    this.#tools = tools;
+    this.#proxy = made.proxy;
     this.#env = made.env;
     this.#config = made.config;
     this.#signal = made.signal;
@@ -48,7 +74,7 @@ export class GitProgram implements AsyncDisposable {
 
   /** `directory` is for what it is given. Throws as the session does when an agent is not there. */
   static async open(
-    path: string,
+    tools: GitTools,
     request: GitRequest,
     { directory, session, signal }: { directory: string; session: BuildSession; signal: AbortSignal },
   ): Promise<GitProgram> {
@@ -62,13 +88,21 @@ export class GitProgram implements AsyncDisposable {
     } else {
       ssh.push('-o', 'UserKnownHostsFile=/dev/null', '-o', 'StrictHostKeyChecking=no');
     }
+    const config: [string, string][] = [];
+    let proxy: PolicyProxy | undefined;
+    if (tools.policy.restricts) {
+      proxy = opened.use(await PolicyProxy.open(tools.policy));
+      const connector = await writeConnector(home, tools.socat, proxy.port);
+      config.push(['http.proxy', `http://127.0.0.1:${proxy.port}`], ['core.gitProxy', connector]);
+      ssh.push('-o', `'ProxyCommand=${connector} %h %p'`);
+    }
     let socket: string | undefined;
     if (request.agent) {
       const wish = { directory: home, uid: 0, gid: 0, mode: 0o600, signal };
       socket = opened.use(await session.agent(request.agent, wish)).path;
     }
     const header = await authorization(request, session, signal);
-    const config = header ? [[`http.${scopeOf(request.remote)}.extraheader`, header] as const] : [];
+    if (header) config.push([`http.${scopeOf(request.remote)}.extraheader`, header]);
     const env = {
       PATH: '/usr/local/bin:/usr/bin:/bin',
       LC_ALL: 'C',
@@ -83,16 +117,20 @@ export class GitProgram implements AsyncDisposable {
       GIT_SSH_COMMAND: ssh.join(' '),
       ...(socket && { SSH_AUTH_SOCK: socket }),
     };
-    return new GitProgram(path, { env, config, signal, opened: opened.move() });
+    return new GitProgram(tools, { proxy, env, config, signal, opened: opened.move() });
   }
 
-  /** What a command prints. Throws `unavailable` with what it complains about. */
-  async run(
-    args: readonly string[],
-    options: { gitDir?: string; workTree?: string; index?: string; local?: boolean } = {},
-  ): Promise<string> {
+  /**
+   * What a command prints. Throws `unavailable` with what it complains about, `forbidden` where it may not connect to,
+   * `too-large`.
+   */
+  async run(args: readonly string[], options: GitOptions = {}): Promise<string> {
     const { code, stdout, stderr } = await this.#run(args, options);
     if (code === 0) return stdout;
+    if (this.#proxy?.refusal) throw this.#proxy.refusal;
+    if (stderr.includes('File too large')) {
+      throw tooLarge(`the repository has a file or a pack of more than ${this.#tools.maxBytes} bytes`);
+    }
     throw unavailable(`git ${args.find((arg) => !arg.startsWith('-'))} failed: ${tidy(stderr)}`);
   }
 
@@ -105,15 +143,7 @@ export class GitProgram implements AsyncDisposable {
     await this.#opened.disposeAsync();
   }
 
-  async #run(
-    args: readonly string[],
-    {
-      gitDir,
-      workTree,
-      index,
-      local,
-    }: { gitDir?: string; workTree?: string; index?: string; local?: boolean },
-  ) {
+  async #run(args: readonly string[], { gitDir, workTree, index, local, hear }: GitOptions) {
     // In the environment, not among the arguments: those everybody on the machine may read.
     const config = [...CONFIG, ...this.#config].flatMap(([key, value], at) => [
       [`GIT_CONFIG_KEY_${at}`, key],
@@ -129,8 +159,25 @@ export class GitProgram implements AsyncDisposable {
       // From one directory of ours to another.
       ...(local && { GIT_ALLOW_PROTOCOL: 'file' }),
     };
-    return runProgram(this.#path, args, { env, cwd: workTree ?? '/', signal: this.#signal });
+    const blocks = String(Math.ceil(this.#tools.maxBytes / 512));
+    const limited = ['-c', 'trap "" XFSZ && ulimit -f "$0" && exec "$@"', blocks, this.#tools.git, ...args];
+    const options = { env, cwd: workTree ?? '/', signal: this.#signal, ...(hear && { hear }) };
+    return runProgram('/bin/sh', limited, options);
   }
+}
+
+/** A program that connects its standard streams with a host and a port, by way of the proxy. */
+async function writeConnector(home: string, socat: string | undefined, port: number): Promise<string> {
+  if (!socat) throw unavailable('git sources need socat where builds may not go everywhere');
+  const path = join(home, 'connect');
+  const lines = [
+    '#!/bin/sh',
+    // A comma would begin an option of socat's.
+    'case "$1$2" in *[!A-Za-z0-9._-]*) echo "cannot connect to $1" >&2; exit 1;; esac',
+    `exec ${socat} - "PROXY:127.0.0.1:$1:$2,proxyport=${port}"`,
+  ];
+  await writeFile(path, `${lines.join('\n')}\n`, { mode: 0o700 });
+  return path;
 }
 
 async function authorization(

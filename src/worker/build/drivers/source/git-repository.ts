@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KeyedLock } from '#async/keyed-lock.ts';
-import { invalid, messageOf, notFound, unavailable } from '#errors/errors.ts';
+import { invalid, messageOf, notFound, tooLarge, unavailable } from '#errors/errors.ts';
 import { setPathTimes } from '#worker/snapshots/libc.ts';
+import { GitMirrors, removeUnfinished } from './git-mirrors.ts';
 import type { GitProgram } from './git-program.ts';
 import { type GitRequest, isCommit } from './git-remote.ts';
 
@@ -11,6 +12,14 @@ export interface ResolvedCommit {
   readonly commit: string;
   /** Full (`refs/heads/main`), or the commit where it was asked for by that. */
   readonly ref: string;
+}
+
+export interface GitLimits {
+  /** Of a work tree, without those of its submodules. */
+  readonly maxBytes: number;
+  readonly maxEntries: number;
+  /** Of all mirrors; beyond it the least recently used go. */
+  readonly keepBytes: number;
 }
 
 /**
@@ -21,10 +30,19 @@ export interface ResolvedCommit {
  */
 export class GitRepositories {
   readonly #root: string;
+  readonly #limits: GitLimits;
+  readonly #mirrors: GitMirrors;
   readonly #locks = new KeyedLock();
 
-  constructor(root: string) {
+  constructor(root: string, limits: GitLimits) {
     this.#root = root;
+    this.#limits = limits;
+    this.#mirrors = new GitMirrors(join(root, 'git'), { locks: this.#locks, keepBytes: limits.keepBytes });
+  }
+
+  /** Removes what a killed worker had begun to fetch. Call once at start. */
+  async reconcile(): Promise<void> {
+    await removeUnfinished(join(this.#root, 'git'));
   }
 
   /** What a ref stands for now. Throws `not-found`, `invalid` (another commit than asked for), `unavailable`. */
@@ -48,12 +66,19 @@ export class GitRepositories {
   ): Promise<{ readonly root: string } & AsyncDisposable> {
     const mirror = join(this.#root, 'git', `${hash(request.remote)}${isLong(commit) ? '-sha256' : ''}`);
     const place = join(this.#root, 'checkouts', randomBytes(8).toString('hex'));
-    const remove = () => rm(place, { recursive: true, force: true });
+    const remove = async () => {
+      await rm(place, { recursive: true, force: true });
+      await this.#mirrors.trim();
+    };
     const tree = join(place, 'tree');
     await mkdir(tree, { recursive: true, mode: 0o755 });
     try {
       await this.#locks.run(mirror, async () => {
+        await using unfinished = new AsyncDisposableStack();
+        unfinished.defer(() => removeUnfinished(mirror));
         await this.#fetch(git, request, { mirror, commit, ref });
+        await utimes(mirror, new Date(), new Date());
+        await this.#measure(git, { gitDir: mirror, commit });
         const gitDir = request.keepGitDir && request.subdir === '' ? join(tree, '.git') : mirror;
         if (gitDir === mirror) {
           const options = { gitDir, workTree: tree, index: join(place, 'index') };
@@ -63,6 +88,7 @@ export class GitRepositories {
         }
         await this.#submodules(git, request, { gitDir, tree });
         if (request.commitTimes) await this.#setTimes(git, { gitDir, tree, commit });
+        unfinished.move();
       });
       return { root: await subdirectory(tree, request.subdir), [Symbol.asyncDispose]: remove };
     } catch (error) {
@@ -126,6 +152,23 @@ export class GitRepositories {
     const everything = ['+refs/heads/*:refs/slipway/heads/*', '+refs/tags/*:refs/slipway/tags/*'];
     await git.run(['fetch', '--quiet', ...whole, '--force', '--', remote, ...everything], { gitDir });
     if (!(await has())) throw unavailable(`the repository ${remote} does not contain commit ${commit}`);
+  }
+
+  /** Before it is written: a few kilobytes can name the same tree again and again. Throws `too-large`. */
+  async #measure(git: GitProgram, { gitDir, commit }: { gitDir: string; commit: string }): Promise<void> {
+    const { maxBytes, maxEntries } = this.#limits;
+    let entries = 0;
+    let bytes = 0;
+    let rest = '';
+    const hear = (text: string) => {
+      const sizes = (rest + text).split('\n');
+      rest = sizes.pop() ?? '';
+      entries += sizes.length;
+      for (const size of sizes) bytes += Number(size) || 0;
+      if (entries > maxEntries) throw tooLarge(`the repository has more than ${maxEntries} files`);
+      if (bytes > maxBytes) throw tooLarge(`the repository's files have more than ${maxBytes} bytes`);
+    };
+    await git.run(['ls-tree', '-r', '--format=%(objectsize)', commit], { gitDir, hear });
   }
 
   /** A repository of its own, for those who want to ask it. */

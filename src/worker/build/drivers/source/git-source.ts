@@ -24,12 +24,14 @@ export class GitSource implements Source {
   readonly schemes = ['git'];
   readonly #ports: GitSourcePorts;
   readonly #directory: string;
+  readonly #maxBytes: number;
   readonly #resolved = new WeakMap<BuildSession, Map<string, Promise<ResolvedCommit>>>();
 
-  /** `directory` is for what git needs while it runs. */
-  constructor(ports: GitSourcePorts, options: { directory: string }) {
+  /** `directory` is for what git needs while it runs; a file or pack of more than `maxBytes` is refused. */
+  constructor(ports: GitSourcePorts, options: { directory: string; maxBytes: number }) {
     this.#ports = ports;
     this.#directory = options.directory;
+    this.#maxBytes = options.maxBytes;
   }
 
   async cacheMap(vertex: Vertex<SourceOp>, context: OpContext): Promise<CacheMap> {
@@ -67,11 +69,12 @@ export class GitSource implements Source {
   }
 
   async #open(request: GitRequest, { session, signal }: OpContext): Promise<GitProgram> {
-    const { path, package: debianPackage } = this.#ports.host.tools.git;
-    if (!path) throw unavailable(`git sources need git on the worker: apt-get install ${debianPackage}`);
-    await this.#ports.policy.checkHost(request.host.replace(/:\d+$/, ''));
+    const { policy, host } = this.#ports;
+    const { path: git, package: debianPackage } = host.tools.git;
+    if (!git) throw unavailable(`git sources need git on the worker: apt-get install ${debianPackage}`);
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    return GitProgram.open(path, request, { directory: this.#directory, session, signal });
+    const tools = { git, socat: host.tools.socat.path, policy, maxBytes: this.#maxBytes };
+    return GitProgram.open(tools, request, { directory: this.#directory, session, signal });
   }
 }
 

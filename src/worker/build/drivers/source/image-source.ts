@@ -4,6 +4,7 @@ import { hostPlatform } from '#oci/platform.ts';
 import { imageDigests } from '../../cache/portable/source-digest.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { Vertex } from '../../llb/vertex.ts';
+import { oneOff } from '../../solve/one-off.ts';
 import type { CacheMap, OpContext } from '../../solve/op-driver.ts';
 import type { Ref } from '../../solve/ref.ts';
 import type { Layers } from '../layers.ts';
@@ -20,7 +21,10 @@ export class ImageSource implements Source {
   }
 
   async cacheMap(vertex: Vertex<SourceOp>, context: OpContext): Promise<CacheMap> {
-    const { layers, digest } = await this.#find(vertex, context);
+    const told = { vertex: vertex.digest, sink: context.progress };
+    const { layers, digest } = await oneOff(told, `resolve ${locationOf(vertex)}`, () =>
+      this.#find(vertex, context),
+    );
     // What it stands for is files: an image that was configured anew is the same source.
     const diffIds = layers.layers.map(({ diffId }) => diffId);
     const files = diffIds.length === 0 ? undefined : chainId(diffIds);

@@ -24,6 +24,7 @@ export class LocalSource implements Source {
         excludePatterns: listOf(attrs, 'local.excludepatterns'),
         followPaths: listOf(attrs, 'local.followpaths'),
         ...(sharedKeyHint && { sharedKeyHint }),
+        everything: attrs['local.differ'] === 'none',
         progress: { vertex: vertex.digest, sink: progress },
       },
       { signal },
