@@ -1,12 +1,8 @@
-import { createServer } from 'node:http';
-import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import { probeDatabase } from '#database/probe.ts';
 import { Health } from '#observability/health.ts';
-import { createMonitoring, type Monitoring } from '#observability/monitoring.ts';
 import type { Registry } from '#registry/registry.ts';
-import { listen } from './listen.ts';
-import type { Observability } from './registry-observability.ts';
+import type { Observability } from './observability.ts';
 import type { RegistryStorage } from './registry-storage.ts';
 
 type MonitoringConfig = Config['registry']['monitoring'];
@@ -25,12 +21,6 @@ export function registryHealth({ db, content }: RegistryStorage, config: Monitor
   );
 }
 
-export function registryMonitoring(health: Health, observability: Observability, logger: Logger): Monitoring {
-  const { metrics, metricsToken: token } = observability;
-  const onNotReady = (checks: Readonly<Record<string, string>>) => logger.warn({ checks }, 'not ready');
-  return createMonitoring({ health, metrics, token, onNotReady });
-}
-
 /** What is looked up when someone looks at the metrics. */
 export function registryGauges({ uploads }: Pick<Registry, 'uploads'>, { metrics }: Observability): void {
   metrics.gauge({
@@ -38,19 +28,4 @@ export function registryGauges({ uploads }: Pick<Registry, 'uploads'>, { metrics
     help: 'Uploads of blobs that have begun and not ended, of all processes.',
     read: () => uploads.underWay(),
   });
-}
-
-/** A listener for nothing else. */
-export async function listenForMonitoring(monitoring: Monitoring, address: string): Promise<AsyncDisposable> {
-  const server = createServer((request, response) => {
-    if (!monitoring(request, response)) response.writeHead(404).end();
-  });
-  server.unref();
-  await listen(server, address);
-  return {
-    async [Symbol.asyncDispose]() {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
 }

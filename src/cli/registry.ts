@@ -13,18 +13,14 @@ import { closeServer, createRegistryServer } from '#registry/http/registry-serve
 import { TrustedProxies } from '#registry/http/trusted-proxies.ts';
 import { createRegistry } from '#registry/registry.ts';
 import { listen } from './listen.ts';
+import { listenForMonitoring, monitoringOf } from './monitoring.ts';
+import { createObservability } from './observability.ts';
 import { openDenialLog } from './registry-audit.ts';
 import { browserLogins, openAuth, startAuth } from './registry-auth.ts';
 import { startBackground } from './registry-background.ts';
 import { startFederation } from './registry-federation.ts';
 import { requestLimits } from './registry-limits.ts';
-import {
-  listenForMonitoring,
-  registryGauges,
-  registryHealth,
-  registryMonitoring,
-} from './registry-monitoring.ts';
-import { createObservability } from './registry-observability.ts';
+import { registryGauges, registryHealth } from './registry-monitoring.ts';
 import { drain, requestGrace } from './registry-shutdown.ts';
 import { openRegistryStorage } from './registry-storage.ts';
 import { admittedPeers, openCertificates } from './registry-tls.ts';
@@ -35,7 +31,7 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   await using started = new AsyncDisposableStack();
   const { logger } = role;
   const { limits, monitoring } = config.registry;
-  const observability = started.use(await createObservability(config, logger));
+  const observability = started.use(await createObservability('registry', config, logger));
   const storage = started.use(await openRegistryStorage(config, observability));
   // Starts without a store that does not answer, as it goes on without one that ceases to; not with one that refuses.
   await storage.checkContent().catch((error) => {
@@ -83,7 +79,7 @@ export async function startRegistry(config: Config, role: RoleContext): Promise<
   });
   const health = registryHealth(storage, monitoring);
   registryGauges(registry, observability);
-  const watch = registryMonitoring(health, observability, logger);
+  const watch = monitoringOf(health, observability, logger);
   if (monitoring.listen !== null) started.use(await listenForMonitoring(watch, monitoring.listen));
   const certificates = openCertificates(config, role, observability.metrics);
   if (certificates) started.use(certificates);

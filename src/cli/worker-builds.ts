@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import type { WorkerDatabase } from '#database/worker/open.ts';
+import type { Metrics } from '#observability/metrics.ts';
 import { hostPlatform } from '#oci/platform.ts';
 import { Builds } from '#worker/build/builds/builds.ts';
 import { CacheKeeper } from '#worker/build/cache/cache-keeper.ts';
@@ -21,6 +22,7 @@ import { Exporters } from '#worker/build/export/exporters.ts';
 import { DockerfileFrontend } from '#worker/build/frontend/dockerfile-frontend.ts';
 import { BuildCatalog } from '#worker/build/history/build-catalog.ts';
 import { BuildHistory } from '#worker/build/history/build-history.ts';
+import { BuildMetrics } from '#worker/build/history/build-metrics.ts';
 import { Misses } from '#worker/build/misses/misses.ts';
 import { Solver } from '#worker/build/solve/solver.ts';
 import { createBuildkit } from '#worker/buildkit/buildkit.ts';
@@ -37,6 +39,7 @@ interface Ports extends DriversPorts {
   readonly database: WorkerDatabase;
   readonly images: Images;
   readonly trees: TreePool;
+  readonly metrics: Metrics;
   /** For the classic builder, which has whole images pulled. */
   readonly puller: BasePuller;
 }
@@ -95,6 +98,7 @@ export async function createWorkerBuilds(
       },
       history,
       format: buildkitRecordFormat,
+      metrics: new BuildMetrics(ports.metrics),
       report,
     },
     { maxConcurrent: config.maxConcurrent, entitlements: new Set(config.entitlements) },
@@ -146,6 +150,7 @@ export async function createWorkerBuilds(
     requested: new RequestBuilds({ builds, sessions }),
     sessions,
     grpc,
+    underWay: () => builds.underWay(),
     catalog: new BuildCatalog({ history, running: (ref) => builds.running(ref) }),
     /** For later builds. */
     kept: parts,

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openWorkerDatabase } from '#database/worker/open.ts';
+import type { Metrics } from '#observability/metrics.ts';
 import { parseImageReference } from '#oci/reference.ts';
 import { applyChanges } from '#worker/build/frontend/apply-changes.ts';
 import { createContainers } from '#worker/containers/containers.ts';
@@ -45,7 +46,7 @@ export type WorkerParts = Awaited<ReturnType<typeof createWorkerParts>>;
 export async function createWorkerParts(
   config: Config,
   host: HostFacts,
-  log: Logger,
+  { logger: log, metrics }: { logger: Logger; metrics: Metrics },
   closing: AsyncDisposableStack,
 ) {
   const directory = join(config.dataDir, 'worker');
@@ -131,7 +132,7 @@ export async function createWorkerParts(
   const id = await engineId(join(directory, 'id'));
   await removeOldContexts(join(directory, 'build'), mounter);
   const builds = await createWorkerBuilds(
-    { ...running, images, trees, puller: basePuller(images.puller) },
+    { ...running, images, trees, metrics, puller: basePuller(images.puller) },
     { id, root: join(directory, 'builds'), log, config: config.worker.build },
     closing,
   );
@@ -140,6 +141,7 @@ export async function createWorkerParts(
   return {
     id,
     directory,
+    database,
     events,
     images,
     networks,

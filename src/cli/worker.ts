@@ -15,6 +15,7 @@ import { imagesRoutes } from '#worker/http/images-routes.ts';
 import { networksRoutes } from '#worker/http/networks-routes.ts';
 import { createEngineRouter, type EngineRouter } from '#worker/http/router.ts';
 import { createEngineServer } from '#worker/http/server.ts';
+import { observedRequests } from '#worker/http/observed-requests.ts';
 import { systemRoutes } from '#worker/http/system-routes.ts';
 import { volumesRoutes } from '#worker/http/volumes-routes.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
@@ -25,8 +26,10 @@ import { listenForBuildkit } from './buildkit-listener.ts';
 import { listen } from './listen.ts';
 import type { RoleContext, RunningRole } from './role.ts';
 import { version } from './version.ts';
+import { createObservability } from './observability.ts';
 import { createWorkerParts, type WorkerParts } from './worker-parts.ts';
 
+import { watchWorker } from './worker-monitoring.ts';
 /** How long requests under way may go on after a stop was asked for. */
 const STOP_GRACE = 3_000;
 
@@ -35,19 +38,24 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const host = await probeHost();
   refuseIncomplete(host);
   await using started = new AsyncDisposableStack();
-  const parts = await createWorkerParts(config, host, role.logger, started);
+  const { logger } = role;
+  const observability = started.use(await createObservability('worker', config, logger));
+  const { metrics } = observability;
+  const parts = await createWorkerParts(config, host, { logger, metrics }, started);
   const router = createEngineRouter();
   await addRoutes(router, parts, host, config);
   apiRoutes(router, buildOperations(parts.builds.catalog), role.logger);
 
+  const observed = observedRequests(observability);
   const addresses: string[] = [];
   for (const address of config.worker.listen) {
-    const server = createEngineServer(router, role.logger);
+    const server = createEngineServer(router, logger, observed);
     const connections = connectionsOf(server);
     started.defer(() => closeServer(server, connections));
     addresses.push(await listen(server, address, { group: config.worker.socketGroup }));
   }
   addresses.push(...(await listenForBuildkit(config, { grpc: parts.builds.grpc, role, started })));
+  await watchWorker(config.worker.monitoring, parts, observability, { logger, started });
   const running = started.move();
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }

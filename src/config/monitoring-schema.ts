@@ -15,6 +15,9 @@ export const monitoringSchema = z.strictObject({
   accessLog: z.enum(['off', 'trace', 'debug', 'info']),
 });
 
+/** `worker.monitoring`: that is on a listener of its own, or not at all. */
+export const workerMonitoringSchema = monitoringSchema.omit({ accessLog: true });
+
 /** Where traces go. */
 export const tracingSchema = z.strictObject({
   endpoint: z

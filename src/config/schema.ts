@@ -3,7 +3,7 @@ import { loopbackOrUnix } from './address.ts';
 import { buildSchema } from './build-schema.ts';
 import { buildkitSchema } from './buildkit-schema.ts';
 import { gatewaySchema, membershipSchema, poolSchema } from './gateway-schema.ts';
-import { tracingSchema } from './monitoring-schema.ts';
+import { tracingSchema, workerMonitoringSchema } from './monitoring-schema.ts';
 import { duration } from './quantity.ts';
 import { registrySchema } from './registry-schema.ts';
 
@@ -36,6 +36,7 @@ export const configSchema = z.strictObject({
     insecureRegistries: z.array(z.string().min(1)),
     maxConcurrentDownloads: concurrency,
     maxConcurrentUploads: concurrency,
+    monitoring: workerMonitoringSchema,
     build: buildSchema,
     buildkit: buildkitSchema,
     network: z.strictObject({

@@ -18,10 +18,15 @@ const VERSION_PREFIX = /^\/v(\d+\.\d+)(?=\/|$)/;
 
 /**
  * An HTTP server for the Docker Engine API, not yet listening. Paths may begin with `/v1.NN`; routes are
- * written without it.
+ * written without it. `observed` is told of every request.
  */
-export function createEngineServer(router: EngineRouter, log: Logger): Server {
+export function createEngineServer(
+  router: EngineRouter,
+  log: Logger,
+  observed?: Koa.Middleware<EngineState>,
+): Server {
   const app = new Koa<EngineState>();
+  if (observed) app.use(observed);
   app.use(identify(log));
   app.use(router.routes());
   app.use(async (ctx) => {

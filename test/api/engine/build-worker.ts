@@ -10,6 +10,7 @@ import { createWorkerBuilds } from '#cli/worker-builds.ts';
 import { MemoryContentStore } from '#content/memory-content-store.ts';
 import { openWorkerDatabase } from '#database/worker/open.ts';
 import { notFound } from '#errors/errors.ts';
+import { NO_METRICS } from '#observability/metrics.ts';
 import type { TarEntry } from '#tar/entry.ts';
 import { type TarInput, writeTar } from '#tar/writer.ts';
 import { busyboxArchive } from '#test/images/busybox-image.ts';
@@ -116,7 +117,7 @@ export async function startBuildWorker(): Promise<BuildWorker> {
   const closing = new AsyncDisposableStack();
   const log = pino({ level: process.env.TEST_LOG ?? 'silent' });
   const builds = await createWorkerBuilds(
-    { images, puller, snapshotter, mounter, steps, sandboxes, database, host, trees },
+    { images, puller, snapshotter, mounter, steps, sandboxes, database, host, trees, metrics: NO_METRICS },
     { id: 'test', root: join(root, 'builds'), log, config: CONFIG },
     closing,
   );

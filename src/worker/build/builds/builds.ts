@@ -3,6 +3,7 @@ import type { Build, BuildService, BuildStart } from '../build-service.ts';
 import type { LiveBuild } from '../history/build-catalog.ts';
 import type { BuildHistory } from '../history/build-history.ts';
 import type { BuildLog } from '../history/build-log.ts';
+import type { BuildMetrics } from '../history/build-metrics.ts';
 import type { RecordFormat } from '../history/record-format.ts';
 import { FairSlots } from '../solve/fair-slots.ts';
 import type { BuildLimits } from '../solve/op-driver.ts';
@@ -14,6 +15,7 @@ import { withoutSecrets } from './without-secrets.ts';
 export interface BuildsPorts extends RunningBuildPorts {
   readonly history: BuildHistory;
   readonly format: RecordFormat;
+  readonly metrics?: BuildMetrics | undefined;
   /** Told of what failed beside a build. */
   readonly report: (error: unknown) => void;
 }
@@ -101,6 +103,11 @@ export class Builds implements BuildService {
     };
   }
 
+  /** How many have begun, or wait for their turn. */
+  underWay(): number {
+    return [...this.#known.values()].filter(({ internal, forgetting }) => !internal && !forgetting).length;
+  }
+
   /** Ends running builds and waits for them. */
   async stop(): Promise<void> {
     const all = [...this.#known.values()];
@@ -129,8 +136,9 @@ export class Builds implements BuildService {
   }
 
   async #remember(build: RunningBuild, log: BuildLog, outcome: BuildOutcome, error: unknown): Promise<void> {
-    const { history, format } = this.#ports;
+    const { history, format, metrics } = this.#ports;
     const record = withoutSecrets(build.record(outcome));
+    metrics?.ended(record);
     const failure = record.error && { error, message: record.error.message };
     const replay = (sink: ProgressSink) => log.replay(sink, { signal: new AbortController().signal });
     await history.ended(record, {

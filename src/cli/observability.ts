@@ -14,30 +14,31 @@ export interface Observability extends AsyncDisposable {
   readonly metricsToken: string | undefined;
 }
 
-/** What the registry tells about itself: its metrics, and its traces where they are wanted. */
+/** What a role tells about itself: its metrics, and its traces where they are wanted. */
 export async function createObservability(
-  config: Pick<Config, 'tracing'> & { registry: Pick<Config['registry'], 'monitoring'> },
+  role: 'registry' | 'worker',
+  config: Pick<Config, 'tracing' | 'registry' | 'worker'>,
   logger: Logger,
 ): Promise<Observability> {
   const metrics = new PrometheusMetrics({ process: true });
-  const { tokenFile } = config.registry.monitoring;
-  const metricsToken = tokenFile === null ? undefined : readToken(tokenFile);
+  const { tokenFile } = config[role].monitoring;
+  const metricsToken = tokenFile === null ? undefined : readToken(tokenFile, `${role}.monitoring.tokenFile`);
   const { endpoint, ratio } = config.tracing;
   if (endpoint === null)
     return { metrics, tracer: NO_TRACER, metricsToken, async [Symbol.asyncDispose]() {} };
   // Read only here: it takes memory that most have no use for.
   const { OtelTracer } = await import('#observability/otel-tracer.ts');
   const onTrouble = (message: string) => logger.warn({ message }, 'traces could not be sent');
-  const tracer = new OtelTracer({ endpoint, ratio, service: 'slipway-registry', version, onTrouble });
+  const tracer = new OtelTracer({ endpoint, ratio, service: `slipway-${role}`, version, onTrouble });
   return { metrics, tracer, metricsToken, [Symbol.asyncDispose]: () => tracer[Symbol.asyncDispose]() };
 }
 
-function readToken(file: string): string {
+function readToken(file: string, setting: string): string {
   try {
     const token = readFileSync(file, 'utf8').trim();
     if (token !== '') return token;
   } catch (error) {
-    throw new Refusal(`registry.monitoring.tokenFile: ${messageOf(error)}`, { cause: error });
+    throw new Refusal(`${setting}: ${messageOf(error)}`, { cause: error });
   }
-  throw new Refusal(`registry.monitoring.tokenFile: ${file} is empty`);
+  throw new Refusal(`${setting}: ${file} is empty`);
 }
