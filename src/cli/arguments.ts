@@ -16,6 +16,7 @@ Commands:
 Commands that ask a worker (COMMAND --help says more):
   build      Build an image from a directory or a git repository
   builds     What was built, how long each step took and why, logs
+  job        Builds and runs that are queued: ask for them, see what became of them
 
 Commands on the registry's data, whether or not it runs (COMMAND --help says more):
   audit      Say what was changed or denied

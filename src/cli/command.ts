@@ -54,6 +54,7 @@ const adminCommands: Readonly<Record<string, () => Promise<AdminCommand | Comman
 const clientCommands: Readonly<Record<string, () => Promise<ClientCommand | GroupShape<ClientCommand>>>> = {
   build: async () => (await import('./commands/build.ts')).build,
   builds: async () => (await import('./commands/builds.ts')).builds,
+  job: async () => (await import('./commands/job.ts')).job,
 };
 
 /** Runs a command and ends the process with its exit code: 2 for what the caller has to mend, 1 for the rest. */

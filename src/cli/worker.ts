@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import { unavailable } from '#errors/errors.ts';
+import { contextRoutes } from '#pool/http/context-routes.ts';
 import { absentRoutes } from '#worker/http/absent-routes.ts';
 import { apiRoutes } from '#worker/http/api/api.ts';
 import { buildOperations } from '#worker/http/api/build-operations.ts';
@@ -13,9 +15,9 @@ import { diskUsageRoutes } from '#worker/http/disk-usage-routes.ts';
 import { eventsRoutes } from '#worker/http/events-routes.ts';
 import { imagesRoutes } from '#worker/http/images-routes.ts';
 import { networksRoutes } from '#worker/http/networks-routes.ts';
+import { observedRequests } from '#worker/http/observed-requests.ts';
 import { createEngineRouter, type EngineRouter } from '#worker/http/router.ts';
 import { createEngineServer } from '#worker/http/server.ts';
-import { observedRequests } from '#worker/http/observed-requests.ts';
 import { systemRoutes } from '#worker/http/system-routes.ts';
 import { volumesRoutes } from '#worker/http/volumes-routes.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
@@ -24,12 +26,13 @@ import { probeHost } from '#worker/runtime/host/probe-host.ts';
 import { readHost } from '#worker/system/host.ts';
 import { listenForBuildkit } from './buildkit-listener.ts';
 import { listen } from './listen.ts';
+import { createObservability } from './observability.ts';
 import type { RoleContext, RunningRole } from './role.ts';
 import { version } from './version.ts';
-import { createObservability } from './observability.ts';
+import { createOwnJobs } from './worker-jobs.ts';
+import { watchWorker } from './worker-monitoring.ts';
 import { createWorkerParts, type WorkerParts } from './worker-parts.ts';
 
-import { watchWorker } from './worker-monitoring.ts';
 /** How long requests under way may go on after a stop was asked for. */
 const STOP_GRACE = 3_000;
 
@@ -44,10 +47,12 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const parts = await createWorkerParts(config, host, { logger, metrics }, started);
   const router = createEngineRouter();
   await addRoutes(router, parts, host, config);
-  apiRoutes(router, buildOperations(parts.builds.catalog), role.logger);
+  const jobs = await ownJobs(config, parts, logger, started);
+  if (jobs) contextRoutes(router, jobs.jobs);
+  apiRoutes(router, [...buildOperations(parts.builds.catalog), ...(jobs?.operations ?? [])], logger);
 
-  const observed = observedRequests(observability);
   const addresses: string[] = [];
+  const observed = observedRequests(observability);
   for (const address of config.worker.listen) {
     const server = createEngineServer(router, logger, observed);
     const connections = connectionsOf(server);
@@ -56,8 +61,20 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   }
   addresses.push(...(await listenForBuildkit(config, { grpc: parts.builds.grpc, role, started })));
   await watchWorker(config.worker.monitoring, parts, observability, { logger, started });
+  await jobs?.start();
   const running = started.move();
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** A worker of nobody's pool has a queue of its own. */
+async function ownJobs(
+  config: Config,
+  { images: { registries } }: WorkerParts,
+  log: Logger,
+  started: AsyncDisposableStack,
+): Promise<Awaited<ReturnType<typeof createOwnJobs>> | undefined> {
+  if (config.worker.pool.join !== null) return undefined;
+  return await createOwnJobs({ registries, log }, config, started);
 }
 
 async function addRoutes(

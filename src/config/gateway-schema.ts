@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { loopbackOrUnix, parseListenAddress } from './address.ts';
 import { databaseSchema } from './database-schema.ts';
+import { jobsSchema } from './jobs-schema.ts';
 import { duration } from './quantity.ts';
 
 const file = z.string().startsWith('/', 'expected an absolute path').nullable();
@@ -17,6 +18,7 @@ export const poolSchema = z.strictObject({
   database: databaseSchema,
   lease: duration,
   certificateLife: duration,
+  jobs: jobsSchema,
 });
 
 /** The settings below `gateway`. */

@@ -6,8 +6,10 @@ import { z } from 'zod';
  * the setting is one, YAML flow style for what is nested, and otherwise the text itself.
  */
 export function parseValue(text: string, schema: z.ZodType): unknown {
-  const inner = schema instanceof z.ZodNullable ? schema.unwrap() : schema;
-  if (inner !== schema && text === 'null') return null;
+  // What is made of a value comes after it was read.
+  const given = schema instanceof z.ZodPipe ? schema.in : schema;
+  const inner = given instanceof z.ZodNullable ? given.unwrap() : given;
+  if (inner !== given && text === 'null') return null;
   if (inner instanceof z.ZodArray) return /^\s*\[/.test(text) ? yamlOrText(text) : splitList(text);
   if (inner instanceof z.ZodNumber || inner instanceof z.ZodBoolean) return yamlOrText(text);
   return text;

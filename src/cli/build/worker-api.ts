@@ -1,9 +1,12 @@
 import { type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream/promises';
 import type { ListenAddress } from '#config/address.ts';
 import { unavailable } from '#errors/errors.ts';
 import type { EngineAddress } from '#worker/buildkit/client/connection.ts';
 import { Refusal } from '../refusal.ts';
+
+type Source = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 const MAX_REFUSAL_BYTES = 64 * 1024;
 
@@ -30,6 +33,19 @@ export class WorkerApi {
     (await this.#send(method, path, {})).resume();
   }
 
+  /** Sends JSON, or bytes as they come, and answers what the worker makes of it. */
+  async post<T>(
+    path: string,
+    body: object | AsyncIterable<Uint8Array>,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<T> {
+    const bytes = Symbol.asyncIterator in body;
+    const source = bytes ? body : [Buffer.from(JSON.stringify(body))];
+    const type = bytes ? 'application/octet-stream' : 'application/json';
+    const response = await this.#send('POST', path, { ...options, source, type });
+    return JSON.parse(await textOf(response)) as T;
+  }
+
   /** The lines that a path answers, as they come. */
   async *lines<T>(path: string, options: { signal?: AbortSignal } = {}): AsyncGenerator<T> {
     const response = await this.#send('GET', path, options);
@@ -39,11 +55,19 @@ export class WorkerApi {
     if (!response.complete) throw unavailable('the worker broke off');
   }
 
-  async #send(method: string, path: string, { signal }: { signal?: AbortSignal }): Promise<IncomingMessage> {
+  async #send(
+    method: string,
+    path: string,
+    { signal, source, type }: { signal?: AbortSignal; source?: Source; type?: string },
+  ): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    const sent = request({ ...this.#address, method, path: `/api/v1${path}`, agent: false, signal }, resolve);
+    const headers = type === undefined ? {} : { 'content-type': type };
+    const target = { ...this.#address, method, path: `/api/v1${path}`, agent: false, signal, headers };
+    const sent = request(target, resolve);
     sent.once('error', (cause) => reject(unavailable(`no worker answers: ${cause.message}`, { cause })));
-    sent.end();
+    // A worker that refuses what is being sent says why, and does not wait for the rest.
+    if (source) pipeline(source, sent).catch(reject);
+    else sent.end();
     const response = await promise;
     if (response.statusCode! < 400) return response;
     throw new Refusal(refusalOf(response, await textOf(response, MAX_REFUSAL_BYTES)));

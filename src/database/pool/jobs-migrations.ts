@@ -1,10 +1,16 @@
 import { type Kysely, type Migration, sql } from 'kysely';
 import type { TableWords } from '../table-words.ts';
 
-const UNFINISHED = sql`state in ('blocked', 'delayed', 'held', 'queued', 'running')`;
+const UNFINISHED = sql`state in ('blocked', 'delayed', 'held', 'queued', 'running', 'publishing')`;
 
 export function jobsMigrations(words: TableWords): Record<string, Migration> {
-  return { 'pool-0002-jobs': jobs(words) };
+  return {
+    'pool-0002-jobs': jobs(words),
+    'pool-0003-job-logs': logs(words),
+    'pool-0004-job-contexts': contexts(words),
+    'pool-0005-job-schedules': schedules(words),
+    'pool-0006-job-hooks': hooks(words),
+  };
 }
 
 function jobs(words: TableWords): Migration {
@@ -65,12 +71,89 @@ async function createJobs(db: Kysely<unknown>, words: TableWords): Promise<void>
   // What a claim reads, in its order.
   await partial('jobs_queued', 'requirement, priority desc, turn, id', sql`state = 'queued'`);
   await partial('jobs_held', 'tenant, priority desc, turn, id', sql`state = 'held'`);
-  await partial('jobs_admitted', 'tenant', sql`state in ('queued', 'running')`);
+  await partial('jobs_admitted', 'tenant', sql`state in ('queued', 'running', 'publishing')`);
   await partial('jobs_delayed', 'due_at', sql`state = 'delayed'`);
   await partial('jobs_running', 'worker', sql`state = 'running'`);
+  await partial('jobs_publishing', 'due_at', sql`state = 'publishing'`);
+  await partial('jobs_of_pipeline', 'pipeline, id', sql`pipeline is not null`);
   await partial('jobs_started', 'started_at desc', sql`started_at is not null`);
   await partial('jobs_finished', 'finished_at', sql`finished_at is not null`);
   await db.schema.createIndex('jobs_by_tenant').on('jobs').columns(['tenant', 'id']).execute();
   await sql`create unique index jobs_dedup on jobs (tenant, dedup_key)
     where dedup_key is not null and ${UNFINISHED}`.execute(db);
+}
+
+function logs(words: TableWords): Migration {
+  return {
+    async up(db) {
+      await db.schema
+        .createTable('job_log_chunks')
+        .addColumn('job_id', 'bigint', (column) => column.notNull().references('jobs.id').onDelete('cascade'))
+        .addColumn('start', 'bigint', (column) => column.notNull())
+        .addColumn('size', 'bigint', (column) => column.notNull())
+        .addColumn('data', words.bytes)
+        .addColumn('location', 'text')
+        .addPrimaryKeyConstraint('job_log_chunks_key', ['job_id', 'start'])
+        .execute();
+    },
+  };
+}
+
+function contexts(words: TableWords): Migration {
+  return {
+    async up(db) {
+      await db.schema
+        .createTable('job_contexts')
+        .addColumn('digest', words.name, (column) => column.notNull())
+        .addColumn('tenant', words.name, (column) => column.notNull().references('tenants.name'))
+        .addColumn('size', 'bigint', (column) => column.notNull())
+        .addColumn('location', 'text', (column) => column.notNull())
+        .addColumn('used_at', 'bigint', (column) => column.notNull())
+        .addPrimaryKeyConstraint('job_contexts_key', ['tenant', 'digest'])
+        .execute();
+      await db.schema.createIndex('job_contexts_used').on('job_contexts').column('used_at').execute();
+    },
+  };
+}
+
+function schedules(words: TableWords): Migration {
+  return {
+    async up(db) {
+      await db.schema
+        .createTable('job_schedules')
+        .addColumn('id', words.id, (column) => column.primaryKey())
+        .addColumn('tenant', words.name, (column) => column.notNull().references('tenants.name'))
+        .addColumn('name', words.name, (column) => column.notNull())
+        .addColumn('cron', 'text', (column) => column.notNull())
+        .addColumn('timezone', 'text', (column) => column.notNull())
+        .addColumn('request', 'text', (column) => column.notNull())
+        .addColumn('enabled', 'integer', (column) => column.notNull())
+        .addColumn('next_at', 'bigint')
+        .addColumn('last_at', 'bigint')
+        .addColumn('created_at', 'bigint', (column) => column.notNull())
+        .addUniqueConstraint('job_schedules_name', ['tenant', 'name'])
+        .execute();
+      await db.schema.createIndex('job_schedules_next').on('job_schedules').column('next_at').execute();
+    },
+  };
+}
+
+function hooks(words: TableWords): Migration {
+  return {
+    async up(db) {
+      await db.schema
+        .createTable('job_hooks')
+        .addColumn('id', words.id, (column) => column.primaryKey())
+        .addColumn('job_id', 'bigint', (column) => column.notNull().references('jobs.id').onDelete('cascade'))
+        .addColumn('url', 'text', (column) => column.notNull())
+        .addColumn('secret', 'text')
+        .addColumn('state', 'text', (column) => column.notNull())
+        .addColumn('attempt', 'integer', (column) => column.notNull())
+        .addColumn('due_at', 'bigint')
+        .addColumn('answer', 'text')
+        .execute();
+      await db.schema.createIndex('job_hooks_of').on('job_hooks').column('job_id').execute();
+      await sql`create index job_hooks_due on job_hooks (due_at) where state = 'due'`.execute(db);
+    },
+  };
 }

@@ -4,6 +4,10 @@ export interface JobsSchema {
   tenants: TenantsTable;
   jobs: JobsTable;
   job_needs: JobNeedsTable;
+  job_log_chunks: JobLogChunksTable;
+  job_schedules: JobSchedulesTable;
+  job_contexts: JobContextsTable;
+  job_hooks: JobHooksTable;
 }
 
 /** Who may use the pool, and what share of it is theirs. */
@@ -23,6 +27,7 @@ interface TenantsTable {
  * - `held`: its tenant has as many at work as it may
  * - `queued`: for the next worker that can
  * - `running`: with `worker`, as its attempt number `attempt`
+ * - `publishing`: done, and what it made is being given its names: no worker is needed any more
  * - and four ends
  */
 export type JobState =
@@ -31,6 +36,7 @@ export type JobState =
   | 'held'
   | 'queued'
   | 'running'
+  | 'publishing'
   | 'succeeded'
   | 'failed'
   | 'canceled'
@@ -57,6 +63,7 @@ interface JobsTable {
   /** The number of the claim that holds it, or that held it last: what fences off earlier ones. */
   attempt: number;
   max_attempts: number;
+  /** When it may start; of one that is publishing, when another process may go on with that. */
   due_at: number | null;
   /** Milliseconds that an attempt may take. */
   timeout: number;
@@ -76,4 +83,52 @@ interface JobsTable {
 interface JobNeedsTable {
   job_id: number;
   needs_id: number;
+}
+
+/** What a job has written, in pieces: the newest are here, and what has come together is in the content store. */
+interface JobLogChunksTable {
+  job_id: number;
+  /** How many bytes of the log are before it. */
+  start: number;
+  size: number;
+  data: Uint8Array | null;
+  location: string | null;
+}
+
+/** Jobs that are asked for again and again. */
+interface JobSchedulesTable {
+  id: Generated<number>;
+  tenant: string;
+  name: string;
+  /** Five or six fields, or `@daily`. */
+  cron: string;
+  timezone: string;
+  /** JSON: what is asked for, as the API takes it. */
+  request: string;
+  enabled: number;
+  next_at: number | null;
+  last_at: number | null;
+  created_at: number;
+}
+
+/** Archives that clients have sent, for builds to come. */
+interface JobContextsTable {
+  digest: string;
+  tenant: string;
+  size: number;
+  location: string;
+  used_at: number;
+}
+
+/** Whoever is to be told of a job's end, once for each. */
+interface JobHooksTable {
+  id: Generated<number>;
+  job_id: number;
+  url: string;
+  secret: string | null;
+  /** `waiting` for the job's end, then `due` at `due_at`, until it was `told` or nobody wanted to hear it. */
+  state: 'waiting' | 'due' | 'told' | 'failed';
+  attempt: number;
+  due_at: number | null;
+  answer: string | null;
 }

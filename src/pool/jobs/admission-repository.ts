@@ -23,7 +23,7 @@ export async function admit(
       .selectFrom('jobs')
       .select(({ fn }) => fn.countAll().as('count'))
       .where('tenant', '=', tenant.name)
-      .where('state', 'in', ['queued', 'running'])
+      .where('state', 'in', ['queued', 'running', 'publishing'])
       .executeTakeFirstOrThrow();
     const free = tenant.max_running - Number(count);
     if (free > 0) admitted = await promote(trx, tenant.name, free);
@@ -31,8 +31,8 @@ export async function admit(
   if (admitted > 0) await announceJobs(trx);
 }
 
-/** Whoever waits for a job hears of it when the transaction commits. */
-async function announceJobs(trx: PoolDatabase): Promise<void> {
+/** Whoever waits for a job, or works on one that has to end, hears of it when the transaction commits. */
+export async function announceJobs(trx: PoolDatabase): Promise<void> {
   if (isPostgres(trx)) await sql`select pg_notify(${JOBS_CHANNEL}, '')`.execute(trx);
 }
 

@@ -2,8 +2,9 @@ import { type RawBuilder, sql } from 'kysely';
 import { databaseNow, isPostgres } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import { inTransaction } from '#database/transaction.ts';
+import { admit } from './admission-repository.ts';
 import { endJob, type JobEnd } from './ends.ts';
-import type { Claim, Claimant, ClaimedJob } from './job.ts';
+import type { Claim, Claimant, ClaimedJob, HeldClaim } from './job.ts';
 import { lockTenant } from './tenant-row.ts';
 
 /** In milliseconds: before what a lost worker was at is tried again, times two for each attempt. */
@@ -93,7 +94,7 @@ export class ClaimsRepository {
   }
 
   /** What a worker is at, as far as the pool knows: what is not in it, it need not go on with. */
-  async of(claimant: Claimant): Promise<(Claim & { cancelReason: string | null })[]> {
+  async of(claimant: Claimant): Promise<HeldClaim[]> {
     const rows = await this.#db
       .selectFrom('jobs')
       .select(['public_id', 'attempt', 'cancel_reason'])
@@ -102,6 +103,39 @@ export class ClaimsRepository {
       .where('worker_epoch', '=', claimant.epoch)
       .execute();
     return rows.map((row) => ({ id: row.public_id, attempt: row.attempt, cancelReason: row.cancel_reason }));
+  }
+
+  /**
+   * What a job has made is there, and gets its names: from here on it is not the worker's any more. False as for `end`.
+   */
+  async publish(claim: Claim, claimant: Claimant, result: unknown, lease: number): Promise<boolean> {
+    const updated = await this.#db
+      .updateTable('jobs')
+      .set({
+        state: 'publishing',
+        result: JSON.stringify(result),
+        due_at: sql<number>`${databaseNow(this.#db)} + ${lease}`,
+      })
+      .where('public_id', '=', claim.id)
+      .where('state', '=', 'running')
+      .where('attempt', '=', claim.attempt)
+      .where('worker', '=', claimant.worker)
+      .where('worker_epoch', '=', claimant.epoch)
+      .executeTakeFirst();
+    return updated.numUpdatedRows === 1n;
+  }
+
+  /** A worker that cannot do a job, through no fault of the job's: as `release`. False as for `end`. */
+  async giveBack(claim: Claim, claimant: Claimant, reason: string): Promise<boolean> {
+    return await inTransaction(this.#db, async (trx) => {
+      const job = await heldBy(trx, claim, claimant).executeTakeFirst();
+      if (!job) return false;
+      const tenant = await lockTenant(trx, job.tenant);
+      const held = await heldBy(trx, claim, claimant).forUpdate().executeTakeFirst();
+      if (!held) return false;
+      if (await again(trx, tenant, held, reason)) await admit(trx, tenant);
+      return true;
+    });
   }
 
   /**
@@ -121,21 +155,35 @@ export class ClaimsRepository {
     for (const name of [...names].toSorted()) tenants.set(name, await lockTenant(trx, name));
     const counts = { again: 0, ended: 0 };
     for (const row of await running.forUpdate().execute()) {
-      if (row.cancel_reason !== null || row.attempt >= row.max_attempts) {
-        const state = row.cancel_reason === null ? 'failed' : 'canceled';
-        const result = { error: `its worker was lost (attempt ${row.attempt})` };
-        await endJob(trx, tenants.get(row.tenant)!, row.id, { state, result });
-        counts.ended++;
-        continue;
-      }
-      await delay(trx, row.id, Math.min(FIRST_PAUSE * 2 ** (row.attempt - 1), LONGEST_PAUSE));
-      counts.again++;
+      const reason = `its worker was lost (attempt ${row.attempt})`;
+      if (await again(trx, tenants.get(row.tenant)!, row, reason)) counts.again++;
+      else counts.ended++;
     }
+    for (const tenant of tenants.values()) await admit(trx, tenant);
     return counts;
   }
 }
 
-async function delay(trx: PoolDatabase, id: number, pause: number): Promise<void> {
+interface TriedRow {
+  readonly id: number;
+  readonly attempt: number;
+  readonly max_attempts: number;
+  readonly cancel_reason: string | null;
+}
+
+/** Lets a job be tried again after a pause; false when it was tried often enough, or is not wanted any more: it ended. */
+async function again(
+  trx: PoolDatabase,
+  tenant: Awaited<ReturnType<typeof lockTenant>>,
+  { id, attempt, max_attempts, cancel_reason }: TriedRow,
+  reason: string,
+): Promise<boolean> {
+  if (cancel_reason !== null || attempt >= max_attempts) {
+    const state = cancel_reason === null ? 'failed' : 'canceled';
+    await endJob(trx, tenant, id, { state, result: { error: cancel_reason ?? reason } });
+    return false;
+  }
+  const pause = Math.min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE);
   await trx
     .updateTable('jobs')
     .set({
@@ -147,12 +195,13 @@ async function delay(trx: PoolDatabase, id: number, pause: number): Promise<void
     })
     .where('id', '=', id)
     .execute();
+  return true;
 }
 
 function heldBy(trx: PoolDatabase, claim: Claim, claimant: Claimant) {
   return trx
     .selectFrom('jobs')
-    .select(['id', 'tenant'])
+    .select(['id', 'tenant', 'attempt', 'max_attempts', 'cancel_reason'])
     .where('public_id', '=', claim.id)
     .where('state', '=', 'running')
     .where('attempt', '=', claim.attempt)

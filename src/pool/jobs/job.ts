@@ -67,4 +67,10 @@ export interface ClaimedJob extends Claim {
   readonly timeout: number;
 }
 
+/** A claim as the pool knows it. */
+export interface HeldClaim extends Claim {
+  /** Why it is to end, if somebody wants that. */
+  readonly cancelReason: string | null;
+}
+
 export const FINISHED: readonly JobState[] = ['succeeded', 'failed', 'canceled', 'skipped'];

@@ -59,15 +59,29 @@ export class JobsRepository {
     return job;
   }
 
+  /** The job of this id, or those of the pipeline that it names, in the order in which they were added. Throws `not-found`. */
+  async find(id: string): Promise<Job[]> {
+    const rows = await this.#db
+      .selectFrom('jobs')
+      .selectAll()
+      .where(({ or, eb }) => or([eb('public_id', '=', id), eb('pipeline', '=', id)]))
+      .orderBy('id')
+      .execute();
+    if (rows.length === 0) throw notFound(`no such job: ${id}`);
+    return rows.map(jobOf);
+  }
+
   /** Newest first, before the job `before`. */
   async list(options: {
     tenant?: string | undefined;
     states?: readonly JobState[] | undefined;
+    pipeline?: string | undefined;
     before?: string | undefined;
     limit: number;
   }): Promise<Job[]> {
     let query = this.#db.selectFrom('jobs').selectAll().orderBy('id', 'desc').limit(options.limit);
     if (options.tenant !== undefined) query = query.where('tenant', '=', options.tenant);
+    if (options.pipeline !== undefined) query = query.where('pipeline', '=', options.pipeline);
     if (options.states !== undefined) query = query.where('state', 'in', options.states);
     if (options.before !== undefined) {
       const { before } = options;

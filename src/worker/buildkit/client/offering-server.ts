@@ -10,6 +10,7 @@ import { Auth } from '../proto/github.com/moby/buildkit/session/auth/auth_pb.ts'
 import { FileSend, FileSync } from '../proto/github.com/moby/buildkit/session/filesync/filesync_pb.ts';
 import { Secrets } from '../proto/github.com/moby/buildkit/session/secrets/secrets_pb.ts';
 import { SSH } from '../proto/github.com/moby/buildkit/session/sshforward/ssh_pb.ts';
+import { Upload } from '../proto/github.com/moby/buildkit/session/upload/upload_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus } from '../proto/grpc/health/v1/health_pb.ts';
 import { messageDuplex } from '../session/message-duplex.ts';
 import { MessageQueue } from '../session/message-queue.ts';
@@ -26,6 +27,7 @@ export function offeringServer(offers: Offers, log: Logger): GrpcServer {
   if (offers.directories.size > 0) server.add(FileSync, directories(offers));
   if (offers.secrets.size > 0) server.add(Secrets, secrets(offers));
   if (offers.agents.size > 0) server.add(SSH, agents(offers));
+  if (offers.uploads) server.add(Upload, uploads(offers.uploads));
   const [first] = offers.outputs.values();
   if (first?.kind === 'file') server.add(FileSend, files(offers));
   if (first?.kind === 'directory') server.add(FileSync, outputDirectories(offers), FileSend);
@@ -78,6 +80,17 @@ function outputOf({ outputs }: Offers, metadata: Metadata): Output {
   const output = outputs.get(Number(metadata.get('buildkit-attachable-exporter-id') ?? 0));
   if (!output) throw new GrpcError(Code.notFound, 'no such output');
   return output;
+}
+
+function uploads(offered: NonNullable<Offers['uploads']>): ServiceHandlers<typeof Upload> {
+  return {
+    async *pull(_messages, { metadata }) {
+      const path = metadata.get('urlpath') ?? '';
+      const open = offered.get(path);
+      if (!open) throw new GrpcError(Code.notFound, `no upload of the name ${path}`);
+      for await (const data of await open()) yield { data };
+    },
+  };
 }
 
 function secrets(offers: Offers): ServiceHandlers<typeof Secrets> {

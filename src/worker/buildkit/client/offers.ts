@@ -14,6 +14,8 @@ export interface Offers {
   readonly agents: ReadonlyMap<string, string>;
   /** Where results go, by exporter. All of them take files, or all of them directories. */
   readonly outputs: ReadonlyMap<number, Output>;
+  /** What is found at `http://buildkit-session/…`, by its path. */
+  readonly uploads?: ReadonlyMap<string, () => Promise<AsyncIterable<Uint8Array>>>;
 }
 
 export type Output =

@@ -1,0 +1,82 @@
+import type { ClaimsRepository } from './claims-repository.ts';
+import type { Contexts } from './contexts.ts';
+import type { Claim, Claimant, ClaimedJob, HeldClaim } from './job.ts';
+import type { JobLogs } from './job-logs.ts';
+import type { JobQueue, Outcome } from './job-queue.ts';
+import { PUBLISHING_LEASE, type Publisher } from './publisher.ts';
+import { meets } from './requirement.ts';
+import type { RequirementsRepository } from './requirements-repository.ts';
+import type { Wakes } from './wakes.ts';
+
+interface Ports {
+  readonly claims: ClaimsRepository;
+  readonly requirements: RequirementsRepository;
+  readonly logs: JobLogs;
+  readonly contexts: Contexts;
+  readonly publisher: Publisher;
+  readonly wakes: Wakes;
+  /** Hears of jobs that are over. */
+  readonly ended: (id: string) => Promise<void>;
+}
+
+/** The queue, for one agent in a process that has the pool's database. */
+export class DatabaseJobQueue implements JobQueue {
+  readonly #ports: Ports;
+  #seen = -1;
+
+  constructor(ports: Ports) {
+    this.#ports = ports;
+  }
+
+  async claim(claimant: Claimant, limit: number): Promise<ClaimedJob[]> {
+    const { claims, requirements } = this.#ports;
+    const queued = await requirements.queued();
+    if (queued.length === 0) return [];
+    const offer = await requirements.offerOf(claimant);
+    if (!offer) return [];
+    const met = queued.filter((requirement) => meets(offer, requirement));
+    return await claims.claim(claimant, met, limit);
+  }
+
+  held(claimant: Claimant): Promise<HeldClaim[]> {
+    return this.#ports.claims.of(claimant);
+  }
+
+  logSize({ id }: Claim): Promise<number> {
+    return this.#ports.logs.size(id);
+  }
+
+  log(claim: Claim, claimant: Claimant, start: number, bytes: Uint8Array): Promise<boolean> {
+    return this.#ports.logs.append(claim, claimant, start, bytes);
+  }
+
+  async end(claim: Claim, claimant: Claimant, { state, result, publications }: Outcome): Promise<boolean> {
+    const { claims, publisher, ended, wakes } = this.#ports;
+    if (state === 'succeeded' && publications.length > 0) {
+      const all = { ...result, publications };
+      if (!(await claims.publish(claim, claimant, all, PUBLISHING_LEASE))) return false;
+      await publisher.publish(claim.id, all);
+    } else {
+      if (!(await claims.end(claim, claimant, { state, result }))) return false;
+      await ended(claim.id);
+    }
+    wakes.wake();
+    return true;
+  }
+
+  async giveBack(claim: Claim, claimant: Claimant, reason: string): Promise<boolean> {
+    const given = await this.#ports.claims.giveBack(claim, claimant, reason);
+    this.#ports.wakes.wake();
+    return given;
+  }
+
+  openContext(tenant: string, digest: string): Promise<AsyncIterable<Uint8Array>> {
+    return this.#ports.contexts.open(tenant, digest);
+  }
+
+  async news(patience: number, signal: AbortSignal): Promise<void> {
+    const { wakes } = this.#ports;
+    await wakes.after(this.#seen, patience, signal);
+    this.#seen = wakes.now;
+  }
+}

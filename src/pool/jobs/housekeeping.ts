@@ -1,0 +1,89 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { WorkerLeasesRepository } from '../workers/worker-leases-repository.ts';
+import type { JobChangesRepository } from './changes-repository.ts';
+import type { ClaimsRepository } from './claims-repository.ts';
+import type { Contexts } from './contexts.ts';
+import type { DueRepository } from './due-repository.ts';
+import type { JobLogs } from './job-logs.ts';
+import type { Publisher } from './publisher.ts';
+import type { Wakes } from './wakes.ts';
+
+interface Ports {
+  readonly leases: WorkerLeasesRepository;
+  readonly claims: ClaimsRepository;
+  readonly due: DueRepository;
+  readonly changes: JobChangesRepository;
+  readonly publisher: Publisher;
+  readonly logs: JobLogs;
+  readonly contexts: Contexts;
+  readonly wakes: Wakes;
+  readonly log: Logger;
+}
+
+interface Options {
+  /** Milliseconds for which jobs are remembered that are over. */
+  readonly keep: number;
+  /** And what clients have sent, since it was used last. */
+  readonly keepContexts: number;
+}
+
+/** In milliseconds. */
+const TICK = 1_000;
+const RARELY = 60_000;
+const BATCH = 500;
+
+/** What somebody has to do from time to time; any number of processes may, and none needs to. */
+export class Housekeeping implements AsyncDisposable {
+  readonly #ports: Ports;
+  readonly #options: Options;
+  readonly #stopping = new AbortController();
+  readonly #running: Promise<void>;
+
+  constructor(ports: Ports, options: Options) {
+    this.#ports = ports;
+    this.#options = options;
+    this.#running = this.#run();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    for (let cleaned = 0; !signal.aborted; ) {
+      try {
+        await this.#tick();
+        if (Date.now() - cleaned > RARELY) {
+          cleaned = Date.now();
+          await this.#clean();
+        }
+      } catch (error) {
+        if (!signal.aborted) this.#ports.log.warn({ err: error }, 'the housekeeping of jobs failed');
+      }
+      await sleep(TICK, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** What jobs wait for. */
+  async #tick(): Promise<void> {
+    const { leases, claims, due, publisher, wakes, log } = this.#ports;
+    for (const { worker, epoch } of await leases.expire((trx, lost) => claims.release(trx, lost))) {
+      log.warn({ worker, epoch }, 'a worker was lost: others do its jobs');
+    }
+    if ((await due.release()) > 0) wakes.wake();
+    await publisher.resume();
+  }
+
+  async #clean(): Promise<void> {
+    const { changes, logs, contexts } = this.#ports;
+    for (let count = BATCH; count === BATCH; ) {
+      const removed = await changes.removeOld(Date.now() - this.#options.keep, BATCH);
+      await logs.forget(removed.locations);
+      count = removed.count;
+    }
+    await contexts.removeUnused(Date.now() - this.#options.keepContexts);
+  }
+}

@@ -1,0 +1,46 @@
+import type { PoolDatabase } from '#database/pool/open.ts';
+
+export interface Tenant {
+  readonly name: string;
+  /** Of two tenants with work that waits, one of weight 2 gets two starts for each of the other's. */
+  readonly weight: number;
+  /** How many of its jobs run at once; null for any number. */
+  readonly maxRunning: number | null;
+}
+
+/** Who may use the pool. */
+export class TenantsRepository {
+  readonly #db: PoolDatabase;
+
+  constructor(db: PoolDatabase) {
+    this.#db = db;
+  }
+
+  async list(): Promise<Tenant[]> {
+    const rows = await this.#db
+      .selectFrom('tenants')
+      .select(['name', 'weight', 'max_running'])
+      .orderBy('name')
+      .execute();
+    return rows.map(({ name, weight, max_running }) => ({ name, weight, maxRunning: max_running }));
+  }
+
+  /** Makes a tenant, or changes one. What it has queued keeps its turns. */
+  async put({ name, weight, maxRunning }: Tenant): Promise<void> {
+    const settings = { weight, max_running: maxRunning };
+    await this.#db
+      .insertInto('tenants')
+      .values({ name, ...settings })
+      .onConflict((conflict) => conflict.column('name').doUpdateSet(settings))
+      .execute();
+  }
+
+  /** Makes a tenant that has nothing special about it, if it is not there. */
+  async ensure(name: string): Promise<void> {
+    await this.#db
+      .insertInto('tenants')
+      .values({ name, max_running: null })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
+}
