@@ -119,7 +119,23 @@ export function asUnavailable(
 ): Error {
   if (request.signal?.aborted) return canceled();
   const code = systemCode(cause);
-  return unavailable(`${describe(request)}: ${messageOf(cause) || code}`, { cause, ...(code && { code }) });
+  const why = connectionFailure(cause) ?? (messageOf(cause) || code);
+  return unavailable(`${describe(request)}: ${why}`, { cause, ...(code && { code }) });
+}
+
+/** Why nobody was reached, in Go's words: scripts look for them. */
+function connectionFailure(cause: unknown): string | undefined {
+  const { address, port, hostname } = cause as { address?: string; port?: number; hostname?: string };
+  switch (systemCode(cause)) {
+    case 'ECONNREFUSED':
+      return address && `dial tcp ${address}:${port}: connect: connection refused`;
+    case 'EHOSTUNREACH':
+      return address && `dial tcp ${address}:${port}: connect: no route to host`;
+    case 'ENOTFOUND':
+      return hostname && `dial tcp: lookup ${hostname}: no such host`;
+    default:
+      return undefined;
+  }
 }
 
 /** As Go prints a failed request: `Get "http://127.0.0.1:5000/v2/"`. */

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,6 +15,11 @@ export function buildKitProgram(name: string): string {
   throw new Error(`${name} is missing: node setup/main.mjs --for test builds it into .cache/clients`);
 }
 
+export interface BuildkitdOptions {
+  /** A registry in which `docker.io`'s images are. */
+  readonly mirror?: string;
+}
+
 /** A real BuildKit on a folder of its own, with runc on this machine's network. */
 export class Buildkitd implements AsyncDisposable {
   readonly address: string;
@@ -22,15 +27,23 @@ export class Buildkitd implements AsyncDisposable {
   readonly #process;
   #output = '';
 
-  private constructor(folder: string, program: string) {
+  private constructor(folder: string, program: string, { mirror }: BuildkitdOptions) {
     this.#folder = folder;
     this.address = `unix://${join(folder, 'buildkitd.sock')}`;
     const args = ['--root', join(folder, 'root'), '--addr', this.address, '--containerd-worker=false'];
     args.push('--oci-worker-binary', 'runc');
+    if (mirror !== undefined) {
+      const config = join(folder, 'buildkitd.toml');
+      writeFileSync(
+        config,
+        `[registry."docker.io"]\nmirrors = ["${mirror}"]\n[registry."${mirror}"]\nhttp = true\n`,
+      );
+      args.push('--config', config);
+    }
     // In a mount namespace of its own, so that what it mounts is gone with it.
     this.#process = spawn('unshare', ['--mount', program, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, OTEL_TRACES_EXPORTER: 'none' },
+      env: { ...process.env, OTEL_TRACES_EXPORTER: 'none', BUILDKIT_STEP_LOG_MAX_SPEED: '-1' },
     });
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
@@ -40,10 +53,13 @@ export class Buildkitd implements AsyncDisposable {
   }
 
   /** Starts it and waits until it answers. */
-  static async start(program = buildKitProgram('buildkitd')): Promise<Buildkitd> {
+  static async start(
+    program = buildKitProgram('buildkitd'),
+    options: BuildkitdOptions = {},
+  ): Promise<Buildkitd> {
     const folder = mkdtempSync(join(tmpdir(), 'slipway-buildkitd-'));
     mkdirSync(join(folder, 'root'));
-    const buildkitd = new Buildkitd(folder, program);
+    const buildkitd = new Buildkitd(folder, program, options);
     const deadline = Date.now() + 30_000;
     const ask = () => run(buildKitProgram('buildctl'), ['--addr', buildkitd.address, 'debug', 'workers']);
     while ((await ask()).code !== 0) {

@@ -8,6 +8,7 @@ import type { ProgressSink, WarningEvent } from '../solve/progress.ts';
 import type { Ref } from '../solve/ref.ts';
 import type { SolveJob } from '../solve/solve-job.ts';
 import { shownAsVertex } from './shown-as-vertex.ts';
+import { unresolved } from './unresolved-image.ts';
 
 /** Finds out what an image's name stands for now. */
 export interface ImageResolver {
@@ -83,7 +84,11 @@ export class BuildBridge implements Bridge {
     if (known) return known;
     const resolved = this.#opened.then(({ session }) =>
       shownAsVertex(this.#progress, { digest: digestOf(`resolve ${key}`), name }, () =>
-        this.#ports.images.resolve(reference, { ...options, session, signal: this.signal }),
+        this.#ports.images
+          .resolve(reference, { ...options, session, signal: this.signal })
+          .catch((error: unknown) => {
+            throw unresolved(error, reference);
+          }),
       ),
     );
     this.#images.set(key, resolved);

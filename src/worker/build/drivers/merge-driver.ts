@@ -1,6 +1,7 @@
 import { digestOf } from '#oci/digest.ts';
 import type { MergeOp } from '../llb/op.ts';
 import type { Vertex } from '../llb/vertex.ts';
+import { oneOff } from '../solve/one-off.ts';
 import type { CacheMap, OpContext, OpDriver } from '../solve/op-driver.ts';
 import type { LayersRef, Ref } from '../solve/ref.ts';
 import type { Workspaces } from './workspaces.ts';
@@ -17,8 +18,11 @@ export class MergeDriver implements OpDriver<MergeOp> {
     return { digest: digestOf('merge'), inputs: vertex.inputs.map(() => ({})) };
   }
 
-  async run(_vertex: Vertex<MergeOp>, inputs: readonly Ref[], context: OpContext): Promise<readonly Ref[]> {
-    const stacks = await Promise.all(inputs.map((input) => this.#layersOf(input, context)));
+  async run(vertex: Vertex<MergeOp>, inputs: readonly Ref[], context: OpContext): Promise<readonly Ref[]> {
+    const told = { vertex: vertex.digest, sink: context.progress };
+    const stacks = await oneOff(told, 'merging', () =>
+      Promise.all(inputs.map((input) => this.#layersOf(input, context))),
+    );
     return [{ kind: 'layers', layers: stacks.flatMap(({ layers }) => layers) }];
   }
 

@@ -34,14 +34,19 @@ export class PullProgress {
     const current = progressDetail?.current ?? 0;
     if (status === 'Downloading') this.#tell(digest, current, size);
     if (status === 'Download complete') this.#tell(digest, size, size, true);
-    if (status === 'Extracting') this.#tell(extracting, current, size);
+    if (status === 'Extracting') this.#extract(extracting);
     if (status === 'Pull complete') {
       this.#tell(digest, size, size, true);
-      this.#tell(extracting, size, size, true);
+      this.#extract(extracting, true);
     }
   }
 
-  #tell(id: string, current: number, total: number, completed = false): void {
+  /** Of this BuildKit tells only that it goes on. */
+  #extract(id: string, completed = false): void {
+    this.#tell(id, 0, 0, completed, 'extracting');
+  }
+
+  #tell(id: string, current: number, total: number, completed = false, name = id): void {
     const known = this.#phases.get(id);
     const phase = known ?? { id, started: new Date(), total, current };
     this.#phases.set(id, phase);
@@ -50,7 +55,7 @@ export class PullProgress {
     sink.status({
       vertex,
       id,
-      name: id,
+      name,
       current,
       total,
       timestamp,

@@ -58,19 +58,14 @@ export class ArchiveExporter implements Exporter {
         names.map(({ full }) => full),
       );
       if (!tar) {
-        await step.phase('copying to the content store', (report) =>
-          storeContent(exported, session, { report, signal }),
-        );
+        await storeContent(exported, session, { signal });
         context.exported?.(exported);
         return response;
       }
-      await step.phase('sending tarball', async (report) => {
+      await step.phase('sending tarball', async () => {
         await using target = await session.sendFile(id, response, { signal });
-        let sent = 0;
         for await (const chunk of writeTar(files(exported, names, { docker, signal }))) {
           await target.write(chunk);
-          sent += chunk.length;
-          report(sent);
         }
         await target.finish();
       });

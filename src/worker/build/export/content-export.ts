@@ -9,19 +9,10 @@ const STORE = 'export';
 export async function storeContent(
   exported: ExportedResult,
   session: BuildSession,
-  { report, signal }: { report: (bytes: number) => void; signal: AbortSignal },
+  { signal }: { signal: AbortSignal },
 ): Promise<void> {
-  let sent = 0;
-  const put = async ({ digest, size }: Descriptor, content: () => AsyncIterable<Uint8Array>) => {
-    const counted = async function* () {
-      for await (const chunk of content()) {
-        yield chunk;
-        sent += chunk.length;
-        report(sent);
-      }
-    };
-    await session.writeContent(STORE, { digest, size }, counted, { signal });
-  };
+  const put = ({ digest, size }: Descriptor, content: () => AsyncIterable<Uint8Array>) =>
+    session.writeContent(STORE, { digest, size }, content, { signal });
   const stored = new Set<string>();
   for (const { descriptor, open } of exported.images.flatMap(({ layers }) => layers)) {
     if (stored.has(descriptor.digest)) continue;

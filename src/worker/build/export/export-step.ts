@@ -32,17 +32,18 @@ export class ExportStep {
     }
   }
 
-  /** Something that takes time. `report` tells how far it is: bytes. */
+  /** Something that takes time. `report` tells how far it is: bytes. `kind`: what else it is called. */
   async phase<T>(
     name: string,
     task: (report: (current: number, total?: number) => void) => Promise<T>,
+    kind = name,
   ): Promise<T> {
     const started = new Date();
     const tell = (current: number, total: number, completed?: Date) =>
       this.#progress.status({
         vertex: this.#digest,
         id: name,
-        name,
+        name: kind,
         current,
         total,
         timestamp: new Date(),

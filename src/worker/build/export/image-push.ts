@@ -43,15 +43,9 @@ export class ImagePush {
     const layers = new Map(
       exported.images.flatMap((image) => image.layers.map((layer) => [layer.descriptor.digest, layer])),
     );
-    await step.phase('pushing layers', async (report) => {
-      let sent = 0;
-      const total = [...layers.values()].reduce((sum, { descriptor }) => sum + descriptor.size, 0);
-      const count = (bytes: number) => {
-        sent += bytes;
-        report(sent, total);
-      };
+    await step.phase('pushing layers', async () => {
       const blobs = [...layers.values()].map((layer) =>
-        slots.run(() => this.#layers.layer(layer, { reference, pusher, signal }, count)),
+        slots.run(() => this.#layers.layer(layer, { reference, pusher, signal })),
       );
       const configs = [
         ...exported.images.map(({ config }) => config),
@@ -64,15 +58,13 @@ export class ImagePush {
       ...(exported.index ? [exported.index] : []),
     ];
     const tag = options.byDigest ? undefined : reference.tag;
-    await step.phase(
-      `pushing manifest for ${fullRepository(reference)}${tag ? `:${tag}` : ''}@${exported.root.digest}`,
-      async () => {
-        for (const { descriptor, payload } of documents) {
-          const root = descriptor.digest === exported.root.digest;
-          const under = root && tag ? tag : descriptor.digest;
-          await pusher.putManifest(under, { mediaType: descriptor.mediaType, payload }, { signal });
-        }
-      },
-    );
+    const target = `${fullRepository(reference)}${tag ? `:${tag}@${exported.root.digest}` : ''}`;
+    await step.phase(`pushing manifest for ${target}`, async () => {
+      for (const { descriptor, payload } of documents) {
+        const root = descriptor.digest === exported.root.digest;
+        const under = root && tag ? tag : descriptor.digest;
+        await pusher.putManifest(under, { mediaType: descriptor.mediaType, payload }, { signal });
+      }
+    });
   }
 }

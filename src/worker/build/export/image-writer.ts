@@ -79,13 +79,16 @@ export class ImageWriter {
     const images = await context.step.phase('exporting layers', () =>
       Promise.all(
         platforms.map(async (platform) => {
-          const layers = await this.#layers.layers(platform.ref, {
+          const rewrite = rewriteOf(result, platform, options);
+          const exported = this.#layers.layers(platform.ref, {
             compression: options.compression,
             force: options.forceCompression,
             oci: options.ociTypes,
-            rewrite: rewriteOf(result, platform, options),
+            rewrite,
             signal: context.signal,
           });
+          const name = rewrite && `rewriting layers with source-date-epoch ${shownEpoch(rewrite.epoch)}`;
+          const layers = await (name ? context.step.phase(name, () => exported) : exported);
           return { platform, layers };
         }),
       ),
@@ -125,10 +128,11 @@ export class ImageWriter {
     const { platform, layers } = image;
     const annotations = image.annotations.for(platform.platform);
     const oci = options.ociTypes;
-    const cache = await result.inlineCache?.(
-      platform.id,
-      layers.map(({ diffId }) => diffId),
-    );
+    const { inlineCache } = result;
+    const diffIds = layers.map(({ diffId }) => diffId);
+    const cache =
+      inlineCache &&
+      (await step.phase('preparing layers for inline cache', () => inlineCache(platform.id, diffIds)));
     const configBytes = exportedConfig({
       config: metadataOf(result, 'containerimage.config', platform),
       layers,
@@ -174,6 +178,15 @@ export class ImageWriter {
     await step.done(`exporting manifest list ${written.descriptor.digest}`);
     return written;
   }
+}
+
+/** As Go prints it: `0 (1970-01-01 00:00:00 +0000 UTC)`. */
+function shownEpoch(epoch: Date): string {
+  const date = epoch
+    .toISOString()
+    .replace('T', ' ')
+    .replace(/\.\d+Z$/, ' +0000 UTC');
+  return `${Math.floor(epoch.getTime() / 1000)} (${date})`;
 }
 
 /** Without a time to rewrite to there is nothing to rewrite, as in BuildKit. */

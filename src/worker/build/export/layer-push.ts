@@ -26,24 +26,11 @@ export class LayerPush {
     this.#ports = ports;
   }
 
-  /** `count` is told of bytes that are there, whoever has brought them. */
-  async layer(
-    { descriptor, diffId, open }: ExportedLayer,
-    target: PushTarget,
-    count: (bytes: number) => void,
-  ): Promise<void> {
+  async layer({ descriptor, diffId, open }: ExportedLayer, target: PushTarget): Promise<void> {
     const { reference, pusher, signal } = target;
     const beforehand = await this.#ports.uploads?.settled(diffId, reference.domain, signal);
-    if (await this.#isThere(descriptor.digest, target, beforehand)) {
-      count(descriptor.size);
-    } else {
-      const metered = async function* () {
-        for await (const chunk of open({ signal })) {
-          count(chunk.length);
-          yield chunk;
-        }
-      };
-      await pusher.putBlob(descriptor, metered, { signal });
+    if (!(await this.#isThere(descriptor.digest, target, beforehand))) {
+      await pusher.putBlob(descriptor, () => open({ signal }), { signal });
     }
     await this.#ports.layerRows.recordOrigin(descriptor.digest, reference.domain, reference.path);
   }

@@ -21,8 +21,11 @@ export class LocalExporter implements Exporter {
         this.#mounts,
         files,
         (trees) =>
-          step.phase('copying files', (report) =>
-            session.sendDirectory(id, trees, { signal, progress: report, ...(mtime && { mtime }) }),
+          step.phase(
+            'copying files',
+            (report) =>
+              session.sendDirectory(id, trees, { signal, progress: report, ...(mtime && { mtime }) }),
+            'transferring',
           ),
         { signal },
       );

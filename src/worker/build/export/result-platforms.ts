@@ -57,13 +57,11 @@ export function withMetadata(result: SolvedResult, said: Readonly<Record<string,
   return { ...result, metadata: new Map([...result.metadata, ...added]) };
 }
 
-/** A result without what is stated of it for images that are pushed alone. */
-export function withoutInlineOnly({ attestations, ...result }: SolvedResult): SolvedResult {
-  if (!attestations) return result;
-  const kept = [...attestations].map(
-    ([platform, stated]) => [platform, stated.filter(({ inlineOnly }) => !inlineOnly)] as const,
-  );
-  return { ...result, attestations: new Map(kept) };
+/** A result without what is stated of it, where nobody made an index of it for more than that. */
+export function withoutInlineOnly(result: SolvedResult): SolvedResult {
+  const { attestations, ...rest } = result;
+  const stated = [...(attestations?.values() ?? [])].flat();
+  return isMap(result) || stated.some(({ inlineOnly }) => !inlineOnly) ? result : rest;
 }
 
 /** `name/ID` of a result's metadata, or `name` where it is said once for all. */

@@ -22,14 +22,11 @@ export class TarExporter implements Exporter {
     const { progress, signal, session, exporterId: id } = context;
     return ExportStep.run(progress, { name: 'exporting to client tarball', id }, async (step) => {
       const send = (trees: readonly ExportedTree[]) =>
-        step.phase('sending tarball', async (report) => {
+        step.phase('sending tarball', async () => {
           await using target = await session.sendFile(id, {}, { signal });
-          let sent = 0;
           for await (const chunk of this.#packed(trees, files.mtime)) {
             signal.throwIfAborted();
             await target.write(chunk);
-            sent += chunk.length;
-            report(sent);
           }
           await target.finish();
         });

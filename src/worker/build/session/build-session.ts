@@ -92,6 +92,8 @@ export interface DirectoryRequest {
   readonly followPaths: readonly string[];
   /** Directories with the same hint and name may build on each other's files. */
   readonly sharedKeyHint?: string;
+  /** All contents are sent, also of files that look as they did. */
+  readonly everything?: boolean;
   /** Told of the transfer, as of `vertex`. */
   readonly progress?: { readonly vertex: string; readonly sink: Pick<ProgressSink, 'status'> };
 }

@@ -40,6 +40,12 @@ export class JobProgress {
     };
   }
 
+  /** It cannot even be told what it is. What it stands on may be under way, or not begun. */
+  failed({ digest }: Vertex, error: string): void {
+    const at = new Date();
+    this.#tell({ ...this.#fresh(digest), started: at, completed: at, error });
+  }
+
   /** The build is over: what has not come to an end was cancelled. */
   end(): void {
     const completed = new Date();

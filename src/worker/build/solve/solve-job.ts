@@ -1,4 +1,4 @@
-import { canceled } from '#errors/errors.ts';
+import { canceled, isKind, messageOf } from '#errors/errors.ts';
 import type { CacheRecord, LoadedRecord } from '../cache/cache-store.ts';
 import { type ImportedCache, type ImportedRecord, isImported } from '../cache/portable/imported-cache.ts';
 import type { ExportedStep } from '../cache/portable/record-graph.ts';
@@ -291,7 +291,11 @@ export class SolveJob implements AsyncDisposable {
     const { session, limits } = this.#options;
     const progress = this.#progress.watcher(vertex);
     const { drivers } = this.#parts;
-    return this.#joined(drive(vertex, { drivers, session, limits, progress, signal: this.#signal }, task));
+    const driven = drive(vertex, { drivers, session, limits, progress, signal: this.#signal }, task);
+    return this.#joined(driven).catch((error: unknown) => {
+      if (!isKind(error, 'canceled')) this.#progress.failed(vertex, messageOf(error));
+      throw error;
+    });
   }
 
   #passenger(vertex: Vertex): Passenger {

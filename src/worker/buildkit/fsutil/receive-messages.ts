@@ -1,5 +1,5 @@
 import type { ErrorKind } from '#errors/errors.ts';
-import type { ReceiveLimits } from './tree-receiver.ts';
+import type { ReceiveOptions } from './tree-receiver.ts';
 
 /** What a sync came to. */
 export interface Received {
@@ -11,7 +11,7 @@ export interface Received {
 }
 
 export type ToReceiver =
-  | { readonly kind: 'start'; readonly root: string; readonly limits: ReceiveLimits }
+  | { readonly kind: 'start'; readonly root: string; readonly limits: ReceiveOptions }
   /** Packets, each behind its length (4, little-endian). */
   | { readonly kind: 'packets'; readonly batch: Uint8Array<ArrayBuffer> }
   | { readonly kind: 'close' };

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { SlipwayError, unavailable } from '#errors/errors.ts';
 import type { FromReceiver, Received, ToReceiver } from './receive-messages.ts';
-import type { ReceiveLimits } from './tree-receiver.ts';
+import type { ReceiveOptions } from './tree-receiver.ts';
 
 /** What a receiver has to say to its sender. */
 export interface Replies {
@@ -25,7 +25,7 @@ export class ReceiveThreads implements AsyncDisposable {
   }
 
   /** Makes `root` as the packets say that go to the receiver. Dispose of it at the end, however that comes. */
-  open(root: string, limits: ReceiveLimits, replies: Replies): ThreadReceiver {
+  open(root: string, limits: ReceiveOptions, replies: Replies): ThreadReceiver {
     const url = new URL('./receive-thread.ts', import.meta.url);
     const thread = this.#idle.pop() ?? new Worker(url, { name: 'slipway-context' });
     thread.ref();
@@ -48,7 +48,7 @@ export class ReceiveThreads implements AsyncDisposable {
 
 interface Options {
   readonly root: string;
-  readonly limits: ReceiveLimits;
+  readonly limits: ReceiveOptions;
   readonly replies: Replies;
   readonly release: (reusable: boolean) => Promise<void>;
 }

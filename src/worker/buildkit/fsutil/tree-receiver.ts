@@ -14,6 +14,11 @@ export interface ReceiveLimits {
   readonly maxEntries: number;
 }
 
+export interface ReceiveOptions extends ReceiveLimits {
+  /** Also what looks as it did: same name, size, time, mode. */
+  readonly everything?: boolean;
+}
+
 /** A file whose contents were asked for. */
 interface Expected {
   readonly stat: Stat;
@@ -42,11 +47,11 @@ export class TreeReceiver {
   #listed = false;
   #finished = false;
 
-  constructor(root: string, limits: ReceiveLimits, send: (packet: OutgoingPacket) => void) {
+  constructor(root: string, limits: ReceiveOptions, send: (packet: OutgoingPacket) => void) {
     this.#root = root;
     this.#limits = limits;
     this.#send = send;
-    this.#updater = new TreeUpdater(root);
+    this.#updater = new TreeUpdater(root, limits);
   }
 
   /** Whether the directory is as the sender's, and the sender knows. */

@@ -13,8 +13,8 @@ import type { StatInit } from './tree-walk.ts';
 
 /** Both directions of a call, from the sender's side. Iterated, it gives what the receiver says, until the call ends. */
 export interface PacketChannel extends AsyncIterable<Packet> {
-  /** Resolves when the next may follow. */
-  send(packet: MessageInitShape<typeof PacketSchema>): Promise<void>;
+  /** Resolves to the packet's bytes, if it knows them, when the next may follow. */
+  send(packet: MessageInitShape<typeof PacketSchema>): Promise<unknown>;
   end(): void;
   cancel(): void;
 }
@@ -24,7 +24,7 @@ export interface TreeToSend {
   readonly fileOf: (path: string) => string;
   /** What of it is sent, in the order of a walk. */
   readonly entries: AsyncIterable<StatInit>;
-  /** Hears how many bytes of contents were sent. */
+  /** Hears how many bytes were sent: of the list and of contents. */
   readonly progress?: (bytes: number) => void;
 }
 
@@ -67,7 +67,7 @@ class TreeSender {
     for await (const stat of this.#tree.entries) {
       if (typeOfGoMode(stat.mode) === 'file') this.#files.set(id, stat.path);
       id++;
-      await this.#channel.send({ type: PacketType.PACKET_STAT, stat });
+      this.#count(await this.#channel.send({ type: PacketType.PACKET_STAT, stat }));
     }
     await this.#channel.send({ type: PacketType.PACKET_STAT });
   }
@@ -101,17 +101,17 @@ class TreeSender {
       for (;;) {
         const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
         if (bytesRead === 0) break;
-        await this.#channel.send({
-          type: PacketType.PACKET_DATA,
-          ID: id,
-          data: buffer.subarray(0, bytesRead),
-        });
-        this.#sent += bytesRead;
-        this.#tree.progress?.(this.#sent);
+        const data = buffer.subarray(0, bytesRead);
+        this.#count(await this.#channel.send({ type: PacketType.PACKET_DATA, ID: id, data }));
       }
     } finally {
       await file.close();
     }
     await this.#channel.send({ type: PacketType.PACKET_DATA, ID: id });
+  }
+
+  #count(bytes: unknown): void {
+    this.#sent += typeof bytes === 'number' ? bytes : 0;
+    this.#tree.progress?.(this.#sent);
   }
 }

@@ -47,6 +47,7 @@ const S_IFIFO = 0o010000;
  */
 export class TreeUpdater {
   readonly #root: string;
+  readonly #everything: boolean;
   readonly #levels: Level[];
   /** Made at the end, when what they lead to has its contents. */
   readonly #links: Stat[] = [];
@@ -54,8 +55,10 @@ export class TreeUpdater {
   #last: string | undefined;
   #changed = false;
 
-  constructor(root: string) {
+  /** `everything`: no file is taken for what it was. */
+  constructor(root: string, { everything = false }: { everything?: boolean } = {}) {
     this.#root = root;
+    this.#everything = everything;
     this.#levels = [{ path: '', names: sortedNames(root), next: 0, stat: undefined, touched: false }];
   }
 
@@ -81,7 +84,7 @@ export class TreeUpdater {
     const hardlink = type === 'file' && stat.linkname !== '';
     const same = hardlink
       ? this.#linked(stat, existing)
-      : existing !== undefined && isSame(existing, stat, type, this.#path(stat.path));
+      : !this.#everything && existing !== undefined && isSame(existing, stat, type, this.#path(stat.path));
     if (same) return { regular: type === 'file', wanted: false };
     this.#touch(level);
     if (existing) this.#remove(stat.path, existing.isDirectory());

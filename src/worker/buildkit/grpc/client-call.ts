@@ -31,10 +31,12 @@ export class ClientCall<I extends DescMessage, O extends DescMessage>
     stream.on('error', () => {});
   }
 
-  /** Resolves when more may follow. Throws why the call is over, if it is. */
-  async send(message: MessageInitShape<I>): Promise<void> {
+  /** Resolves to the message's bytes when more may follow. Throws why the call is over, if it is. */
+  async send(message: MessageInitShape<I>): Promise<number> {
     try {
-      await writeFrame(this.#stream, this.#options.encode(message));
+      const bytes = this.#options.encode(message);
+      await writeFrame(this.#stream, bytes);
+      return bytes.length;
     } catch (error) {
       throw (await this.#outcome) ?? error;
     }

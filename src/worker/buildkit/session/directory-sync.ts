@@ -36,19 +36,23 @@ export async function syncDirectory(
   // The sender asks for no more than it can hold; what waits here are numbers of files.
   const send = (packet: { type: PacketType; ID?: number; data?: Uint8Array }) =>
     void call.send(packet).catch(() => {});
-  await using receiver = receivers.open(root, limits, {
-    request: (ID) => send({ type: PacketType.PACKET_REQ, ID }),
-    fin: () => {
-      send({ type: PacketType.PACKET_FIN });
-      call.end();
+  await using receiver = receivers.open(
+    root,
+    { ...limits, everything: request.everything ?? false },
+    {
+      request: (ID) => send({ type: PacketType.PACKET_REQ, ID }),
+      fin: () => {
+        send({ type: PacketType.PACKET_FIN });
+        call.end();
+      },
+      failed: (error) => {
+        const data = Buffer.from(messageOf(error));
+        send({ type: PacketType.PACKET_ERR, data });
+        // Time to hear it; whoever does not listen is not waited for.
+        setTimeout(() => call.cancel(), FAREWELL).unref();
+      },
     },
-    failed: (error) => {
-      const data = Buffer.from(messageOf(error));
-      send({ type: PacketType.PACKET_ERR, data });
-      // Time to hear it; whoever does not listen is not waited for.
-      setTimeout(() => call.cancel(), FAREWELL).unref();
-    },
-  });
+  );
   const progress = new TransferProgress(request);
   try {
     for await (const packet of call.frames()) {

@@ -13,7 +13,7 @@ const MAX_CHUNK_BYTES = 1024 * 1024;
  */
 export function messageDuplex(
   messages: AsyncIterable<BytesMessage>,
-  { send, finish }: { send: (bytes: Uint8Array) => Promise<void>; finish: () => void },
+  { send, finish }: { send: (bytes: Uint8Array) => Promise<unknown>; finish: () => void },
 ): Duplex {
   const iterator = messages[Symbol.asyncIterator]();
   return new Duplex({
@@ -46,7 +46,7 @@ async function pull(iterator: AsyncIterator<BytesMessage>): Promise<Uint8Array |
   }
 }
 
-async function sendAll(bytes: Buffer, send: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+async function sendAll(bytes: Buffer, send: (bytes: Uint8Array) => Promise<unknown>): Promise<void> {
   for (let at = 0; at < bytes.length; at += MAX_CHUNK_BYTES)
     await send(bytes.subarray(at, at + MAX_CHUNK_BYTES));
 }

@@ -143,7 +143,7 @@ export class CacheExports {
     const credentials = registryCredentials(session, reference.domain);
     const pusher = this.#registries.pusher(reference, credentials);
     return {
-      layer: (layer) => this.#push.layer(layer, { reference, pusher, signal }, () => undefined),
+      layer: (layer) => this.#push.layer(layer, { reference, pusher, signal }),
       document: (document) => putDocument(document, { pusher, signal }),
       manifest: ({ descriptor: { mediaType, digest }, payload }) =>
         pusher.putManifest(tagOf(reference) ?? digest, { mediaType, payload }, { signal }),

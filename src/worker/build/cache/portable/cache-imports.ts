@@ -1,5 +1,5 @@
 import type { Registries } from '#distribution/registries.ts';
-import { invalid } from '#errors/errors.ts';
+import { invalid, isKind, notFound } from '#errors/errors.ts';
 import { digestOf, hexOf, isDigest } from '#oci/digest.ts';
 import { parseImageReference, withDefaultTag } from '#oci/reference.ts';
 import type { LayerRepository } from '#worker/images/layer-repository.ts';
@@ -9,6 +9,7 @@ import { SessionContent } from '../../drivers/source/session-content.ts';
 import { registryCredentials } from '../../export/registry-credentials.ts';
 import { canonicalJson } from '../../llb/canonical-json.ts';
 import type { BuildSession } from '../../session/build-session.ts';
+import { oneOff } from '../../solve/one-off.ts';
 import type { ProgressSink } from '../../solve/progress.ts';
 import type { CacheSource } from './cache-source.ts';
 import { ImportedCache } from './imported-cache.ts';
@@ -22,7 +23,7 @@ export interface CacheImportsPorts {
 /** For whom caches are imported. */
 export interface ImportContext {
   readonly session: BuildSession;
-  readonly progress: Pick<ProgressSink, 'vertex'>;
+  readonly progress: Pick<ProgressSink, 'vertex' | 'status'>;
   readonly signal: AbortSignal;
 }
 
@@ -42,18 +43,21 @@ export class CacheImports {
   /** One that cannot be read is told in progress, and is empty. */
   open(option: CacheOption, context: ImportContext): ImportedCache {
     const name = `importing cache manifest from ${nameOf(option)}`;
+    const digest = digestOf(`${name} ${crypto.randomUUID()}`);
+    const told = { vertex: digest, sink: context.progress };
+    const inferred = (type: string) => oneOff(told, `inferred cache manifest type: ${type}`, async () => {});
     const found = Promise.resolve().then(() => this.#source(option, context));
     return new ImportedCache(
       found.then(({ source }) => source),
       () =>
-        shownAsVertex(
-          context.progress,
-          { digest: digestOf(`${name} ${crypto.randomUUID()}`), name },
-          async () => {
-            const { source, reference } = await found;
-            return await readCache(source, reference, context);
-          },
-        ),
+        shownAsVertex(context.progress, { digest, name }, async () => {
+          const { source, reference } = await found;
+          try {
+            return await readCache(source, reference, { signal: context.signal, inferred });
+          } catch (error) {
+            throw isKind(error, 'not-found') ? unconfigured(option, error) : error;
+          }
+        }),
     );
   }
 
@@ -103,6 +107,14 @@ function local({ digest = '', src = '' }: CacheOption['attrs'], { session }: Imp
     hasBlob: (wanted, options) => session.hasContent(localStore(src), wanted, options),
   };
   return { source, reference: digest as string };
+}
+
+/** In BuildKit's words. */
+function unconfigured({ type, attrs }: CacheOption, cause: Error): Error {
+  const what = `failed to configure ${type} cache importer`;
+  return notFound(type === 'registry' ? `${what}: ${attrs.ref}: not found` : `${what}: ${cause.message}`, {
+    cause,
+  });
 }
 
 /** As BuildKit shows it. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { invalid, tooLarge } from '#errors/errors.ts';
 import type { Descriptor } from '#oci/descriptor.ts';
 import { type Digest, isDigest } from '#oci/digest.ts';
+import { MEDIA_TYPE } from '#oci/media-type.ts';
 import { MAX_CONFIG_BYTES } from '#worker/images/config-parser.ts';
 import { CACHE_CONFIG_TYPE, INLINE_CACHE, parseCacheConfig, parseInlineRecords } from './cache-config.ts';
 import type { CacheSource } from './cache-source.ts';
@@ -20,6 +21,7 @@ const descriptor = z.looseObject({
   annotations: z.record(z.string(), z.string()).optional(),
 });
 const document = z.object({
+  mediaType: z.string().optional(),
   config: descriptor.optional(),
   layers: z.array(descriptor).max(MAX_LAYERS).optional(),
   manifests: z.array(descriptor).max(MAX_LAYERS).optional(),
@@ -36,6 +38,11 @@ interface ReadOptions {
   readonly signal: AbortSignal;
 }
 
+interface CacheReadOptions extends ReadOptions {
+  /** Hears what kind of manifest it is. */
+  readonly inferred?: (mediaType: string) => Promise<void>;
+}
+
 /**
  * What a reference has of a cache: one of its own, as an index or as an image, or those in the configurations of an
  * image. Throws `not-found`, `invalid`, `too-large` and what the source throws.
@@ -43,9 +50,11 @@ interface ReadOptions {
 export async function readCache(
   source: CacheSource,
   reference: string,
-  options: ReadOptions,
+  { signal, inferred }: CacheReadOptions,
 ): Promise<RecordIndex[]> {
+  const options = { signal };
   const root = parse(document, (await source.manifest(reference, options)).payload);
+  await inferred?.(root.mediaType || (root.manifests ? MEDIA_TYPE.ociIndex : MEDIA_TYPE.ociManifest));
   const parts = root.manifests ?? [root.config, ...(root.layers ?? [])].filter((part) => part !== undefined);
   const config = parts.find(({ mediaType }) => mediaType === CACHE_CONFIG_TYPE);
   if (config) {

@@ -58,12 +58,12 @@ export class GitRepositories {
     return resolved;
   }
 
-  /** A work tree of its own, which goes when it is disposed of. */
+  /** A work tree of its own, which goes when it is disposed of. `fetched`: it was not in the mirror before. */
   async checkout(
     git: GitProgram,
     request: GitRequest,
     { commit, ref }: ResolvedCommit,
-  ): Promise<{ readonly root: string } & AsyncDisposable> {
+  ): Promise<{ readonly root: string; readonly fetched: boolean } & AsyncDisposable> {
     const mirror = join(this.#root, 'git', `${hash(request.remote)}${isLong(commit) ? '-sha256' : ''}`);
     const place = join(this.#root, 'checkouts', randomBytes(8).toString('hex'));
     const remove = async () => {
@@ -73,10 +73,10 @@ export class GitRepositories {
     const tree = join(place, 'tree');
     await mkdir(tree, { recursive: true, mode: 0o755 });
     try {
-      await this.#locks.run(mirror, async () => {
+      const fetched = await this.#locks.run(mirror, async () => {
         await using unfinished = new AsyncDisposableStack();
         unfinished.defer(() => removeUnfinished(mirror));
-        await this.#fetch(git, request, { mirror, commit, ref });
+        const fetching = await this.#fetch(git, request, { mirror, commit, ref });
         await utimes(mirror, new Date(), new Date());
         await this.#measure(git, { gitDir: mirror, commit });
         const gitDir = request.keepGitDir && request.subdir === '' ? join(tree, '.git') : mirror;
@@ -89,8 +89,9 @@ export class GitRepositories {
         await this.#submodules(git, request, { gitDir, tree });
         if (request.commitTimes) await this.#setTimes(git, { gitDir, tree, commit });
         unfinished.move();
+        return fetching;
       });
-      return { root: await subdirectory(tree, request.subdir), [Symbol.asyncDispose]: remove };
+      return { root: await subdirectory(tree, request.subdir), fetched, [Symbol.asyncDispose]: remove };
     } catch (error) {
       await remove();
       throw error;
@@ -124,11 +125,12 @@ export class GitRepositories {
     return { commit: found.get(`${name}^{}`) ?? object, ref: name, tag: object };
   }
 
+  /** Answers false when it is there already. */
   async #fetch(
     git: GitProgram,
     { remote }: GitRequest,
     { mirror, commit, ref }: { mirror: string; commit: string; ref: string },
-  ): Promise<void> {
+  ): Promise<boolean> {
     const gitDir = mirror;
     if (!(await git.test(['rev-parse', '--git-dir'], { gitDir }))) {
       await rm(mirror, { recursive: true, force: true });
@@ -139,19 +141,20 @@ export class GitRepositories {
       await git.run(['config', 'remote.origin.url', remote], { gitDir });
     }
     const has = () => git.test(['cat-file', '-e', `${commit}^{commit}`], { gitDir });
-    if (await has()) return;
+    if (await has()) return false;
     const quick = ['fetch', '--quiet', '--depth=1', '--no-tags', '--force', '--', remote];
     // Nearly every server gives a commit by its name; to others the ref has to be named.
-    if (await git.test([...quick, commit], { gitDir })) return;
+    if (await git.test([...quick, commit], { gitDir })) return true;
     if (!isCommit(ref)) {
       await unlessWhole(git.run([...quick, `+${ref}:refs/slipway/${hash(ref)}`], { gitDir }));
     }
-    if (await has()) return;
+    if (await has()) return true;
     const shallow = await git.run(['rev-parse', '--is-shallow-repository'], { gitDir });
     const whole = shallow.trim() === 'true' ? ['--unshallow'] : [];
     const everything = ['+refs/heads/*:refs/slipway/heads/*', '+refs/tags/*:refs/slipway/tags/*'];
     await git.run(['fetch', '--quiet', ...whole, '--force', '--', remote, ...everything], { gitDir });
     if (!(await has())) throw unavailable(`the repository ${remote} does not contain commit ${commit}`);
+    return true;
   }
 
   /** Before it is written: a few kilobytes can name the same tree again and again. Throws `too-large`. */

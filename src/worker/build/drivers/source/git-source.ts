@@ -37,6 +37,7 @@ export class GitSource implements Source {
   async cacheMap(vertex: Vertex<SourceOp>, context: OpContext): Promise<CacheMap> {
     const request = parseGitSource(vertex.op);
     const resolved = await this.#resolve(request, context);
+    if (resolved.commit !== resolved.ref) await this.#tell(vertex, resolved, context);
     const key = keyOf(request, resolved);
     const portable = [sourceDigest(key)];
     return { digest: `git:${key}`, resolved: resolved.commit, portable, inputs: [] };
@@ -47,8 +48,15 @@ export class GitSource implements Source {
     const resolved = await this.#resolve(request, context);
     await using git = await this.#open(request, context);
     const checkout = await this.#ports.repositories.checkout(git, request, resolved);
-    const { root } = context.resources.use(checkout);
+    const { root, fetched } = context.resources.use(checkout);
+    if (!fetched) context.reused();
     return { kind: 'directory', root, id: `git:${request.remote} ${keyOf(request, resolved)}` };
+  }
+
+  /** What a ref was found to be, as `git ls-remote` prints it. */
+  #tell({ digest: vertex }: Vertex, { commit, ref }: ResolvedCommit, { progress }: OpContext): Promise<void> {
+    const data = Buffer.from(`${commit}\t${ref}\n`);
+    return progress.log({ vertex, stream: 'stdout', data, timestamp: new Date() });
   }
 
   #resolve(request: GitRequest, context: OpContext): Promise<ResolvedCommit> {

@@ -1,3 +1,4 @@
+import { SlipwayError } from '#errors/errors.ts';
 import type { Platform } from '#oci/platform.ts';
 import type { Bridge, ResolvedImage } from '../frontend.ts';
 import type { ResolveMode } from '../graph/sources.ts';
@@ -33,7 +34,14 @@ export class ImageResolver {
     const key = JSON.stringify([reference, platformId(request.platform), request.mode, request.store]);
     let resolved = this.#known.get(key);
     if (!resolved) {
-      resolved = this.#bridge.resolveImage(reference, request);
+      resolved = this.#bridge.resolveImage(reference, request).catch((error: unknown) => {
+        if (!(error instanceof SlipwayError) || error.kind === 'canceled') throw error;
+        const message = `failed to resolve source metadata for ${reference}: ${error.message}`;
+        throw new SlipwayError(error.kind, message, {
+          ...(error.code && { code: error.code }),
+          cause: error,
+        });
+      });
       this.#known.set(key, resolved);
     }
     return resolved;

@@ -96,9 +96,9 @@ export class NamedContexts {
     const resolved = await images.resolve(reference, {
       platform,
       mode,
-      name: `[context ${key}] load metadata for ${reference}`,
+      name: `[context ${key}] load metadata for ${name}`,
     });
-    const metadata = { name: `[context ${key}] ${resolved.reference}` };
+    const metadata = { name: `[context ${key}] ${name}` };
     const edge = imageEdge(resolved.reference, { platform: normalizePlatform(platform), mode, metadata });
     return { files: () => edge, image: readImage(resolved.config), config: resolved.config };
   }

@@ -107,6 +107,6 @@ test('an image that is not there: what may have been meant, and where', async ()
   expect(isKind(error, 'not-found')).toBe(true);
   const misspelled = build({ dockerfile: 'FROM debain\n' });
   await expect(misspelled).rejects.toThrow(
-    'debain: docker.io/library/debain:latest: not found (did you mean debian?)',
+    'debain: failed to resolve source metadata for docker.io/library/debain:latest: docker.io/library/debain:latest: not found (did you mean debian?)',
   );
 });

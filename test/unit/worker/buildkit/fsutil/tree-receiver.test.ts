@@ -54,8 +54,13 @@ const symlink = (path: string, linkname: string): Entry => ({
   modTime: TIME,
 });
 
+const LIMITS = { maxBytes: 1_000, maxEntries: 100 };
+
 /** A sender that behaves: answers requests at once. Gives the paths that were asked for. */
-function sync(entries: readonly Entry[], limits = { maxBytes: 1_000, maxEntries: 100 }) {
+function sync(
+  entries: readonly Entry[],
+  limits: { maxBytes: number; maxEntries: number; everything?: boolean } = LIMITS,
+) {
   const asked: string[] = [];
   const wanted: number[] = [];
   let fin = false;
@@ -106,6 +111,15 @@ describe('a sync', () => {
     symlink('c', '/etc/passwd'),
     { path: 'd', mode: PIPE + 0o644, modTime: TIME },
   ];
+
+  it('asks for files that look as they did, when everything is wanted', () => {
+    sync([file('a', 'old'), symlink('b', 'a')]);
+    const same = [file('a', 'new'), symlink('b', 'a')];
+    sync(same);
+    expect(readFileSync(join(root, 'a'), 'utf8')).toBe('old');
+    sync(same, { ...LIMITS, everything: true });
+    expect(readFileSync(join(root, 'a'), 'utf8')).toBe('new');
+  });
 
   it('makes everything as the sender has it', () => {
     const { total, changed } = sync(start());
