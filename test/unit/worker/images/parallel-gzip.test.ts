@@ -22,6 +22,14 @@ describe('gzip on several threads', () => {
     expect(execFileSync('gzip', ['-dc'], { input: compressed, maxBuffer: 1e8 }).equals(bytes)).toBe(true);
   });
 
+  it('mixes what compresses with what does not', async () => {
+    const noise = randomBytes(2 * MIB);
+    const bytes = Buffer.concat([text.subarray(0, MIB), noise, text]);
+    const compressed = await collect(parallelGzip(pieces(bytes, 70_001)));
+    expect(execFileSync('gzip', ['-dc'], { input: compressed, maxBuffer: 1e8 }).equals(bytes)).toBe(true);
+    expect(compressed.length).toBeLessThan(noise.length * 1.02);
+  });
+
   it('gives the same bytes however the input is cut', async () => {
     const one = await collect(parallelGzip(pieces(text, 1_000)));
     const other = await collect(parallelGzip(pieces(text, 5_000_000)));
