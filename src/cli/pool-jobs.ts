@@ -45,6 +45,8 @@ interface Ports {
   readonly log: Logger;
 }
 
+export type PoolJobs = Awaited<ReturnType<typeof createPoolJobs>>;
+
 /** The queue of jobs, wired to the pool's database: for the process that serves its API. `closing` takes what is to be closed. */
 export async function createPoolJobs(
   { db, database, registries, credentials, log }: Ports,
