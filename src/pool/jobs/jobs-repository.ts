@@ -8,7 +8,7 @@ import { admit } from './admission-repository.ts';
 import { FINISHED, type Job, type JobState, type NewJob } from './job.ts';
 import { jobOf } from './job-row.ts';
 import { lockTenant } from './tenant-row.ts';
-import { takeTurn } from './turns.ts';
+import { takeTurns } from './turns.ts';
 
 /** Jobs that were asked for. Any number of processes may ask at once. */
 export class JobsRepository {
@@ -30,25 +30,27 @@ export class JobsRepository {
   /** Puts down several jobs of one tenant in one step; a job may need those before it by their place (`#0`). */
   async enqueueAll(jobs: readonly NewJob[]): Promise<{ readonly job: Job; readonly isNew: boolean }[]> {
     return await inTransaction(this.#db, async (trx) => {
-      let tenant = await lockTenant(trx, jobs[0]!.tenant);
-      const enqueued: { job: Job; isNew: boolean }[] = [];
-      for (const job of jobs) {
-        const needs = (job.needs ?? []).map((need) =>
-          need.startsWith('#') ? enqueued[Number(need.slice(1))]!.job.id : need,
-        );
-        const known = await unfinishedTwin(trx, job);
-        if (known) {
-          enqueued.push({ job: known, isNew: false });
+      const tenant = await lockTenant(trx, jobs[0]!.tenant);
+      const twins = await Promise.all(jobs.map((job) => unfinishedTwin(trx, job)));
+      const turns = await takeTurns(trx, tenant, twins.filter((twin) => !twin).length);
+      const enqueued: { id: string; isNew: boolean }[] = [];
+      for (const [i, job] of jobs.entries()) {
+        const twin = twins[i];
+        if (twin !== undefined) {
+          enqueued.push({ id: twin, isNew: false });
           continue;
         }
-        const { turn, next } = await takeTurn(trx, tenant);
-        tenant = { ...tenant, next_turn: next };
-        enqueued.push({ job: await insert(trx, { ...job, needs }, turn), isNew: true });
+        const needs = (job.needs ?? []).map((need) =>
+          need.startsWith('#') ? enqueued[Number(need.slice(1))]!.id : need,
+        );
+        enqueued.push({ id: await insert(trx, { ...job, needs }, turns.shift()!), isNew: true });
       }
       await admit(trx, tenant);
-      return await Promise.all(
-        enqueued.map(async ({ job, isNew }) => ({ job: (await find(trx, job.id))!, isNew })),
+      const found = await allOf(
+        trx,
+        enqueued.map(({ id }) => id),
       );
+      return enqueued.map(({ id, isNew }) => ({ job: found.get(id)!, isNew }));
     });
   }
 
@@ -117,19 +119,20 @@ export class JobsRepository {
   }
 }
 
-async function unfinishedTwin(trx: PoolDatabase, job: NewJob): Promise<Job | undefined> {
+async function unfinishedTwin(trx: PoolDatabase, job: NewJob): Promise<string | undefined> {
   if (job.dedupKey === undefined) return undefined;
   const row = await trx
     .selectFrom('jobs')
-    .selectAll()
+    .select('public_id')
     .where('tenant', '=', job.tenant)
     .where('dedup_key', '=', job.dedupKey)
     .where('state', 'not in', FINISHED)
     .executeTakeFirst();
-  return row && jobOf(row);
+  return row?.public_id;
 }
 
-async function insert(trx: PoolDatabase, job: NewJob, turn: number): Promise<Job> {
+/** Its public id. */
+async function insert(trx: PoolDatabase, job: NewJob, turn: number): Promise<string> {
   const now = databaseNow(trx);
   const needs = await needsOf(trx, job);
   const row = await trx
@@ -164,7 +167,7 @@ async function insert(trx: PoolDatabase, job: NewJob, turn: number): Promise<Job
       started_at: null,
       finished_at: null,
     })
-    .returningAll()
+    .returning(['id', 'public_id'])
     .executeTakeFirstOrThrow();
   if (needs.length > 0) {
     await trx
@@ -172,7 +175,12 @@ async function insert(trx: PoolDatabase, job: NewJob, turn: number): Promise<Job
       .values(needs.map((need) => ({ job_id: row.id, needs_id: need.id })))
       .execute();
   }
-  return jobOf(row);
+  return row.public_id;
+}
+
+async function allOf(trx: PoolDatabase, ids: readonly string[]): Promise<Map<string, Job>> {
+  const rows = await trx.selectFrom('jobs').selectAll().where('public_id', 'in', ids).execute();
+  return new Map(rows.map((row) => [row.public_id, jobOf(row)]));
 }
 
 async function needsOf(trx: PoolDatabase, { needs = [], tenant }: NewJob) {
