@@ -7,9 +7,10 @@ export const usage = `Usage: slipway COMMAND [OPTIONS]
 A self-hosted image registry with a build and run worker for every Docker client.
 
 Commands:
-  serve      Run the registry and the worker, supervised
+  serve      Run the registry and the worker, supervised; with --workers N a gateway and N workers
   registry   Run the registry alone
-  worker     Run the worker alone (needs root)
+  worker     Run the worker alone (needs root); with --join as one of a pool's
+  gateway    Run the Docker host that stands for all workers of a pool
   doctor     Say what this host lacks and how to get it
   version    Print the version
 
@@ -34,14 +35,23 @@ Commands on the registry's data, whether or not it runs (COMMAND --help says mor
 Options:
   --config FILE      Settings that differ from config/default.yaml (or SLIPWAY_CONFIG)
   --set KEY=VALUE    One setting, such as registry.listen=127.0.0.1:5001; repeatable
+  --workers N        serve: so many workers (16 at most) behind a gateway, to try a pool on one machine
+  --join URL         worker: the gateway, https://host:port or unix:///path (worker.pool.join)
+  --token TOKEN      worker: from 'slipway pool token create', needed once (worker.pool.token; better: --token-file)
+  --token-file FILE  worker: a file that holds it (worker.pool.tokenFile)
   -h, --help         Print this
   -v, --version      Print the version
 `;
+
+/** On one machine: each gets a sixteenth of the subnets. */
+export const MAX_WORKERS = 16;
 
 export interface Arguments {
   readonly command: string;
   readonly config: string | undefined;
   readonly set: readonly string[];
+  /** How many workers `serve` runs behind a gateway; undefined: one, without. */
+  readonly workers?: number | undefined;
 }
 
 /** The command, and all the rest of the line, of which `--config` and `--set` may come before it. */
@@ -60,6 +70,10 @@ export function parseArguments(argv: readonly string[]): Arguments {
       options: {
         config: { type: 'string' },
         set: { type: 'string', multiple: true },
+        workers: { type: 'string' },
+        join: { type: 'string' },
+        token: { type: 'string' },
+        'token-file': { type: 'string' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean', short: 'v' },
       },
@@ -67,10 +81,34 @@ export function parseArguments(argv: readonly string[]): Arguments {
     const [command = 'help', surplus] = positionals;
     if (surplus !== undefined) throw new Error(`unexpected argument '${surplus}'`);
     const shortcut = values.help ? 'help' : values.version ? 'version' : undefined;
-    return { command: shortcut ?? command, config: values.config, set: values.set ?? [] };
+    const set = [...(values.set ?? []), ...membershipOf(command, values)];
+    const workers = workersOf(command, values.workers);
+    return { command: shortcut ?? command, config: values.config, set, ...(workers && { workers }) };
   } catch (error) {
     throw new Refusal(messageOf(error).split('. ')[0]!, { exitCode: 2, cause: error });
   }
+}
+
+/** Options of `worker` that are settings. */
+function membershipOf(
+  command: string,
+  values: { join?: string; token?: string; 'token-file'?: string },
+): string[] {
+  const given = [
+    ['join', values.join],
+    ['token', values.token],
+    ['tokenFile', values['token-file']],
+  ].filter(([, value]) => value !== undefined);
+  if (given.length > 0 && command !== 'worker') throw new Error(`--join and --token are for 'worker'`);
+  return given.map(([key, value]) => `worker.pool.${key}=${value}`);
+}
+
+function workersOf(command: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (command !== 'serve') throw new Error(`--workers is for 'serve'`);
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count >= 1 && count <= MAX_WORKERS) return count;
+  throw new Error(`--workers ${text}: expected a number from 1 to ${MAX_WORKERS}`);
 }
 
 /** The options as a role's process has to get them. */

@@ -4,13 +4,14 @@ import { version } from './version.ts';
 
 export interface ServingRole {
   readonly name: RoleName;
+  readonly title: string;
   readonly addresses: readonly string[];
 }
 
 /** What the operator sees once everything serves. */
 export function banner(config: Config, roles: readonly ServingRole[], seconds: number): string {
-  const rows = roles.map(({ name, addresses }) => `  ${name.padEnd(9)} ${addresses.join(', ')}`);
-  const worker = roles.find(({ name }) => name === 'worker');
+  const rows = roles.map(({ title, addresses }) => `  ${title.padEnd(9)} ${addresses.join(', ')}`);
+  const worker = roles.find(({ name }) => name === 'gateway') ?? roles.find(({ name }) => name === 'worker');
   const registry = config.registry.listen;
   return [
     '',

@@ -16,6 +16,10 @@ const commands: Readonly<Record<string, Command>> = {
     const { runRole } = await import('./run-role.ts');
     return runRole('registry', await settings(options));
   },
+  async gateway(options) {
+    const { runRole } = await import('./run-role.ts');
+    return runRole('gateway', await settings(options));
+  },
   async worker(options) {
     const { runRole } = await import('./run-role.ts');
     return runRole('worker', await settings(options));

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 
 /** What Slipway can run as a process of its own. */
-export const roleNames = ['registry', 'worker'] as const;
+export const roleNames = ['registry', 'gateway', 'worker'] as const;
 export type RoleName = (typeof roleNames)[number];
 
 export interface RoleContext {

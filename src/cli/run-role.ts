@@ -65,6 +65,7 @@ async function load(name: RoleName, config: Config): Promise<StartRole> {
     await (await import('./content-storage.ts')).loadContentStorage(config);
     return startRegistry;
   }
+  if (name === 'gateway') return (await import('./gateway.ts')).startGateway;
   return (await import('./worker.ts')).startWorker;
 }
 

@@ -4,27 +4,31 @@ import { type Arguments, optionFlags } from './arguments.ts';
 import { banner, summary } from './banner.ts';
 import { InstanceLock } from './instance-lock.ts';
 import { renderLogLine, wrapLogLine } from './log-line.ts';
+import { ownWorkers } from './own-workers.ts';
 import { Refusal } from './refusal.ts';
 import type { RoleName } from './role.ts';
 import { onStopRequest } from './stop-requests.ts';
-import { SupervisedRole } from './supervised-role.ts';
+import { SupervisedRole, type SupervisedRoleOptions } from './supervised-role.ts';
 
 /** Runs every role that this user may run, each as its own process, until it is asked to stop. */
 export async function serve(config: Config, options: Arguments): Promise<number> {
   using _lock = await InstanceLock.acquire(config.dataDir);
   const write = config.log.format === 'json' ? wrapLogLine : renderLogLine;
   const say = (name: string, line: string) => process.stdout.write(write(line, name));
-
-  const roles = rolesFor(process.getuid?.()).map(
-    (name) =>
-      new SupervisedRole({
-        name,
-        flags: optionFlags(options),
-        onLine: (line) => say(name, line),
-        onNote: (note) => say('serve', `the ${name} ${note}`),
-        stopTimeout: config.stopTimeout + 2_000,
-      }),
-  );
+  const flags = optionFlags(options);
+  const roles: SupervisedRole[] = [];
+  const begin = (role: Pick<SupervisedRoleOptions, 'name' | 'title' | 'env' | 'flags'>) => {
+    const title = role.title ?? role.name;
+    const supervised = new SupervisedRole({
+      ...role,
+      onLine: (line) => say(title, line),
+      onNote: (note) => say('serve', `the ${title} ${note}`),
+      stopTimeout: config.stopTimeout + 2_000,
+    });
+    roles.push(supervised);
+    supervised.start();
+    return supervised;
+  };
 
   const stopped = Promise.withResolvers<void>();
   onStopRequest({
@@ -38,11 +42,14 @@ export async function serve(config: Config, options: Arguments): Promise<number>
   });
 
   try {
-    for (const role of roles) role.start();
-    const serving = Promise.all(
-      roles.map(async (role) => ({ name: role.name, addresses: await role.ready })),
-    );
-    const ready = await Promise.race([serving, stopped.promise]);
+    for (const name of rolesFor(process.getuid?.(), options.workers)) begin({ name, flags });
+    const first = await Promise.race([all(roles), stopped.promise]);
+    if (first && options.workers !== undefined) {
+      for (const worker of await ownWorkers(config, options.workers)) {
+        begin({ ...worker, name: 'worker', flags: [...flags, ...worker.flags] });
+      }
+    }
+    const ready = await Promise.race([all(roles), stopped.promise]);
     if (ready && config.log.format === 'json') say('serve', summary(ready));
     else if (ready) process.stdout.write(banner(config, ready, process.uptime()));
     await stopped.promise;
@@ -54,6 +61,15 @@ export async function serve(config: Config, options: Arguments): Promise<number>
   }
 }
 
-function rolesFor(uid: number | undefined): RoleName[] {
-  return uid === 0 ? ['registry', 'worker'] : ['registry'];
+/** All that were begun, once they serve. */
+function all(roles: readonly SupervisedRole[]) {
+  return Promise.all(
+    roles.map(async (role) => ({ name: role.name, title: role.title, addresses: await role.ready })),
+  );
+}
+
+function rolesFor(uid: number | undefined, workers: number | undefined): RoleName[] {
+  if (workers !== undefined && uid !== 0) throw new Refusal('--workers: workers need root');
+  if (uid !== 0) return ['registry'];
+  return workers === undefined ? ['registry', 'worker'] : ['registry', 'gateway'];
 }

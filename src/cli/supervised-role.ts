@@ -14,6 +14,10 @@ const longestBackOff = 10_000;
 
 export interface SupervisedRoleOptions {
   readonly name: RoleName;
+  /** What it is called in notes, where there are several of a role. */
+  readonly title?: string;
+  /** More of its environment. */
+  readonly env?: NodeJS.ProcessEnv;
   /** Command line options to pass on. */
   readonly flags: readonly string[];
   /** Every line that the process writes. */
@@ -46,6 +50,10 @@ export class SupervisedRole {
     this.ready.catch(() => {});
   }
 
+  get title(): string {
+    return this.#options.title ?? this.name;
+  }
+
   get pid(): number | undefined {
     return this.#process?.pid;
   }
@@ -57,7 +65,7 @@ export class SupervisedRole {
     const child = fork(entry, [this.name, ...this.#options.flags], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       detached: true,
-      env: roleEnvironment(),
+      env: { ...roleEnvironment(), ...this.#options.env },
       execArgv: [...process.execArgv, ...roleFlags(this.name)],
     });
     this.#process = child;
@@ -107,7 +115,8 @@ export class SupervisedRole {
   #onExit(how: string, startedAt: number): void {
     this.#process = undefined;
     const reason = this.#failure ?? how;
-    if (!this.#served) this.#first.reject(new Error(`the ${this.name} did not start: ${reason}`));
+    if (!this.#served)
+      this.#first.reject(new Error(`the ${this.#options.title ?? this.name} did not start: ${reason}`));
     if (this.#stopping || !this.#served) return;
     if (performance.now() - startedAt > goodStart) this.#backOff = firstBackOff;
     this.#options.onNote(`ended (${reason}), starting it again in ${this.#backOff} ms`);

@@ -30,6 +30,7 @@ import { createObservability } from './observability.ts';
 import type { RoleContext, RunningRole } from './role.ts';
 import { version } from './version.ts';
 import { createOwnJobs } from './worker-jobs.ts';
+import { joinPool } from './worker-membership.ts';
 import { watchWorker } from './worker-monitoring.ts';
 import { createWorkerParts, type WorkerParts } from './worker-parts.ts';
 
@@ -61,6 +62,8 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   }
   addresses.push(...(await listenForBuildkit(config, { grpc: parts.builds.grpc, role, started })));
   await watchWorker(config.worker.monitoring, parts, observability, { logger, started });
+  const engine = createEngineServer(router, logger, observed);
+  await joinPool(config, { engine, logger, started });
   await jobs?.start();
   const running = started.move();
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };

@@ -15,7 +15,7 @@ const HEAPS = '2';
 const WORKER_FLAGS = ['--max-semi-space-size=1'];
 
 /** What Node is started with for a role. bin/slipway has the same. */
-export function roleFlags(name: 'registry' | 'worker'): readonly string[] {
+export function roleFlags(name: 'registry' | 'gateway' | 'worker'): readonly string[] {
   return name === 'worker' ? WORKER_FLAGS : [];
 }
 

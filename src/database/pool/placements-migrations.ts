@@ -30,9 +30,11 @@ function placements(words: TableWords): Migration {
       await db.schema.createIndex('placements_project').on('placements').column('project').execute();
       await db.schema
         .createTable('build_sessions')
-        .addColumn('id', words.name, (column) => column.primaryKey().notNull())
+        .addColumn('kind', words.name, (column) => column.notNull())
+        .addColumn('id', words.name, (column) => column.notNull())
         .addColumn('worker', words.name, (column) => column.notNull())
         .addColumn('created_at', 'bigint', (column) => column.notNull())
+        .addPrimaryKeyConstraint('build_sessions_key', ['kind', 'id'])
         .execute();
     },
   };

@@ -24,9 +24,10 @@ interface PlacementsTable {
   created_at: number;
 }
 
-/** Clients that serve their files to a build, until they leave. */
+/** Clients that serve their files to a build, until they leave, and builds, for a while. */
 interface BuildSessionsTable {
   id: string;
+  kind: 'session' | 'build';
   worker: string;
   created_at: number;
 }

@@ -3,7 +3,7 @@ export interface WorkersSchema {
 }
 
 /** The pool's machines. */
-interface WorkersTable {
+export interface WorkersTable {
   id: string;
   /** Unique among all that are not gone. */
   name: string;

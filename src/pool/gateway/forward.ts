@@ -1,6 +1,7 @@
-import { Agent, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { type Duplex, pipeline } from 'node:stream';
 import { unavailable } from '#errors/errors.ts';
+import type { Upstream, WorkerAgents } from './worker-agents.ts';
 
 /** Headers that are about one connection (RFC 9110, 7.6.1). */
 const OF_CONNECTION = new Set([
@@ -12,13 +13,6 @@ const OF_CONNECTION = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
-
-/** How to reach a worker's API. */
-export interface Upstream {
-  readonly name: string;
-  /** A new connection, which may still be on its way. */
-  connect(): Duplex;
-}
 
 /** What the worker is asked in place of what the client asked. */
 export interface Changes {
@@ -34,8 +28,12 @@ export interface Changes {
  * Passes requests on to workers, and the answers back: byte by byte, and no faster than the other side takes them. A
  * client that leaves ends the worker's request; a worker that dies in the middle of an answer ends the connection.
  */
-export class Forwarder implements Disposable {
-  readonly #agents = new Map<string, Agent>();
+export class Forwarder {
+  readonly #agents: WorkerAgents;
+
+  constructor(agents: WorkerAgents) {
+    this.#agents = agents;
+  }
 
   /** Settles when the answer is over. Throws `unavailable` when there is none, and then nothing was sent. */
   async forward(
@@ -46,7 +44,7 @@ export class Forwarder implements Disposable {
   ): Promise<void> {
     const { promise: answered, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const upstream = request({
-      agent: this.#agentOf(to),
+      agent: this.#agents.of(to),
       method: req.method,
       path: changes.target ?? req.url,
       headers: headersOf(req, changes),
@@ -101,20 +99,6 @@ export class Forwarder implements Disposable {
     client.pipe(worker);
     worker.pipe(client);
     await over;
-  }
-
-  [Symbol.dispose](): void {
-    for (const agent of this.#agents.values()) agent.destroy();
-  }
-
-  #agentOf(to: Upstream): Agent {
-    let agent = this.#agents.get(to.name);
-    if (!agent) {
-      agent = new Agent({ keepAlive: true });
-      agent.createConnection = () => to.connect();
-      this.#agents.set(to.name, agent);
-    }
-    return agent;
   }
 }
 

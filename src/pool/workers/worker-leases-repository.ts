@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { databaseNow } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
+import type { WorkersTable } from '#database/pool/workers-schema.ts';
 import { inTransaction } from '#database/transaction.ts';
 import type { Claimant } from '../jobs/job.ts';
 
@@ -111,13 +112,15 @@ export class WorkerLeasesRepository {
 
   async list(): Promise<PoolWorker[]> {
     const rows = await this.#db.selectFrom('workers').selectAll().orderBy('name').execute();
-    return rows.map(({ id, epoch, name, address, state, offer }) => ({
-      worker: id,
-      epoch,
-      name,
-      address,
-      state,
-      offer: JSON.parse(offer),
-    }));
+    return rows.map(workerOf);
   }
+
+  async find(name: string): Promise<PoolWorker | undefined> {
+    const row = await this.#db.selectFrom('workers').selectAll().where('name', '=', name).executeTakeFirst();
+    return row && workerOf(row);
+  }
+}
+
+function workerOf({ id, epoch, name, address, state, offer }: Selectable<WorkersTable>): PoolWorker {
+  return { worker: id, epoch, name, address, state, offer: JSON.parse(offer) };
 }

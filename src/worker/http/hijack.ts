@@ -9,6 +9,8 @@ import type { EngineContext } from './router.ts';
  */
 interface Upgrade {
   readonly socket: Duplex;
+  /** What came with the request's head. */
+  readonly head: Buffer;
   readonly body: Readable;
   /** The raw stream's first bytes, once the body was read. */
   readonly rest: () => Buffer;
@@ -34,12 +36,21 @@ export function registerUpgrade(req: IncomingMessage, socket: Duplex, head: Buff
     })(),
     { objectMode: true },
   );
-  upgrades.set(req, { socket, body, rest: () => rest });
+  upgrades.set(req, { socket, head, body, rest: () => rest });
 }
 
 /** Whether the connection is no longer HTTP's. */
 export function isUpgrade(req: IncomingMessage): boolean {
   return upgrades.has(req);
+}
+
+/** The connection of an upgrade request, for somebody else to answer on; undefined when the request is an ordinary one. */
+export function upgradeConnection(ctx: EngineContext): { socket: Duplex; head: Buffer } | undefined {
+  const upgrade = upgrades.get(ctx.req);
+  if (!upgrade) return undefined;
+  ctx.respond = false;
+  ctx.res.detachSocket(upgrade.socket as never);
+  return upgrade;
 }
 
 /** The body of an upgrade request; undefined when the request is an ordinary one. */

@@ -6,12 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Forwarder } from '#pool/gateway/forward.ts';
+import { WorkerAgents } from '#pool/gateway/worker-agents.ts';
 
 let folder: string;
 let worker: Server;
 let gateway: Server;
 const asked: { method: string; url: string; headers: Record<string, unknown> }[] = [];
-const forwarder = new Forwarder();
+const agents = new WorkerAgents();
+const forwarder = new Forwarder(agents);
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'slipway-'));
@@ -49,7 +51,7 @@ beforeAll(async () => {
   await Promise.all([once(worker, 'listening'), once(gateway, 'listening')]);
 });
 afterAll(async () => {
-  forwarder[Symbol.dispose]();
+  agents[Symbol.dispose]();
   worker.closeAllConnections();
   gateway.closeAllConnections();
   worker.close();

@@ -1,0 +1,157 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Config } from '#config/schema.ts';
+import { openPoolDatabase, type PoolDatabase } from '#database/pool/open.ts';
+import { BuildHomes } from '#pool/gateway/build-homes.ts';
+import { BuildHomesRepository } from '#pool/gateway/build-homes-repository.ts';
+import { Forwarder } from '#pool/gateway/forward.ts';
+import { GrpcProxy } from '#pool/gateway/grpc-proxy.ts';
+import { PlacementsRepository } from '#pool/gateway/placements-repository.ts';
+import { Placer } from '#pool/gateway/placer.ts';
+import { PoolImages } from '#pool/gateway/pool-images.ts';
+import { PoolObjects } from '#pool/gateway/pool-objects.ts';
+import { WorkersWatch } from '#pool/gateway/watch-workers.ts';
+import { WorkerAgents } from '#pool/gateway/worker-agents.ts';
+import { WorkerClient } from '#pool/gateway/worker-client.ts';
+import { type GatewayCredentials, Workers } from '#pool/gateway/workers.ts';
+import { gatewayRoutes } from '#pool/http/gateway/gateway-routes.ts';
+import { gatewayCredentials, WorkerServer } from '#pool/http/worker-server.ts';
+import { fingerprint } from '#pool/workers/certificates.ts';
+import { Enrolment } from '#pool/workers/enrolment.ts';
+import { MembershipRepository } from '#pool/workers/membership-repository.ts';
+import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
+import { createEngineRouter } from '#worker/http/router.ts';
+import { createEngineServer } from '#worker/http/server.ts';
+import { listen } from './listen.ts';
+import { poolDatabaseOptions } from './pool-database.ts';
+import type { RoleContext, RunningRole } from './role.ts';
+
+/** Leases that ran out are looked for so often a lease. */
+const LOOKS = 4;
+
+/** The Docker Engine API of a pool. All that it knows is in the pool's database: there may be any number of gateways. */
+export async function startGateway(config: Config, role: RoleContext): Promise<RunningRole> {
+  const { logger } = role;
+  await using started = new AsyncDisposableStack();
+  const stopping = new AbortController();
+  const db = await openPoolDatabase(await poolDatabaseOptions(config));
+  started.defer(() => db.destroy());
+  started.defer(() => stopping.abort());
+  const leases = new WorkerLeasesRepository(db);
+  const enrolment = await Enrolment.open(new MembershipRepository(db), { life: config.pool.certificateLife });
+  const credentials = await renewedCredentials(enrolment, config.pool.certificateLife, started);
+  const workerServer = new WorkerServer(
+    { enrolment, leases, log: logger },
+    { credentials: credentials.current(), leaseDuration: config.pool.lease },
+  );
+  credentials.onRenewed((renewed) => workerServer.server.setSecureContext(renewed));
+  started.defer(() => closed(workerServer.server));
+
+  const parts = gatewayParts(db, { leases, credentials: credentials.current, config, logger, started });
+  const router = createEngineRouter();
+  gatewayRoutes(router, parts, { id: fingerprint(enrolment.authority.certificate) });
+  const watching = new WorkersWatch({ ...parts, log: logger }).run(stopping.signal);
+  const expiring = expireLeases(leases, config.pool.lease / LOOKS, { logger, signal: stopping.signal });
+  started.defer(async () => {
+    stopping.abort();
+    await Promise.all([watching, expiring]);
+  });
+
+  const workersAt = config.gateway.workers.listen ?? `unix://${join(config.runDir, 'pool.sock')}`;
+  const addresses: string[] = [];
+  for (const address of config.gateway.listen) {
+    const server = createEngineServer(router, logger);
+    started.defer(() => closed(server));
+    addresses.push(await listen(server, address, { group: config.worker.socketGroup }));
+  }
+  addresses.push(await listen(workerServer.server, workersAt, { secure: true }));
+  const running = started.move();
+  return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+function gatewayParts(
+  db: PoolDatabase,
+  {
+    leases,
+    credentials,
+    config,
+    logger: log,
+    started,
+  }: {
+    leases: WorkerLeasesRepository;
+    credentials: () => GatewayCredentials;
+    config: Config;
+    logger: Logger;
+    started: AsyncDisposableStack;
+  },
+) {
+  const agents = started.use(new WorkerAgents());
+  const client = new WorkerClient(agents);
+  const workers = new Workers({ leases, agents, credentials });
+  const placements = new PlacementsRepository(db);
+  const objects = new PoolObjects({ placements, workers, client, log });
+  const images = new PoolImages({ workers, client });
+  const placer = new Placer(
+    { workers, placements, objects, images, client },
+    { strategy: config.gateway.placement },
+  );
+  const homes = new BuildHomes({ homes: new BuildHomesRepository(db), workers });
+  const grpc = started.use(new GrpcProxy({ homes, workers, log }));
+  return {
+    workers,
+    placements,
+    objects,
+    images,
+    placer,
+    client,
+    forwarder: new Forwarder(agents),
+    homes,
+    grpc,
+    log,
+  };
+}
+
+/** This gateway's key and certificate, made anew in time. */
+async function renewedCredentials(enrolment: Enrolment, life: number, started: AsyncDisposableStack) {
+  let current = await gatewayCredentials(enrolment, life);
+  let tell: (renewed: GatewayCredentials) => void = () => {};
+  const timer = setInterval(
+    async () => {
+      current = await gatewayCredentials(enrolment, life);
+      tell(current);
+    },
+    Math.min(life / 2, 2 ** 31 - 1),
+  );
+  started.defer(() => clearInterval(timer));
+  return {
+    current: () => current,
+    onRenewed(listener: (renewed: GatewayCredentials) => void) {
+      tell = listener;
+    },
+  };
+}
+
+async function expireLeases(
+  leases: WorkerLeasesRepository,
+  pause: number,
+  { logger, signal }: { logger: Logger; signal: AbortSignal },
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      for (const lost of await leases.expire(async () => {})) logger.warn(lost, 'a worker is lost');
+    } catch (error) {
+      logger.warn({ err: error }, 'leases could not be looked at');
+    }
+    await sleep(pause, undefined, { signal }).catch(() => {});
+  }
+}
+
+async function closed(server: Server): Promise<void> {
+  if (!server.listening) return;
+  server.close();
+  server.closeAllConnections();
+  await once(server, 'close');
+}

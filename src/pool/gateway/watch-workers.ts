@@ -1,0 +1,126 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { PlacedKind, PlacementsRepository } from './placements-repository.ts';
+import { isPredefined } from './pool-objects.ts';
+import type { WorkerClient } from './worker-client.ts';
+import type { LivingWorker, Workers } from './workers.ts';
+
+const LOOK = 1_000;
+const PAUSE = 1_000;
+const PATIENCE = 30_000;
+/** How long a name stays reserved for what does not come: longer than an image takes to get to a worker. */
+const STALE = 60 * 60_000;
+const EVENTS = `/events?filters=${encodeURIComponent(JSON.stringify({ type: ['container', 'network', 'volume'] }))}`;
+const KINDS: readonly PlacedKind[] = ['container', 'network', 'volume'];
+
+interface Listed {
+  readonly id: string;
+  readonly name: string;
+  readonly project: string | undefined;
+}
+
+/**
+ * Keeps the directory true to what workers have: compares it with each worker's lists when it comes (back), and follows
+ * its events from then on. Any number of gateways may do so.
+ */
+export class WorkersWatch {
+  readonly #workers: Workers;
+  readonly #client: WorkerClient;
+  readonly #placements: PlacementsRepository;
+  readonly #log: Logger;
+  readonly #watched = new Map<string, Promise<void>>();
+
+  constructor(ports: {
+    workers: Workers;
+    client: WorkerClient;
+    placements: PlacementsRepository;
+    log: Logger;
+  }) {
+    this.#workers = ports.workers;
+    this.#client = ports.client;
+    this.#placements = ports.placements;
+    this.#log = ports.log;
+  }
+
+  /** Until `signal` aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        for (const worker of await this.#workers.living()) {
+          if (this.#watched.has(worker.name)) continue;
+          const watching = this.#watch(worker, signal).finally(() => this.#watched.delete(worker.name));
+          this.#watched.set(worker.name, watching);
+        }
+      } catch (error) {
+        this.#log.warn({ err: error }, 'the workers are not known');
+      }
+      await sleep(LOOK, undefined, { signal }).catch(() => {});
+    }
+    await Promise.all(this.#watched.values());
+  }
+
+  async #watch(worker: LivingWorker, signal: AbortSignal): Promise<void> {
+    try {
+      const events = await this.#client.open(worker, { path: EVENTS, signal });
+      await this.reconcile(worker);
+      let rest = '';
+      for await (const chunk of events.setEncoding('utf8') as AsyncIterable<string>) {
+        const lines = (rest + chunk).split('\n');
+        rest = lines.pop()!;
+        for (const line of lines) if (line) await this.#follow(worker, JSON.parse(line));
+      }
+    } catch (error) {
+      if (!signal.aborted) this.#log.debug({ err: error, worker: worker.name }, 'a worker is not watched');
+    }
+    // Not at once: it may be away.
+    await sleep(PAUSE, undefined, { signal }).catch(() => {});
+  }
+
+  /** What it has and nobody knew of is taken up; what it no longer has is forgotten. */
+  async reconcile(worker: LivingWorker): Promise<void> {
+    for (const kind of KINDS) {
+      // Read first: what was there before the list and is not in it is gone.
+      const known = await this.#placements.ofWorker(worker.name, kind);
+      const listed = await this.#list(worker, kind);
+      const ids = new Set(listed.map(({ id }) => id));
+      for (const { id } of known) if (id !== null && !ids.has(id)) await this.#placements.forget(kind, id);
+      const knownIds = new Set(known.map(({ id }) => id));
+      for (const each of listed) {
+        if (!knownIds.has(each.id)) await this.#placements.adopt({ ...each, kind, worker: worker.name });
+      }
+    }
+    await this.#placements.releaseOlder(worker.name, STALE);
+  }
+
+  async #list(worker: LivingWorker, kind: PlacedKind): Promise<Listed[]> {
+    const path = { container: '/containers/json?all=1', network: '/networks', volume: '/volumes' }[kind];
+    const { body } = await this.#client.ask(worker, { path, patience: PATIENCE });
+    const rows: { Id?: string; Name?: string; Names?: string[]; Labels?: Record<string, string> }[] =
+      (kind === 'volume' ? body.Volumes : body) ?? [];
+    return rows
+      .map(({ Id, Name, Names, Labels }) => {
+        const name = (Name ?? Names?.[0] ?? '').replace(/^\//, '');
+        return { id: Id ?? name, name, project: Labels?.['com.docker.compose.project'] };
+      })
+      .filter(({ name }) => !isPredefined(kind, name));
+  }
+
+  async #follow(worker: LivingWorker, event: EngineEvent): Promise<void> {
+    const { Type: kind, Action: action, Actor: actor } = event;
+    const { name } = actor.Attributes;
+    if (action === 'destroy' || action === 'remove') await this.#placements.forget(kind, actor.ID);
+    if (kind === 'container' && action === 'rename' && name) {
+      await this.#placements.rename(kind, actor.ID, name);
+    }
+    if (kind === 'container' && action === 'create' && name) {
+      const project = actor.Attributes['com.docker.compose.project'];
+      await this.#placements.adopt({ kind, id: actor.ID, name, worker: worker.name, project });
+    }
+  }
+}
+
+interface EngineEvent {
+  readonly Type: PlacedKind;
+  readonly Action: string;
+  readonly Actor: { readonly ID: string; readonly Attributes: Readonly<Record<string, string | undefined>> };
+}

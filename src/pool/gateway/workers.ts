@@ -1,0 +1,96 @@
+import { connect as connectNet } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { unavailable } from '#errors/errors.ts';
+import { serverName } from '../workers/certificates.ts';
+import type { PoolWorker, WorkerLeasesRepository } from '../workers/worker-leases-repository.ts';
+import type { Upstream, WorkerAgents } from './worker-agents.ts';
+
+/** What was read of the database is good for so long, in milliseconds. */
+const FRESH = 250;
+
+/** What a gateway shows workers. All in PEM. */
+export interface GatewayCredentials {
+  readonly key: string;
+  readonly cert: string;
+  readonly ca: string;
+}
+
+/** A worker that has a lease, and the way to it. */
+export interface LivingWorker extends PoolWorker, Upstream {}
+
+/** The pool's workers, as a gateway reaches them. */
+export class Workers {
+  readonly #leases: WorkerLeasesRepository;
+  readonly #agents: WorkerAgents;
+  readonly #credentials: () => GatewayCredentials;
+  #upstreams = new Map<string, { address: string; upstream: Upstream }>();
+  #read: { at: number; workers: Promise<LivingWorker[]> } | undefined;
+
+  constructor(ports: {
+    leases: WorkerLeasesRepository;
+    agents: WorkerAgents;
+    credentials: () => GatewayCredentials;
+  }) {
+    this.#leases = ports.leases;
+    this.#agents = ports.agents;
+    this.#credentials = ports.credentials;
+  }
+
+  /** Those with a lease, by name. */
+  living(): Promise<LivingWorker[]> {
+    const now = performance.now();
+    if (!this.#read || now - this.#read.at > FRESH) {
+      const workers = this.#load();
+      this.#read = { at: now, workers };
+      workers.catch(() => {
+        this.#read = undefined;
+      });
+    }
+    return this.#read.workers;
+  }
+
+  /** At least one. Throws `unavailable`. */
+  async some(): Promise<LivingWorker[]> {
+    const workers = await this.living();
+    if (workers.length > 0) return workers;
+    throw unavailable('the pool has no worker that is alive: see slipway pool worker list');
+  }
+
+  /** Throws `unavailable` when it is lost. */
+  async named(name: string): Promise<LivingWorker> {
+    const worker = (await this.living()).find((each) => each.name === name);
+    if (worker) return worker;
+    throw unavailable(`worker ${name}, which has it, is away`);
+  }
+
+  async #load(): Promise<LivingWorker[]> {
+    const workers = (await this.#leases.list()).filter(({ state }) => state !== 'lost');
+    return workers.map((worker) => Object.assign(this.#upstreamOf(worker), worker));
+  }
+
+  /** The same one for as long as the worker is at its address: connections are kept by it. */
+  #upstreamOf({ name, address }: PoolWorker): Upstream {
+    const known = this.#upstreams.get(name);
+    if (known?.address === address) return known.upstream;
+    if (known) this.#agents.forget(known.upstream);
+    const upstream = { name, connect: () => this.#connect(name, address) };
+    this.#upstreams.set(name, { address, upstream });
+    return upstream;
+  }
+
+  #connect(name: string, address: string): Duplex {
+    if (address.startsWith('unix://')) {
+      return connectNet({ path: address.slice('unix://'.length), allowHalfOpen: true });
+    }
+    const { hostname, port } = new URL(address);
+    return connectTls({
+      ...this.#credentials(),
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: Number(port),
+      servername: serverName({ name, role: 'worker' }),
+      minVersion: 'TLSv1.3',
+      allowHalfOpen: true,
+    } as ConnectionOptions);
+  }
+}

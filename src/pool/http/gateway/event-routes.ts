@@ -1,0 +1,124 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { invalid } from '#errors/errors.ts';
+import { requestSignal } from '#worker/http/request-signal.ts';
+import type { EngineContext, EngineRouter } from '#worker/http/router.ts';
+import type { GatewayParts } from './gateway-parts.ts';
+import { queryOf, versioned } from './pass.ts';
+
+/** How often it is looked for workers that came since, in milliseconds. */
+const LOOK = 2_000;
+
+interface Stamped {
+  readonly timeNano: number;
+  readonly line: string;
+}
+
+/** The events of all workers: what was, in order of time; what happens, as it is heard of. */
+export function poolEventRoutes(router: EngineRouter, parts: GatewayParts): void {
+  router.get('/events', async (ctx) => {
+    const query = queryOf(ctx);
+    const signal = requestSignal(ctx);
+    const now = moment(Date.now());
+    const since = query.get('since');
+    const until = query.get('until');
+    const past = since ? await history(ctx, parts, { query, until: until ?? now, signal }) : [];
+    ctx.respond = false;
+    ctx.res.statusCode = 200;
+    ctx.res.setHeader('Content-Type', 'application/json');
+    ctx.res.flushHeaders();
+    const write = async (line: string) => {
+      if (!ctx.res.write(`${line}\n`)) await once(ctx.res, 'drain', { signal }).catch(() => undefined);
+    };
+    for (const { line } of past) await write(line);
+    if (!since || !until) {
+      if (since) query.set('since', now);
+      await follow(ctx, parts, { query, signal, write });
+    }
+    ctx.res.end();
+  });
+}
+
+/** What has been, of every worker, by the workers' clocks. */
+async function history(
+  ctx: EngineContext,
+  { workers, client }: GatewayParts,
+  { query, until, signal }: { query: URLSearchParams; until: string; signal: AbortSignal },
+): Promise<Stamped[]> {
+  const bounded = new URLSearchParams(query);
+  bounded.set('until', until);
+  const path = versioned(ctx, '/events', bounded);
+  const all = await Promise.all(
+    (await workers.some()).map(async (worker) => {
+      const answer = await client.open(worker, { path, signal });
+      if (answer.statusCode !== 200) throw invalid((await textOf(answer)) || 'invalid query');
+      const found: Stamped[] = [];
+      for await (const line of linesOf(answer)) found.push({ line, timeNano: JSON.parse(line).timeNano });
+      return found;
+    }),
+  );
+  return all.flat().toSorted((a, b) => a.timeNano - b.timeNano);
+}
+
+/** Until the client has had enough, or all workers have reached the end that it named. */
+async function follow(
+  ctx: EngineContext,
+  { workers, client, log }: GatewayParts,
+  {
+    query,
+    signal,
+    write,
+  }: { query: URLSearchParams; signal: AbortSignal; write: (line: string) => Promise<void> },
+): Promise<void> {
+  const path = versioned(ctx, '/events', query);
+  const heard = new Map<string, Promise<void>>();
+  const listen = async (name: string, to: Parameters<typeof client.open>[0]) => {
+    try {
+      const answer = await client.open(to, { path, signal });
+      for await (const line of linesOf(answer)) await write(line);
+    } catch (error) {
+      if (!signal.aborted) log.debug({ err: error, worker: name }, 'no more events of a worker');
+    }
+  };
+  const look = async () => {
+    for (const worker of await workers.living()) {
+      if (!heard.has(worker.name)) heard.set(worker.name, listen(worker.name, worker));
+    }
+  };
+  await look();
+  if (query.has('until')) {
+    await Promise.all(heard.values());
+    return;
+  }
+  const timer = setInterval(() => void look().catch(() => undefined), LOOK);
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  clearInterval(timer);
+}
+
+async function* linesOf(answer: IncomingMessage): AsyncGenerator<string> {
+  let rest = '';
+  for await (const chunk of answer.setEncoding('utf8') as AsyncIterable<string>) {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop()!;
+    yield* lines.filter((line) => line !== '');
+  }
+  if (rest !== '') yield rest;
+}
+
+async function textOf(answer: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of answer.setEncoding('utf8') as AsyncIterable<string>) text += chunk;
+  try {
+    return (JSON.parse(text) as { message: string }).message;
+  } catch {
+    return text.slice(0, 1024);
+  }
+}
+
+/** Seconds and what is below: as `since` and `until` have it. */
+function moment(milliseconds: number): string {
+  return (milliseconds / 1000).toFixed(3);
+}

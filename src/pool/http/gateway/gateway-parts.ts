@@ -1,0 +1,20 @@
+import type { Logger } from 'pino';
+import type { Forwarder } from '../../gateway/forward.ts';
+import type { PlacementsRepository } from '../../gateway/placements-repository.ts';
+import type { Placer } from '../../gateway/placer.ts';
+import type { PoolImages } from '../../gateway/pool-images.ts';
+import type { PoolObjects } from '../../gateway/pool-objects.ts';
+import type { WorkerClient } from '../../gateway/worker-client.ts';
+import type { Workers } from '../../gateway/workers.ts';
+
+/** What the routes of a gateway stand on. */
+export interface GatewayParts {
+  readonly workers: Workers;
+  readonly placements: PlacementsRepository;
+  readonly objects: PoolObjects;
+  readonly images: PoolImages;
+  readonly placer: Placer;
+  readonly client: WorkerClient;
+  readonly forwarder: Forwarder;
+  readonly log: Logger;
+}

@@ -1,0 +1,186 @@
+import { generateKeyPairSync } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { TLSSocket } from 'node:tls';
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import { type ErrorKind, invalid, notFound, SlipwayError, tooLarge, unauthorized } from '#errors/errors.ts';
+import type { Claimant } from '../jobs/job.ts';
+import { issueCertificate } from '../workers/certificates.ts';
+import type { Enrolment } from '../workers/enrolment.ts';
+import type { WorkerLeasesRepository } from '../workers/worker-leases-repository.ts';
+
+const MAX_BODY = 1024 * 1024;
+
+const STATUS: Partial<Record<ErrorKind, number>> = {
+  invalid: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  'not-found': 404,
+  conflict: 409,
+  'too-large': 413,
+  unavailable: 503,
+};
+
+const text = z.string().max(4096);
+
+const joinShape = z.strictObject({ token: text, name: text, request: z.string().max(16_384) });
+
+const leaseShape = z.strictObject({
+  /** Of the lease that is to be kept; without it, another one begins. */
+  epoch: z.int().positive().optional(),
+  address: text,
+  offer: z.strictObject({
+    platforms: z.array(z.string().max(64)).min(1).max(32),
+    labels: z.record(z.string().max(256), z.string().max(1024)),
+    cpus: z.number().positive().max(65_536),
+    memory: z.int().positive(),
+  }),
+});
+
+/** A gateway's own certificate, for TLS with workers. All in PEM. */
+export interface Credentials {
+  readonly key: string;
+  readonly cert: string;
+  readonly ca: string;
+}
+
+/** A key and certificate of this process's own. */
+export async function gatewayCredentials(enrolment: Enrolment, life: number): Promise<Credentials> {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const cert = await issueCertificate(enrolment.authority, {
+    publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    member: { name: 'pool', role: 'gateway' },
+    life,
+  });
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  return { key, cert, ca: enrolment.authority.certificate };
+}
+
+type Task = (req: IncomingMessage, body: unknown) => Promise<unknown>;
+
+/**
+ * What workers ask a gateway for, in TLS with certificates of the pool; who has none yet may join. Not yet listening. Who
+ * a worker is, its certificate says, whatever else it says.
+ *
+ *     GET  /authority     the pool's certificate
+ *     POST /join          a certificate, for a token
+ *     POST /certificate   another one, for a certificate
+ *     POST /lease         a lease, or more time for the one it has
+ */
+export class WorkerServer {
+  readonly server: Server;
+  readonly #enrolment: Enrolment;
+  readonly #leases: WorkerLeasesRepository;
+  readonly #duration: number;
+  readonly #log: Logger;
+  readonly #routes = new Map<string, Task>();
+
+  constructor(
+    ports: { enrolment: Enrolment; leases: WorkerLeasesRepository; log: Logger },
+    options: { credentials: Credentials; leaseDuration: number },
+  ) {
+    this.#enrolment = ports.enrolment;
+    this.#leases = ports.leases;
+    this.#log = ports.log;
+    this.#duration = options.leaseDuration;
+    this.#routes.set('GET /authority', async () => ({ certificate: ports.enrolment.authority.certificate }));
+    this.#routes.set('POST /join', (_req, body) => ports.enrolment.join(parse(joinShape, body)));
+    this.#routes.set('POST /certificate', (req) => this.#renew(req));
+    this.#routes.set('POST /lease', (req, body) => this.#lease(req, body));
+    this.server = createServer({
+      ...options.credentials,
+      requestCert: true,
+      // Who comes to join has no certificate yet; each route says who may use it.
+      rejectUnauthorized: false,
+      minVersion: 'TLSv1.3',
+    });
+    this.server.on('request', (req, res) => void this.#serve(req, res));
+    this.server.on('tlsClientError', (error) => this.#log.debug({ err: error }, 'a worker was refused'));
+  }
+
+  /** The worker that sent a request, as of the lease that it names in `Slipway-Epoch`. Throws `unauthorized`. */
+  async authenticate(req: IncomingMessage): Promise<Claimant> {
+    const { name, certificate } = peerOf(req);
+    await this.#enrolment.expectMember(name, certificate);
+    const worker = await this.#leases.find(name);
+    if (!worker) throw unauthorized(`worker '${name}' has no lease`);
+    return { worker: worker.worker, epoch: Number(req.headers['slipway-epoch'] ?? 0) };
+  }
+
+  /** More that workers can ask for: `POST /path`. */
+  route(path: string, task: Task): void {
+    this.#routes.set(path, task);
+  }
+
+  async #renew(req: IncomingMessage): Promise<unknown> {
+    const { name, certificate } = peerOf(req);
+    return await this.#enrolment.renew(name, certificate);
+  }
+
+  async #lease(req: IncomingMessage, body: unknown): Promise<unknown> {
+    const { name, certificate } = peerOf(req);
+    await this.#enrolment.expectMember(name, certificate);
+    const { epoch, address, offer } = parse(leaseShape, body);
+    if (epoch === undefined) {
+      const claimant = await this.#leases.acquire({ name, address, offer }, this.#duration);
+      return { ...claimant, duration: this.#duration, held: true };
+    }
+    const { worker } = await this.authenticate(req);
+    const held = await this.#leases.renew({ worker, epoch }, this.#duration);
+    return { worker, epoch, duration: this.#duration, held };
+  }
+
+  async #serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    try {
+      const path = req.url?.split('?')[0];
+      const task = this.#routes.get(`${req.method} ${path}`);
+      if (!task) throw notFound('workers have nothing to ask for there');
+      const answer = await task(req, await bodyOf(req));
+      send(res, 200, answer ?? {});
+    } catch (error) {
+      const known = error instanceof SlipwayError;
+      if (!known) this.#log.error({ err: error }, 'a request of a worker failed');
+      send(res, (known && STATUS[error.kind]) || 500, { message: known ? error.message : 'internal error' });
+    }
+  }
+}
+
+/** Who shows a certificate of a worker that the pool signed. Throws `unauthorized`. */
+function peerOf(req: IncomingMessage): { name: string; certificate: string } {
+  const socket = req.socket as TLSSocket;
+  const certificate = socket.getPeerX509Certificate();
+  if (!socket.authorized || !certificate) throw unauthorized('this takes a certificate of the pool');
+  const { O: role, CN: name } = socket.getPeerCertificate().subject;
+  if (role !== 'worker' || typeof name !== 'string')
+    throw unauthorized('this takes a certificate of a worker');
+  return { name, certificate: certificate.toString() };
+}
+
+function parse<T>(shape: z.ZodType<T>, body: unknown): T {
+  const result = shape.safeParse(body);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw invalid(`${issue?.path.join('.') || 'body'}: ${issue?.message ?? 'invalid'}`);
+}
+
+async function bodyOf(req: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of req as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_BODY) throw tooLarge(`a request of more than ${MAX_BODY} bytes`);
+    chunks.push(chunk);
+  }
+  if (size === 0) return undefined;
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString());
+  } catch (cause) {
+    throw invalid('the body is no JSON', { cause });
+  }
+}
+
+function send(res: ServerResponse, status: number, body: unknown): void {
+  res.writeHead(status, { 'Content-Type': 'application/json' });
+  res.end(JSON.stringify(body));
+}

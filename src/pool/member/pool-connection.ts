@@ -1,0 +1,130 @@
+import { X509Certificate } from 'node:crypto';
+import { Agent, request } from 'node:https';
+import { invalid, SlipwayError, unauthorized, unavailable } from '#errors/errors.ts';
+import { fingerprint, serverName } from '../workers/certificates.ts';
+import { readJoinToken } from '../workers/join-token.ts';
+
+const GATEWAY = serverName({ name: 'pool', role: 'gateway' });
+const TIMEOUT = 10_000;
+const MAX_ANSWER = 4 * 1024 * 1024;
+
+const KINDS = {
+  400: 'invalid',
+  401: 'unauthorized',
+  403: 'forbidden',
+  404: 'not-found',
+  409: 'conflict',
+} as const;
+
+/** What TLS needs, in PEM. Without key and certificate, one that wants to join. */
+export interface Identity {
+  readonly key?: string;
+  readonly cert?: string;
+  readonly ca: string;
+}
+
+/** A worker's way to its pool: `https://host:port`, or `unix:///path` (in TLS all the same). */
+export class PoolConnection implements Disposable {
+  readonly #where: { host: string; port: number } | { socketPath: string };
+  #agent: Agent;
+
+  constructor(url: string, identity: Identity) {
+    this.#where = whereOf(url);
+    this.#agent = agentFor(identity);
+  }
+
+  /** The certificate of the pool that a token is for, which is found out by the token's fingerprint. Throws `unauthorized`. */
+  static async authorityOf(url: string, token: string): Promise<string> {
+    const wanted = readJoinToken(token).fingerprint;
+    using connection = new PoolConnection(url, { ca: '' });
+    const { certificate } = (await connection.ask('GET', '/authority')) as { certificate?: unknown };
+    if (
+      typeof certificate === 'string' &&
+      isCertificate(certificate) &&
+      fingerprint(certificate) === wanted
+    ) {
+      return certificate;
+    }
+    throw unauthorized(`the join token is not for the pool at ${url}`);
+  }
+
+  /** From now on with another certificate. */
+  use(identity: Identity): void {
+    this.#agent.destroy();
+    this.#agent = agentFor(identity);
+  }
+
+  /** Throws `unavailable` when nobody answers, else what the gateway says. */
+  ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const failed = (cause: Error) =>
+      reject(unavailable(`the pool does not answer: ${cause.message}`, { cause }));
+    const asking = request(
+      {
+        ...this.#where,
+        agent: this.#agent,
+        method,
+        path,
+        headers: { Host: GATEWAY, 'Content-Type': 'application/json', ...headers },
+        timeout: TIMEOUT,
+      },
+      (answer) => {
+        const chunks: Buffer[] = [];
+        let size = 0;
+        answer.on('data', (chunk: Buffer) => {
+          size += chunk.length;
+          chunks.push(chunk);
+          if (size > MAX_ANSWER) asking.destroy(new Error('the answer is too long'));
+        });
+        answer.on('error', failed);
+        answer.on('end', () => {
+          try {
+            resolve(readAnswer(answer.statusCode!, Buffer.concat(chunks)));
+          } catch (error) {
+            reject(error);
+          }
+        });
+      },
+    );
+    asking.on('timeout', () => asking.destroy(new Error('timeout')));
+    asking.on('error', failed);
+    asking.end(body === undefined ? undefined : JSON.stringify(body));
+    return promise;
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent.destroy();
+  }
+}
+
+function whereOf(url: string): { host: string; port: number } | { socketPath: string } {
+  if (url.startsWith('unix://')) return { socketPath: url.slice('unix://'.length) };
+  const { hostname, port } = new URL(url);
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 443) };
+}
+
+function agentFor({ ca, ...own }: Identity): Agent {
+  const trust = ca === '' ? { rejectUnauthorized: false } : { ca };
+  return new Agent({ ...own, ...trust, servername: GATEWAY, keepAlive: true, minVersion: 'TLSv1.3' });
+}
+
+function isCertificate(text: string): boolean {
+  try {
+    return new X509Certificate(text).ca;
+  } catch {
+    return false;
+  }
+}
+
+function readAnswer(status: number, bytes: Buffer): unknown {
+  let body: { message?: unknown };
+  try {
+    body = JSON.parse(bytes.toString());
+  } catch (cause) {
+    throw invalid('the pool answers with something else than JSON', { cause });
+  }
+  if (status === 200) return body;
+  const message = `the pool says: ${String(body.message)}`;
+  const kind = KINDS[status as keyof typeof KINDS] ?? 'unavailable';
+  throw new SlipwayError(kind, message);
+}
