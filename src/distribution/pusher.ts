@@ -1,6 +1,6 @@
-import { unavailable } from '#errors/errors.ts';
 import type { Descriptor } from '#oci/descriptor.ts';
 import type { Digest } from '#oci/digest.ts';
+import { BlobUpload, locationOf } from './blob-upload.ts';
 import type { HttpResponse } from './http-transport.ts';
 import { registryError } from './registry-error.ts';
 import type { RepositoryClient } from './repository-client.ts';
@@ -67,6 +67,11 @@ export class Pusher {
     }, this.#with(options));
   }
 
+  /** For a blob that is still being made. Not tried again. */
+  async beginBlob(options: { signal?: AbortSignal } = {}): Promise<BlobUpload> {
+    return new BlobUpload(this.#client, await this.#beginUpload(options), options);
+  }
+
   /** Under a tag, or under its digest. */
   async putManifest(
     reference: string,
@@ -112,12 +117,4 @@ export class Pusher {
   #with(options: { signal?: AbortSignal }): RetryOptions {
     return { ...this.#retry, ...(options.signal && { signal: options.signal }) };
   }
-}
-
-function locationOf(response: HttpResponse): URL {
-  const { location } = response.headers;
-  if (location === undefined || !URL.canParse(location, response.url.href)) {
-    throw unavailable('the registry began an upload without saying where');
-  }
-  return new URL(location, response.url);
 }

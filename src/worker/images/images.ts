@@ -130,6 +130,7 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
     },
     stop: async () => {
       await uploads?.[Symbol.asyncDispose]();
+      await blobs[Symbol.asyncDispose]();
       transport[Symbol.dispose]();
     },
   };

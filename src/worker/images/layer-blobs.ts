@@ -1,10 +1,16 @@
-import { SingleFlight } from '#async/single-flight.ts';
 import type { ContentStore } from '#content/content-store.ts';
-import { invalid } from '#errors/errors.ts';
+import { canceled, invalid } from '#errors/errors.ts';
 import { type Digest, Digester, hexOf } from '#oci/digest.ts';
 import { decompress } from '../snapshots/tree/decompress.ts';
 import { SPOOL } from './archive/archive-spool.ts';
-import { type Compression, compress, compressionOf, GZIP, layerMediaType } from './compression.ts';
+import {
+  type Compression,
+  type CompressionType,
+  compress,
+  compressionOf,
+  GZIP,
+  layerMediaType,
+} from './compression.ts';
 import type { LayerBlob, LayerRepository } from './layer-repository.ts';
 import { FULL_PACE, type Pace } from './parallel-gzip.ts';
 
@@ -13,6 +19,27 @@ interface CompressOptions {
   readonly compression?: Compression | undefined;
   /** Nobody waits for it: other work goes first, until somebody asks for the same without this. */
   readonly background?: boolean;
+  /** Only who begins to compress a layer is followed. */
+  readonly follower?: BlobFollower;
+}
+
+/** Takes a blob while it is made. */
+export interface BlobFollower {
+  /** Resolves when it has room for more. Throws nothing. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** After the last piece; the blob is stored when it has resolved. Throws nothing. */
+  finish(blob: LayerBlob): Promise<void>;
+  /** The blob does not come to be. */
+  abandon(): void;
+  /** Somebody waits for the blob itself by now. */
+  hurry(): void;
+}
+
+/** A layer that is compressed just now. */
+interface Compressing {
+  readonly pace: Pace;
+  readonly follower: BlobFollower | undefined;
+  readonly stored: Promise<LayerBlob>;
 }
 
 /** Where a blob with a known digest lives. */
@@ -27,8 +54,9 @@ export function blobLocation(digest: Digest): string {
 export class LayerBlobs {
   readonly #content: ContentStore;
   readonly #layers: LayerRepository;
-  readonly #compressing = new SingleFlight<LayerBlob>();
-  readonly #paces = new Map<string, Pace>();
+  /** By where they will be. */
+  readonly #compressing = new Map<string, Compressing>();
+  #stopped = false;
 
   constructor(ports: { content: ContentStore; layers: LayerRepository }) {
     this.#content = ports.content;
@@ -48,22 +76,27 @@ export class LayerBlobs {
   async compressed(
     diffId: Digest,
     tar: () => AsyncIterable<Uint8Array>,
-    { compression, background = false }: CompressOptions = {},
+    { compression, background = false, follower }: CompressOptions = {},
   ): Promise<LayerBlob> {
     const fits = ({ digest, mediaType }: LayerBlob) =>
       compression ? compressionOf(mediaType) === compression.type : digest !== diffId;
     const stored = (await this.#stored(diffId)).find(fits);
     if (stored) return stored;
-    const { type, level } = compression ?? GZIP;
-    const key = `${diffId} ${type}`;
-    const pace = this.#paces.get(key) ?? { blocksAtOnce: 1 };
-    if (!background) pace.blocksAtOnce = FULL_PACE.blocksAtOnce;
-    this.#paces.set(key, pace);
-    return this.#compressing.run(key, () =>
-      this.#compress(diffId, tar(), { type, ...(level !== undefined && { level }) }, pace).finally(() =>
-        this.#paces.delete(key),
-      ),
-    );
+    const way = compression ?? GZIP;
+    const location = compressedLocation(diffId, way.type);
+    const running = this.#compressing.get(location);
+    if (!running) return this.#begin(diffId, tar, way, { pace: paceOf(background), follower });
+    if (!background) {
+      running.pace.blocksAtOnce = FULL_PACE.blocksAtOnce;
+      running.follower?.hurry();
+    }
+    return running.stored;
+  }
+
+  /** Somebody waits for what follows the compression of a layer, if it is compressed just now. */
+  hurry(diffId: Digest): void {
+    const running = this.#compressing.get(compressedLocation(diffId, GZIP.type));
+    if (running) running.pace.blocksAtOnce = FULL_PACE.blocksAtOnce;
   }
 
   /** The stored blobs of a layer. */
@@ -75,8 +108,9 @@ export class LayerBlobs {
     await this.#layers.recordBlob(blob);
   }
 
-  open(blob: LayerBlob): Promise<AsyncIterable<Uint8Array>> {
-    return this.#content.open(blob.location);
+  async open({ location }: LayerBlob): Promise<AsyncIterable<Uint8Array>> {
+    await this.#compressing.get(location)?.stored;
+    return this.#content.open(location);
   }
 
   /** Drops the blobs of a layer that is not here any more. */
@@ -109,6 +143,12 @@ export class LayerBlobs {
     }
   }
 
+  /** Gives up what is under way. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    await Promise.allSettled([...this.#compressing.values()].map(({ stored }) => stored));
+  }
+
   async #stored(diffId: Digest): Promise<LayerBlob[]> {
     const present: LayerBlob[] = [];
     for (const blob of await this.#layers.blobsOf(diffId)) {
@@ -118,28 +158,59 @@ export class LayerBlobs {
     return present;
   }
 
+  #begin(
+    diffId: Digest,
+    tar: () => AsyncIterable<Uint8Array>,
+    compression: Compression,
+    running: Omit<Compressing, 'stored'>,
+  ): Promise<LayerBlob> {
+    const location = compressedLocation(diffId, compression.type);
+    const stored = this.#compress(diffId, tar(), compression, running).finally(() =>
+      this.#compressing.delete(location),
+    );
+    this.#compressing.set(location, { ...running, stored });
+    return stored;
+  }
+
   async #compress(
     diffId: Digest,
     tar: AsyncIterable<Uint8Array>,
     compression: Compression,
-    pace: Readonly<Pace>,
+    { pace, follower }: Omit<Compressing, 'stored'>,
   ): Promise<LayerBlob> {
-    const location = `compressed/${hexOf(diffId)}.tar.${compression.type}`;
-    await this.#content.delete(location);
-    await using writer = await this.#content.writer(location);
-    const digester = new Digester();
-    let size = 0;
-    for await (const chunk of compress(verified(tar, diffId), compression, pace)) {
-      digester.update(chunk);
-      size += chunk.length;
-      await writer.write(chunk);
+    const location = compressedLocation(diffId, compression.type);
+    try {
+      await this.#content.delete(location);
+      await using writer = await this.#content.writer(location);
+      const digester = new Digester();
+      let size = 0;
+      for await (const chunk of compress(verified(tar, diffId), compression, pace)) {
+        if (this.#stopped) throw canceled();
+        digester.update(chunk);
+        size += chunk.length;
+        await writer.write(chunk);
+        await follower?.write(chunk);
+      }
+      const mediaType = layerMediaType(compression.type, false);
+      const blob = { digest: digester.digest(), diffId, mediaType, size, location };
+      // Before this one is synced: the disk would have to write both at once.
+      await follower?.finish(blob);
+      await writer.commit();
+      await this.#layers.recordBlob(blob);
+      return blob;
+    } catch (error) {
+      follower?.abandon();
+      throw error;
     }
-    await writer.commit();
-    const mediaType = layerMediaType(compression.type, false);
-    const blob = { digest: digester.digest(), diffId, mediaType, size, location };
-    await this.#layers.recordBlob(blob);
-    return blob;
   }
+}
+
+function compressedLocation(diffId: Digest, type: CompressionType): string {
+  return `compressed/${hexOf(diffId)}.tar.${type}`;
+}
+
+function paceOf(background: boolean): Pace {
+  return { blocksAtOnce: background ? 1 : FULL_PACE.blocksAtOnce };
 }
 
 /** Passes bytes through, and fails at the end if they are not what `digest` says. */

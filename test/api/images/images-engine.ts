@@ -73,7 +73,7 @@ export class ImagesEngine implements AsyncDisposable {
     const close = async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
-      images.stop();
+      await images.stop();
     };
     return new ImagesEngine({ world, images, content, events, running, socket }, options, close);
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MEDIA_TYPE } from '#oci/media-type.ts';
@@ -51,6 +51,45 @@ describe('docker push', () => {
       aux: { Tag: '1', Digest: digest, Size: expect.any(Number) },
     });
     expect(engine.events.filter(({ action }) => action === 'push')).toHaveLength(3);
+  });
+
+  it('sends a layer while it is compressed, and once', async () => {
+    await engine.makeImage(name('a:1'), randomBytes(24_000_000));
+    let sent = 0;
+    const compressed: string[] = [];
+    registry.add(async (request) => {
+      if (request.method === 'PUT') sent += Number(request.headers['content-length']);
+      if (request.method !== 'PATCH') return false;
+      // Nobody reads it yet: it cannot have been compressed to its end.
+      for await (const { location } of engine.content.walk('compressed')) compressed.push(location);
+      request.on('data', (chunk: Buffer) => {
+        sent += chunk.length;
+      });
+      return false;
+    });
+    expect(steps(await engine.push(name('a:1')))).toContain('…: Pushed');
+    expect(registry.seen.filter((line) => line.startsWith('PATCH'))).toHaveLength(1);
+    expect(compressed).toEqual([]);
+    expect(sent).toBeGreaterThan(24_000_000);
+    expect(sent).toBeLessThan(24_200_000);
+    await engine.call('DELETE', `/images/${name('a:1')}`);
+    await engine.pull(name('a:1'));
+  });
+
+  it.each([
+    ['refuses that', (response: ServerResponse) => response.writeHead(405).end()],
+    ['breaks the connection', (response: ServerResponse) => response.destroy()],
+  ])('sends a layer when it is whole where the registry %s', async (_, answer) => {
+    await engine.makeImage(name('a:1'), randomBytes(3_000_000));
+    registry.add((request, response) => {
+      if (request.method !== 'PATCH') return false;
+      request.once('data', () => answer(response));
+      return true;
+    });
+    expect(steps(await engine.push(name('a:1')))).toContain('…: Pushed');
+    registry.clear();
+    await engine.call('DELETE', `/images/${name('a:1')}`);
+    await engine.pull(name('a:1'));
   });
 
   it('takes layers over from the registry’s other repositories', async () => {

@@ -236,7 +236,7 @@ export class DriversWorld implements AsyncDisposable {
     await this.snapshotter.settled();
     const left = await this.leftovers();
     for (const target of await this.mounter.mountsBelow(this.root)) await this.mounter.unmount(target);
-    this.images.stop();
+    await this.images.stop();
     await this.#trees[Symbol.asyncDispose]();
     await this.database.destroy();
     for (const controller of await readdir('/sys/fs/cgroup')) {

@@ -7,6 +7,7 @@ import type { LayerBlob, LayerRepository, LayerRow } from '../layer-repository.t
 import type { LayerStore } from '../layer-store.ts';
 import { ProgressMeter, type ProgressSink, statusLine } from '../progress.ts';
 import type { LayerUploads } from './layer-uploads.ts';
+import { StreamedUpload } from './streamed-upload.ts';
 
 export interface LayerPusherPorts {
   readonly layers: LayerStore;
@@ -59,13 +60,25 @@ export class LayerPusher {
     if (target.signal.aborted) throw canceled();
     const { domain, path } = target.reference;
     const beforehand = await this.#ports.uploads?.settled(layer.diffId, domain, target.signal);
-    const blob = await this.#ports.blobs.compressed(layer.diffId, () => this.#ports.layers.tar(layer));
+    const meter = new ProgressMeter(target.progress, { id, status: 'Pushing', total: layer.tarBytes });
+    // A layer that was not pushed before is nowhere to be found: it is sent while it is compressed.
+    const follower = beforehand === undefined ? this.#streamed(meter, target) : undefined;
+    const blob = await this.#ports.blobs.compressed(layer.diffId, () => this.#ports.layers.tar(layer), {
+      ...(follower && { follower }),
+    });
     const mounted =
       beforehand !== undefined && beforehand !== path && (await this.#mount(blob, beforehand, target));
-    const status = mounted ? `Mounted from ${beforehand}` : await this.#bring(blob, id, target);
+    const arrived = follower?.hasArrived ? 'Pushed' : undefined;
+    const status = mounted
+      ? `Mounted from ${beforehand}`
+      : (arrived ?? (await this.#bring(blob, id, target)));
     await this.#ports.layerRows.recordOrigin(blob.digest, target.reference.domain, target.reference.path);
     await target.progress(statusLine(id, status));
     return blob;
+  }
+
+  #streamed(meter: ProgressMeter, { pusher, signal }: PushTarget): StreamedUpload {
+    return new StreamedUpload({ pusher, report: (bytes) => meter.add(bytes) }, { signal });
   }
 
   #mount({ digest }: LayerBlob, from: string, { pusher, signal }: PushTarget): Promise<boolean> {

@@ -7,6 +7,7 @@ import type { ImageReference, RepositoryName } from '#oci/reference.ts';
 import type { LayerBlobs } from '../layer-blobs.ts';
 import type { LayerBlob, LayerRepository, LayerRow } from '../layer-repository.ts';
 import type { LayerStore } from '../layer-store.ts';
+import { StreamedUpload } from './streamed-upload.ts';
 
 /** The one that layers are brought to. */
 export interface UploadRepository {
@@ -26,15 +27,17 @@ type StackedLayer = Pick<LayerRow, 'chainId' | 'diffId'>;
 
 interface Upload {
   readonly layer: StackedLayer;
-  readonly notBefore: number;
+  notBefore: number;
   readonly blob: Promise<LayerBlob>;
   /** Once. */
   start(options: { background: boolean }): void;
   started: boolean;
 }
 
-/** Builds that are over sooner have nothing that competes with their steps. */
+/** Builds that are over sooner have nothing that competes with their steps… */
 const LULL_MS = 1_000;
+/** …but for layers that it takes long to bring; in bytes of their tar. */
+const LARGE_BYTES = 8 * 1024 * 1024;
 const HURRIED_AT_ONCE = 5;
 /** A registry does not forget sooner what it has just been given. */
 const REMEMBERED_MS = 10 * 60 * 1000;
@@ -47,7 +50,7 @@ export class LayerUploads {
   readonly repository: UploadRepository;
   readonly #ports: Omit<LayerUploadsPorts, 'repository'>;
   readonly #underWay = new Map<Digest, Upload>();
-  readonly #queue: Upload[] = [];
+  #queue: Upload[] = [];
   readonly #there = new Map<Digest, { readonly blob: LayerBlob; readonly until: number }>();
   readonly #hurried = new Semaphore(HURRIED_AT_ONCE);
   readonly #stopping = new AbortController();
@@ -78,6 +81,18 @@ export class LayerUploads {
     const upload = this.#underWay.get(diffId);
     if (upload) await this.#hurry(upload, signal);
     return this.#there.has(diffId) ? reference.path : undefined;
+  }
+
+  /**
+   * For an image that is about to be pushed to `domain`: brings the layer now, and resolves with what it is there as.
+   * undefined: that registry is another one, or it could not be brought. Throws `canceled` alone.
+   */
+  async now(layer: StackedLayer, domain: string, signal: AbortSignal): Promise<LayerBlob | undefined> {
+    if (domain !== this.repository.reference.domain) return undefined;
+    const blob = this.upload(layer);
+    const upload = this.#underWay.get(layer.diffId);
+    if (upload) await this.#hurry(upload, signal);
+    return blob.catch(() => undefined);
   }
 
   /** The registry says that it is not there. */
@@ -115,7 +130,7 @@ export class LayerUploads {
       start: ({ background }) => {
         if (upload.started) {
           // Who compresses it already does so as fast as it can from now on.
-          if (!background) void this.#compressed(layer, false).catch(() => undefined);
+          if (!background) this.#ports.blobs.hurry(diffId);
           return;
         }
         upload.started = true;
@@ -131,13 +146,21 @@ export class LayerUploads {
     this.#underWay.set(diffId, upload);
     this.#queue.push(upload);
     this.#pump();
+    void this.#beginLarge(upload);
     return upload;
   }
 
+  async #beginLarge(upload: Upload): Promise<void> {
+    const row = await this.#ports.layers.find(upload.layer.chainId).catch(() => undefined);
+    if (!row || row.tarBytes < LARGE_BYTES) return;
+    upload.notBefore = Date.now();
+    this.#pump();
+  }
+
   #pump(): void {
-    while (this.#queue[0]?.started) this.#queue.shift();
-    const next = this.#queue[0];
-    if (this.#busy || !next || this.#stopping.signal.aborted) return;
+    this.#queue = this.#queue.filter(({ started }) => !started);
+    if (this.#busy || this.#queue.length === 0 || this.#stopping.signal.aborted) return;
+    const next = this.#queue.reduce((first, it) => (it.notBefore < first.notBefore ? it : first));
     const wait = next.notBefore - Date.now();
     clearTimeout(this.#timer);
     if (wait > 0) {
@@ -159,9 +182,13 @@ export class LayerUploads {
     const { signal } = this.#stopping;
     signal.throwIfAborted();
     using _ = layers.pins.pin([layer.chainId]);
-    const blob = await this.#compressed(layer, background);
+    const follower = new StreamedUpload({ pusher }, { signal });
+    const compressed = blobs.compressed(layer.diffId, () => layers.tar(layer), { background, follower });
+    // It is here a little later, which nobody has to wait for.
+    const blob = await Promise.race([compressed, follower.arrived]);
+    compressed.catch(() => undefined);
     signal.throwIfAborted();
-    if (!(await this.#isThere(blob.digest, signal))) {
+    if (!follower.hasArrived && !(await this.#isThere(blob.digest, signal))) {
       await pusher.putBlob(blob, () => blobs.open(blob), { signal });
     }
     await layerRows.recordOrigin(blob.digest, reference.domain, reference.path);
@@ -175,10 +202,6 @@ export class LayerUploads {
       if (from !== reference.path && (await pusher.mountBlob(digest, from, { signal }))) return true;
     }
     return false;
-  }
-
-  #compressed(layer: StackedLayer, background: boolean): Promise<LayerBlob> {
-    return this.#ports.blobs.compressed(layer.diffId, () => this.#ports.layers.tar(layer), { background });
   }
 
   #remember(diffId: Digest, blob: LayerBlob): void {
