@@ -53,7 +53,6 @@ const CONTEXT_LIMITS = { maxBytes: 64 * GIB, maxEntries: 2_000_000 };
  *     drivers/    what running steps need beside their files
  *     contexts/   clients' directories, kept for their next builds
  *     history/    what builds of the past have told
- *     archives/   what classic builds under way were sent
  */
 export async function createWorkerBuilds(
   ports: Ports,
@@ -77,7 +76,7 @@ export async function createWorkerBuilds(
   const { maxBuilds, maxAge: maxAgeMs, maxLogs: maxLogBytes } = config.history;
   const kept = { directory: join(root, 'history'), maxBuilds, maxAgeMs, maxLogBytes };
   const history = new BuildHistory({ database }, kept);
-  const exporters = new Exporters({ images, local: drivers.layers, mounts: drivers.views, trees });
+  const exporters = new Exporters({ images, local: drivers.local, mounts: drivers.views, trees });
   const { registries, rows, uploads } = images;
   const builds = new Builds(
     {
@@ -109,12 +108,13 @@ export async function createWorkerBuilds(
       builds,
       cache,
       trees,
+      directories,
       files: drivers.files,
       store: images.store,
       layers: drivers.layers,
       puller: ports.puller,
     },
-    { root: join(root, 'archives'), contextLimits: CONTEXT_LIMITS },
+    { contextLimits: CONTEXT_LIMITS },
   );
   closing.defer(() => classic.stop());
   const contents = [cache, drivers.cacheMounts, directories];
@@ -159,7 +159,6 @@ export async function createWorkerBuilds(
       await cache.reconcile();
       await directories.reconcile();
       await history.reconcile();
-      await classic.reconcile();
       keeper.start();
     },
   };

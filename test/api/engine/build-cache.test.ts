@@ -108,9 +108,9 @@ describe('the build cache', () => {
   it('is pruned over the API', async () => {
     await build(['FROM busybox', 'RUN head -c 4000000 /dev/zero > /big', 'RUN exit 1']);
     expect(await layerUsers()).toBe(1);
-    const response = await fetch(`http://127.0.0.1:${worker.port}/v1.50/build/prune?all=1`, {
-      method: 'POST',
-    });
+    const filters = encodeURIComponent('{"type":["regular"]}');
+    const url = `http://127.0.0.1:${worker.port}/v1.50/build/prune?all=1&filters=${filters}`;
+    const response = await fetch(url, { method: 'POST' });
     const { CachesDeleted, SpaceReclaimed } = (await response.json()) as {
       CachesDeleted: string[];
       SpaceReclaimed: number;

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -151,10 +151,12 @@ export async function startBuildWorker(): Promise<BuildWorker> {
     async [Symbol.asyncDispose]() {
       await close(server);
       await closing.disposeAsync();
+      const kept = await Promise.all(builds.kept.contents.map((part) => part.usage()));
+      const used = kept.flat().filter(({ type, inUse }) => type === 'source.local' && inUse);
       await snapshotter.settled();
       await trees[Symbol.asyncDispose]();
       await database.destroy();
-      const left = [...(await mounter.mountsBelow(root)), ...(await readdir(join(root, 'builds/archives')))];
+      const left = [...(await mounter.mountsBelow(root)), ...used.map(({ id }) => id)];
       for (const target of await mounter.mountsBelow(root)) await mounter.unmount(target);
       await rm(root, { recursive: true, force: true });
       if (left.length > 0) throw new Error(`a build left ${left.join(', ')}`);

@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import { canceled } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
-import { makeTopDirectory } from '#worker/snapshots/top-directory.ts';
 import type { BuildService } from '../build-service.ts';
 import { ArchiveSession } from './archive-session.ts';
 import { ClassicProgram, type ClassicProgramPorts } from './classic-program.ts';
@@ -15,8 +13,6 @@ export interface ClassicBuildsPorts extends ClassicProgramPorts, ContextPorts {
 }
 
 export interface ClassicBuildsOptions {
-  /** For contexts of builds under way, and nothing else. Absolute; its file system holds what clients send. */
-  readonly root: string;
   readonly contextLimits: ContextOptions['limits'];
 }
 
@@ -83,13 +79,6 @@ export class ClassicBuilds {
     this.#running.get(id)?.abort();
   }
 
-  /** Removes what a killed worker left. Call once at start. */
-  async reconcile(): Promise<void> {
-    const { root } = this.#options;
-    await rm(root, { recursive: true, force: true });
-    await makeTopDirectory(root, { mode: 0o700 });
-  }
-
   /** Ends running builds, and waits for what they leave. */
   async stop(): Promise<void> {
     for (const controller of this.#running.values()) controller.abort();
@@ -98,11 +87,11 @@ export class ClassicBuilds {
 
   #context({ context }: ClassicRequest, signal: AbortSignal): ReceivedContext | undefined {
     if ('remote' in context) return undefined;
-    const { root, contextLimits: limits } = this.#options;
-    return new ReceivedContext(this.#ports, context, { root, limits, signal });
+    const { contextLimits: limits } = this.#options;
+    return new ReceivedContext(this.#ports, context, { limits, signal });
   }
 
-  /** Nobody waits for files to be removed. */
+  /** Nobody waits for what is noted of it, or removed. */
   #leave(context: ReceivedContext): void {
     const left = context[Symbol.asyncDispose]()
       // What resists goes at the next start.

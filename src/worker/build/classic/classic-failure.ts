@@ -22,7 +22,7 @@ export function classicFailure(error: unknown, instruction: Instruction): unknow
     return new ClassicFailure(command.classicMessage, { exitCode: command.exitCode, cause: error });
   }
   if (instruction.name !== 'COPY' && instruction.name !== 'ADD') return error;
-  const message = error.message.replace(/^failed to compute cache key: /, '');
+  const message = error.message.replace(/^failed to (?:compute|load) cache key: /, '');
   const missing = MISSING.exec(message)?.slice(1).find(Boolean);
   const why = missing === undefined ? message : notThere(missing, instruction.from);
   return new ClassicFailure(`${instruction.name} failed: ${why}`, { cause: error });

@@ -27,7 +27,7 @@ import { type Outcome, outcomeOf, StepShow } from './step-show.ts';
 export interface ClassicProgramPorts {
   readonly store: Pick<ImageStore, 'lookUp' | 'create' | 'tag'>;
   readonly puller: BasePuller;
-  readonly layers: LocalLayers;
+  readonly layers: Pick<LocalLayers, 'require'>;
   /** This machine's. */
   readonly cache: Pick<LocalCache, 'find' | 'save'>;
 }

@@ -1,34 +1,43 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { appendFile } from 'node:fs/promises';
 import { canceled, SlipwayError, systemCode, unavailable } from '#errors/errors.ts';
+import { removalLine } from '#worker/snapshots/tree/archive-index.ts';
 import type { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
+import type { RetainedDirectories, RetainedDirectory } from '../context/retained-directories.ts';
 import type { FilePool } from '../files/file-pool.ts';
 import type { SyncedDirectory } from '../session/build-session.ts';
+import { openArchive } from './archive-start.ts';
 
 export interface ContextPorts {
-  readonly trees: TreePool;
+  readonly trees: Pick<TreePool, 'run'>;
   readonly files: Pick<FilePool, 'run'>;
+  readonly directories: RetainedDirectories;
 }
 
 export interface ContextOptions {
-  /** Holds one directory for each context that is in use. Absolute. */
-  readonly root: string;
   readonly limits: { readonly maxBytes: number; readonly maxEntries: number };
   /** The client is gone. */
   readonly signal: AbortSignal;
 }
 
+interface Received {
+  readonly directory: RetainedDirectory;
+  /** What in it is as it was when it was last received was left alone; it is kept for the next build. */
+  readonly lasting: boolean;
+  /** Of all that it holds. */
+  readonly content: string;
+}
+
 /**
- * A build context that comes as a tar, unpacked while it is received, when somebody first asks for it. It is there
- * until it is disposed of, and all that was handed out of it.
+ * A build context that comes as a tar, unpacked while it is received, when somebody first asks for it: into the directory
+ * that the last context which began as this one does was unpacked into. It is there until it is disposed of, and all
+ * that was handed out of it.
  */
 export class ReceivedContext implements AsyncDisposable {
   readonly #ports: ContextPorts;
   readonly #options: ContextOptions;
   readonly #source: AsyncIterable<Uint8Array>;
-  readonly #directory: string;
-  #received: Promise<string> | undefined;
+  #received: Promise<Received> | undefined;
   #excluded = '';
   /** Itself, and what was handed out. */
   #holders = 1;
@@ -37,7 +46,6 @@ export class ReceivedContext implements AsyncDisposable {
     this.#ports = ports;
     this.#source = source;
     this.#options = options;
-    this.#directory = join(options.root, randomUUID());
   }
 
   /**
@@ -46,18 +54,20 @@ export class ReceivedContext implements AsyncDisposable {
    */
   async directory(exclude: readonly string[], { signal }: { signal: AbortSignal }): Promise<SyncedDirectory> {
     this.#received ??= this.#receive();
-    const root = await this.#received;
+    const received = await this.#received;
+    const { root } = received.directory;
     const patterns = JSON.stringify(exclude);
     if (exclude.length > 0 && patterns !== this.#excluded) {
-      await this.#ports.files.run('removeExcluded', { root, patterns: exclude }, { signal });
+      await this.#exclude(received, exclude, signal);
       this.#excluded = patterns;
     }
     this.#holders++;
     let held = true;
     return {
       root,
-      id: `${this.#directory} ${this.#excluded}`,
-      passing: true,
+      // Times are no part of it: what is made of one checkout of the same files is good for the next.
+      id: `${root} ${received.content} ${this.#excluded}`,
+      passing: !received.lasting,
       [Symbol.asyncDispose]: async () => {
         if (held) await this.#release();
         held = false;
@@ -70,24 +80,53 @@ export class ReceivedContext implements AsyncDisposable {
     await this.#release();
   }
 
-  async #receive(): Promise<string> {
+  async #receive(): Promise<Received> {
     const { limits, signal } = this.#options;
-    // Its own mode counts: it is what COPY of all of it makes.
-    const root = join(this.#directory, 'files');
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    await mkdir(root, { mode: 0o755 });
+    const { trees, directories } = this.#ports;
     try {
-      await this.#ports.trees.run({ op: 'extract', root, limits }, { input: this.#source, signal });
+      const { names, archive } = await openArchive(this.#source);
+      const key = JSON.stringify(['context', 'archive', names]);
+      const directory = await directories.acquire({ key, variant: '' });
+      const { root, notes: index } = directory;
+      try {
+        const { content, entries, bytes } = await trees.run(
+          { op: 'receive', root, index, limits },
+          { input: archive, signal },
+        );
+        const lasting = content !== undefined;
+        if (lasting) directory.settle({ changed: true, entries, bytes });
+        else directory.drop();
+        return { directory, lasting, content: content ?? randomUUID() };
+      } catch (error) {
+        // What is in it now, nobody knows.
+        directory.drop();
+        await directory[Symbol.asyncDispose]();
+        throw error;
+      }
     } catch (cause) {
       if (signal.aborted) throw canceled('context canceled');
       if (cause instanceof SlipwayError) throw cause;
       throw unavailable(`cannot receive the build context: ${systemCode(cause) ?? cause}`, { cause });
     }
-    return root;
+  }
+
+  async #exclude(
+    { directory, lasting }: Received,
+    patterns: readonly string[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { root, notes: index } = directory;
+    // Until it is known what is gone, nothing is.
+    directory.drop();
+    const removed = await this.#ports.files.run('removeExcluded', { root, patterns }, { signal });
+    if (!lasting) return;
+    if (removed.length > 0) await appendFile(index, removed.map(removalLine).join(''));
+    directory.drop(false);
   }
 
   async #release(): Promise<void> {
     if (--this.#holders > 0) return;
-    await this.#ports.trees.run({ op: 'remove', path: this.#directory });
+    const received = await this.#received?.catch(() => undefined);
+    await received?.directory[Symbol.asyncDispose]();
   }
 }

@@ -8,8 +8,12 @@ import type { SyncedDirectory } from '../session/build-session.ts';
 
 /** A client's directory that a build has to itself: to sync into first, to read from afterwards. */
 export interface RetainedDirectory extends SyncedDirectory {
+  /** A file, which may not be there, for whatever whoever fills the directory knows of it. */
+  readonly notes: string;
   /** Says what a sync came to; `id` is another afterwards if anything changed. Without it nothing is kept. */
   settle(synced: { readonly changed: boolean; readonly entries: number; readonly bytes: number }): void;
+  /** It is not kept, unless `drop(false)` follows. */
+  drop(dropped?: boolean): void;
 }
 
 export interface RetainOptions {
@@ -49,6 +53,7 @@ const DEFAULTS = { maxBytes: 20 * GIB, maxDirectories: 64 };
  * again. Each has one user at a time; whoever finds all of a key in use gets another one.
  *
  *     <root>/<id>/files/       as the client has them
+ *     <root>/<id>/notes        what is known of them
  *     <root>/<id>/state.json   not there while it is in use: what a killed worker leaves half-done is not kept
  */
 export class RetainedDirectories implements CacheContents {
@@ -126,9 +131,11 @@ export class RetainedDirectories implements CacheContents {
       throw error;
     }
     let settled = false;
+    let dropping = false;
     let released: Promise<void> | undefined;
     return {
       root,
+      notes: join(directory, 'notes'),
       get id() {
         return `${kept.id}-${kept.state.generation}`;
       },
@@ -137,8 +144,11 @@ export class RetainedDirectories implements CacheContents {
         const generation = changed ? randomUUID() : kept.state.generation;
         kept.state = { ...kept.state, variant, generation, entries, bytes };
       },
+      drop(dropped = true) {
+        dropping = dropped;
+      },
       [Symbol.asyncDispose]: () => {
-        released ??= this.#release(kept, settled);
+        released ??= dropping ? this.#remove(kept.id) : this.#release(kept, settled);
         return released;
       },
     };

@@ -24,7 +24,8 @@ export interface FileOperations {
   /** How two manifests differ; undefined when one is not there any more. */
   fileChanges(request: { before: string; after: string }): FileChanges | undefined;
   /** Takes away from a tree what patterns as of `.dockerignore` match. Throws `invalid`. */
-  removeExcluded(request: { root: string; patterns: readonly string[] }): void;
+  /** Answers what went, by path; a directory stands for all that was in it. */
+  removeExcluded(request: { root: string; patterns: readonly string[] }): string[];
   /** Copies a tree as it is into an empty directory. */
   importTree(request: { source: string; target: string }): void;
   /** Writes what makes one tree the other into an empty directory, as overlayfs would keep it. */

@@ -34,8 +34,8 @@ export class FileService implements Operations {
     return fileChanges(before, after);
   }
 
-  removeExcluded({ root, patterns }: FileRequest<'removeExcluded'>): void {
-    removeExcluded(root, patterns);
+  removeExcluded({ root, patterns }: FileRequest<'removeExcluded'>): string[] {
+    return removeExcluded(root, patterns);
   }
 
   importTree({ source, target }: FileRequest<'importTree'>): void {

@@ -4,8 +4,11 @@ import type { Change } from '../diff.ts';
 /** What the tree threads do: everything that takes many synchronous file system calls. All paths absolute. */
 export type TreeTask =
   | { readonly op: 'unpack'; readonly root: string; readonly limits: UnpackLimits }
-  /** As `unpack`, of an archive that is no layer: its files are root's, and no name means a deletion. */
-  | { readonly op: 'extract'; readonly root: string; readonly limits: UnpackLimits }
+  /**
+   * Makes a directory equal to an archive that is no layer: its files are root's, and no name means a deletion. Where
+   * `index` (a file) says what is there, only what differs is written. Fails: the index has to be removed.
+   */
+  | { readonly op: 'receive'; readonly root: string; readonly index: string; readonly limits: UnpackLimits }
   /** `mtime`: of every entry, in seconds; undefined: each file's own. */
   | { readonly op: 'pack'; readonly root: string; readonly mtime?: number }
   /** With `lowers` (top first), its changes are settled first. */
@@ -31,7 +34,12 @@ export interface TreeResults {
     /** Directories that the tar has no entry for, relative to the root. */
     impliedDirectories: string[];
   };
-  extract: { bytes: number };
+  receive: {
+    /** Of all that is in the directory, but times; undefined: it cannot be told, and the index is gone. */
+    content: string | undefined;
+    entries: number;
+    bytes: number;
+  };
   pack: { bytes: number };
   digest: { diffId: string; bytes: number; tarBytes: number };
   changes: Change[];

@@ -198,21 +198,40 @@ class Window {
   }
 }
 
+/** Clients send the archive of a thousand small files in thousands of pieces. */
+const MIN_MESSAGE_BYTES = 64 * 1024;
+
 async function feed(
   worker: Worker,
   id: number,
   input: AsyncIterable<Uint8Array>,
   window: Window,
 ): Promise<void> {
-  for await (const bytes of input) {
-    if (window.closed) return;
+  let gathered: Uint8Array[] = [];
+  let size = 0;
+  const send = async () => {
     // Copied, because a chunk is often a piece of a larger buffer that is not ours to give away.
-    const chunk = new Uint8Array(bytes);
+    const chunk = new Uint8Array(size);
+    let at = 0;
+    for (const bytes of gathered) {
+      chunk.set(bytes, at);
+      at += bytes.length;
+    }
+    gathered = [];
+    size = 0;
     worker.postMessage({ id, chunk }, [chunk.buffer]);
     // Not the copy's length: what was given away has none.
-    await window.reserve(bytes.length);
+    await window.reserve(at);
+  };
+  for await (const bytes of input) {
+    if (window.closed) return;
+    gathered.push(bytes);
+    size += bytes.length;
+    if (size >= MIN_MESSAGE_BYTES) await send();
   }
-  if (!window.closed) worker.postMessage({ id, end: true });
+  if (window.closed) return;
+  if (size > 0) await send();
+  worker.postMessage({ id, end: true });
 }
 
 function revive(error: ThreadError): Error {

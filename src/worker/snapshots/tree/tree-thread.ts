@@ -3,9 +3,13 @@ import { rmSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parentPort } from 'node:worker_threads';
 import { canceled, SlipwayError, systemCode, tooLarge } from '#errors/errors.ts';
-import { TarParser } from '#tar/parser.ts';
+import { systemPath } from '#tar/byte-text.ts';
+import { TarParser, type TarSink } from '#tar/parser.ts';
+import { readIndex, writeIndex } from './archive-index.ts';
+import { ArchiveUpdater, contentOf } from './archive-updater.ts';
 import { ChunkBuffer } from './chunk-buffer.ts';
 import { decompress } from './decompress.ts';
+import { listNames } from './directory-listing.ts';
 import { packLayer } from './layer-packer.ts';
 import { LayerUnpacker } from './layer-unpacker.ts';
 import {
@@ -48,8 +52,8 @@ async function run(task: TreeTask, job: Job): Promise<unknown> {
   switch (task.op) {
     case 'unpack':
       return unpack(task.root, task.limits, job);
-    case 'extract':
-      return extract(task.root, task.limits, job);
+    case 'receive':
+      return receive(task, job);
     case 'pack':
       return pack(task, job);
     case 'digest':
@@ -82,19 +86,27 @@ async function unpack(root: string, limits: UnpackLimits, job: Job): Promise<Tre
   };
 }
 
-async function extract(root: string, limits: UnpackLimits, job: Job): Promise<TreeResults['extract']> {
-  const unpacker = new LayerUnpacker(root, { plain: true });
+async function receive(
+  { root, index, limits }: Extract<TreeTask, { op: 'receive' }>,
+  job: Job,
+): Promise<TreeResults['receive']> {
+  const known = readIndex(index);
+  if (!known) for (const name of listNames(root)) rmSync(systemPath(`${root}/${name}`), { recursive: true });
+  const updater = new ArchiveUpdater(root, known ?? new Map());
   let tarBytes = 0;
-  await read(unpacker, job, limits, (chunk) => {
+  await read(updater, job, limits, (chunk) => {
     tarBytes += chunk.length;
     if (tarBytes > limits.maxBytes) throw tooLarge(`the archive is larger than ${limits.maxBytes} bytes`);
   });
-  return { bytes: unpacker.bytes };
+  const { index: entries, bytes } = updater;
+  if (!entries) rmSync(index, { force: true });
+  else if (updater.changed || !known) writeIndex(index, entries);
+  return { content: entries && contentOf(entries), entries: entries?.size ?? 0, bytes };
 }
 
 /** `see` is told of each piece of the uncompressed tar before it is unpacked. */
 async function read(
-  unpacker: LayerUnpacker,
+  unpacker: TarSink & { finish(): void; close(): void },
   job: Job,
   { maxEntries }: UnpackLimits,
   see: (chunk: Uint8Array) => void,
