@@ -19,8 +19,15 @@ interface Descriptor {
   readonly mediaType: string;
 }
 
+export interface ReadOptions {
+  /** Short texts as they are, not as digests. */
+  readonly shown?: boolean;
+  /** Files' times too, in seconds. */
+  readonly times?: boolean;
+}
+
 /** Reads an archive that `--output type=oci` wrote. */
-export async function readImage(archive: string): Promise<BuiltImage> {
+export async function readImage(archive: string, options: ReadOptions = {}): Promise<BuiltImage> {
   const blobs = await readBlobs(archive);
   const json = (digest: string) => JSON.parse(blobs.get(digest)!.toString());
   const index = JSON.parse(blobs.get('index.json')!.toString());
@@ -31,7 +38,7 @@ export async function readImage(archive: string): Promise<BuiltImage> {
   const layers: readonly Descriptor[] = manifest.layers ?? [];
   const tree = new Map<string, string>();
   for (const { digest, mediaType } of layers) {
-    await applyLayer(tree, blobs.get(digest)!, mediaType.endsWith('gzip'));
+    await applyLayer(tree, blobs.get(digest)!, { ...options, zipped: mediaType.endsWith('gzip') });
   }
   const files = [...tree].map(([path, line]) => `/${path} ${line}`).sort();
   return { config: json(manifest.config.digest), files, layers: layers.length };
@@ -48,7 +55,11 @@ async function readBlobs(archive: string): Promise<Map<string, Buffer>> {
   return blobs;
 }
 
-async function applyLayer(tree: Map<string, string>, blob: Buffer, zipped: boolean): Promise<void> {
+async function applyLayer(
+  tree: Map<string, string>,
+  blob: Buffer,
+  { zipped, ...options }: ReadOptions & { zipped: boolean },
+): Promise<void> {
   const gunzip = createGunzip();
   gunzip.end(blob);
   const own = new Set<string>();
@@ -65,7 +76,7 @@ async function applyLayer(tree: Map<string, string>, blob: Buffer, zipped: boole
       removeBelow(tree, gone, own);
     } else {
       if (entry.type !== 'directory') removeBelow(tree, path, own);
-      tree.set(path, lineOf(entry, bytes, tree));
+      tree.set(path, lineOf(entry, bytes, tree, options));
       own.add(path);
     }
   }
@@ -78,7 +89,12 @@ function removeBelow(tree: Map<string, string>, directory: string, own: Readonly
   }
 }
 
-function lineOf(entry: TarEntry, bytes: Buffer, tree: ReadonlyMap<string, string>): string {
+function lineOf(
+  entry: TarEntry,
+  bytes: Buffer,
+  tree: ReadonlyMap<string, string>,
+  { shown, times }: ReadOptions,
+): string {
   const { type, mode, uid, gid, linkPath, xattrs } = entry;
   // Which of two names is the file and which the link is for the builder to say.
   const target = type === 'hardlink' ? tree.get(linkPath!.replace(/^(?:\.?\/)+/, '')) : undefined;
@@ -86,7 +102,17 @@ function lineOf(entry: TarEntry, bytes: Buffer, tree: ReadonlyMap<string, string
   const attributes = [...(xattrs ?? [])].map(
     ([name, value]) => `${name}=${Buffer.from(value).toString('hex')}`,
   );
-  const content =
-    type === 'file' ? createHash('sha256').update(bytes).digest('hex').slice(0, 16) : (linkPath ?? '');
-  return [type, mode.toString(8), `${uid}:${gid}`, bytes.length, content, ...attributes.sort()].join(' ');
+  const content = type === 'file' ? contentOf(bytes, shown) : (linkPath ?? '');
+  const time = times ? [Math.floor(entry.mtime)] : [];
+  return [type, mode.toString(8), `${uid}:${gid}`, bytes.length, ...time, content, ...attributes.sort()].join(
+    ' ',
+  );
+}
+
+const SHOWN_BYTES = 500;
+
+function contentOf(bytes: Buffer, shown = false): string {
+  const text = bytes.toString();
+  if (shown && bytes.length <= SHOWN_BYTES && Buffer.from(text).equals(bytes)) return JSON.stringify(text);
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 16);
 }

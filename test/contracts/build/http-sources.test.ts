@@ -103,7 +103,7 @@ describe('a download', () => {
     const wrong = digestOf('other');
     await expect(source(`${url}/sum`, { 'http.checksum': wrong })).rejects.toMatchObject({
       kind: 'invalid',
-      message: `digest mismatch for ${url}/sum: ${checksum} (expected: ${wrong})`,
+      message: `digest mismatch ${checksum}: ${wrong}`,
     });
   });
 
@@ -130,7 +130,7 @@ describe('a download', () => {
     answer = (_, response) => response.writeHead(404).end();
     await expect(source(`${url}/none`)).rejects.toMatchObject({
       kind: 'invalid',
-      message: `invalid response status 404 for ${url}/none`,
+      message: 'invalid response status 404',
     });
     answer = (_, response) => {
       response.writeHead(200, { 'content-length': '100' });

@@ -11,12 +11,14 @@ export function imagePurl(reference: string, platform: Platform | undefined, typ
     ...(parsed.digest && { digest: parsed.digest }),
     ...(platform && { platform: formatPlatform(platform) }),
   };
-  return new PackageURL(
-    type,
+  // BuildKit's names of OCI layouts have slashes, which the library has for Docker's names only.
+  const purl = new PackageURL(
+    'docker',
     path.join('/') || undefined,
     name,
     parsed.tag,
     qualifiers,
     undefined,
   ).toString();
+  return purl.replace('pkg:docker/', `pkg:${type}/`);
 }

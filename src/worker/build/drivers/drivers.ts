@@ -7,6 +7,7 @@ import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import type { StepRunner } from '#worker/runtime/step/step-runner.ts';
 import type { Mounter } from '#worker/snapshots/mount.ts';
 import type { Snapshotter } from '#worker/snapshots/snapshotter.ts';
+import type { LocalLayers } from '../export/layer-export.ts';
 import { FilePool } from '../files/file-pool.ts';
 import type { DiffOp, ExecOp, FileOp, MergeOp, SourceOp } from '../llb/op.ts';
 import type { OpDriver } from '../solve/op-driver.ts';
@@ -74,6 +75,8 @@ export interface Drivers {
   readonly images: ImageResolver;
   readonly reader: RefReader;
   readonly layers: Layers;
+  /** For exporters: what is lazy, and what is no layer yet. */
+  readonly local: LocalLayers;
   /** Tells how what has one digest of contents differs from what had another. */
   readonly manifests: ContentManifests;
   /** For exporters. */
@@ -164,6 +167,10 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
     images: resolver,
     reader: new RefReader({ views, files }),
     layers,
+    local: {
+      require: (ref, options) => layers.require(ref, options),
+      import: (ref, options) => workspaces.import(ref, options),
+    },
     manifests,
     views,
     cacheMounts: caches,

@@ -18,7 +18,7 @@ import { withMetadata, withoutInlineOnly } from './result-platforms.ts';
 export interface ImageExporterPorts {
   readonly writer: ImageWriter;
   readonly push: ImagePush;
-  readonly local: LocalLayers;
+  readonly local: Pick<LocalLayers, 'require'>;
   readonly layers: LayerStore;
   readonly store: ImageStore;
   readonly images: ImageRepository;

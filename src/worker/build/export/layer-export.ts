@@ -1,5 +1,4 @@
 import { Semaphore } from '#async/semaphore.ts';
-import { invalid } from '#errors/errors.ts';
 import { chainIds } from '#oci/chain-id.ts';
 import type { Descriptor } from '#oci/descriptor.ts';
 import { type Digest, Digester } from '#oci/digest.ts';
@@ -7,7 +6,7 @@ import { type Compression, compressionOf, layerMediaType } from '#worker/images/
 import { type LayerBlobs, verified } from '#worker/images/layer-blobs.ts';
 import type { LayerBlob } from '#worker/images/layer-repository.ts';
 import type { LayerStore } from '#worker/images/layer-store.ts';
-import type { LayersRef, Ref, RefLayer } from '../solve/ref.ts';
+import type { DirectoryRef, LayersRef, Ref, RefLayer } from '../solve/ref.ts';
 import { rewriteTimes } from './rewrite-times.ts';
 
 /** A layer as a blob, of which the bytes may still be elsewhere. */
@@ -34,6 +33,8 @@ export interface LayerExportOptions {
 export interface LocalLayers {
   /** They stay as long as the build that they are of. */
   require(ref: LayersRef, options: { signal: AbortSignal }): Promise<unknown>;
+  /** A layer with a directory's files. */
+  import(ref: DirectoryRef, options: { signal: AbortSignal }): Promise<LayersRef>;
 }
 
 /** Layers that are worked on at once: compressing uses several threads by itself. */
@@ -52,12 +53,10 @@ export class LayerExport {
     this.#ports = ports;
   }
 
-  /** Bottom first. Throws `invalid` for a ref that is no file system of layers. */
-  async layers(ref: Ref | undefined, options: LayerExportOptions): Promise<ExportedLayer[]> {
-    if (ref === undefined) return [];
-    if (ref.kind !== 'layers') {
-      throw invalid('a directory of the client is no image: nothing was built on it');
-    }
+  /** Bottom first. */
+  async layers(built: Ref | undefined, options: LayerExportOptions): Promise<ExportedLayer[]> {
+    if (built === undefined) return [];
+    const ref = built.kind === 'layers' ? built : await this.#ports.local.import(built, options);
     const chain = chainIds(ref.layers.map(({ diffId }) => diffId));
     const ways = ref.layers.map((layer, i) => wayOf(layer, i, options));
     if (ref.layers.some(({ remote }, i) => remote && ways[i] !== 'as-it-is')) {

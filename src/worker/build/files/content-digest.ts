@@ -89,7 +89,7 @@ export class ContentDigest {
     for (const required of selector.requiredPaths ?? []) {
       const wanted = absolutePath(required);
       if (!walk.listed.some((one) => `${prefix}${one.path}`.startsWith(wanted))) {
-        throw notFound(`${JSON.stringify(required)}`);
+        throw notFound(`${JSON.stringify(required)}: not found`);
       }
     }
     // A pattern that stands for one file of that name is that file.

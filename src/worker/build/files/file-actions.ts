@@ -124,8 +124,10 @@ function requireParent(root: string, path: string): void {
 
 function makeFile(root: string, action: Extract<ReadyAction, { type: 'mkfile' }>): void {
   const path = rootPath(root, action.path);
-  const isNew = statOf(path) === undefined;
-  if (!isNew && !statOf(path)?.isFile()) throw invalid(`open ${action.path}: it is no regular file`);
+  const there = statOf(path);
+  if (there && !there.isFile()) {
+    throw invalid(`open ${action.path}: ${there.isDirectory() ? 'is a directory' : 'it is no regular file'}`);
+  }
   const mode = action.mode & 0o777;
   const fd = openSync(systemPath(path), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
   try {
@@ -133,7 +135,7 @@ function makeFile(root: string, action: Extract<ReadyAction, { type: 'mkfile' }>
   } finally {
     closeSync(fd);
   }
-  if (isNew) chmodSync(systemPath(path), mode);
+  if (!there) chmodSync(systemPath(path), mode);
   describeNew(path, metadataOf(action));
 }
 
@@ -181,8 +183,18 @@ function withoutRoots(error: unknown, roots: readonly string[]): unknown {
   if (isKind(error, 'canceled') || code === undefined || !(error instanceof Error) || 'kind' in error) {
     return error;
   }
-  const message = roots.reduce((text, root) => text.replaceAll(root, ''), error.message);
+  const told = inGoWords(error as NodeJS.ErrnoException);
+  const message = roots.reduce((text, root) => text.replaceAll(root, ''), told);
   if (code === 'ENOENT') return notFound(message, { cause: error });
   const mine = ['EEXIST', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', 'EINVAL'].includes(code);
   return mine ? invalid(message, { cause: error }) : error;
+}
+
+/** `open /a: no such file or directory` for Node's `ENOENT: no such file or directory, open '/a'`. */
+function inGoWords({ message, syscall, path, dest }: NodeJS.ErrnoException & { dest?: string }): string {
+  const [, why] = /^[A-Z]+: (.*?), /.exec(message) ?? [];
+  if (why === undefined || syscall === undefined) return message;
+  const reason = why === 'file already exists' ? 'file exists' : why;
+  const places = [path, dest].filter((place) => place !== undefined);
+  return `${[syscall, ...places].join(' ')}: ${reason}`;
 }

@@ -75,7 +75,10 @@ export class TreeCopy {
     const stats = statOf(from);
     if (!stats) throw notFound(`lstat ${source}: no such file or directory`);
     const to = this.#targetOf(source, target, stats, options.contents);
-    made.push(...this.#makeDirectories(options.contents && stats.isDirectory() ? to : parentOf(to)));
+    const isIn = options.contents && stats.isDirectory();
+    const gives = isIn && this.#options.replace && statOf(to)?.isDirectory() === false;
+    if (gives) unlinkSync(systemPath(to));
+    made.push(...this.#makeDirectories(isIn && !gives ? to : parentOf(to)));
     this.#linked = new Map();
     if (stats.isDirectory()) this.#copyDirectory(from, '', stats, to);
     else this.#place(from, stats, to);

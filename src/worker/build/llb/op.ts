@@ -17,7 +17,7 @@ export interface SourceOp {
 export interface ExecOp {
   readonly kind: 'exec';
   readonly args: readonly string[];
-  /** `NAME=value`, in order; what is the same for all (HOME, HOSTNAME) is added when it runs. */
+  /** `NAME=value`, in order; what is the same for all (PATH, HOME) is added when it runs. */
   readonly env: readonly string[];
   readonly cwd: string;
   readonly user: string;

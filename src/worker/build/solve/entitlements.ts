@@ -12,5 +12,5 @@ export function refuseUnentitled(vertex: Vertex, given: BuildLimits['entitlement
     ...(op.security === 'insecure' ? (['security.insecure'] as const) : []),
   ];
   const refused = needed.find((entitlement) => !given.has(entitlement));
-  if (refused) throw blame(forbidden(`${refused} is not allowed`), vertex);
+  if (refused) throw blame(forbidden(`failed to load LLB: ${refused} is not allowed`), vertex);
 }

@@ -76,18 +76,18 @@ export class NodeKeys {
     const digest = this.#parts
       .drive(node.vertex, (_driver, context) => contentDigest(ref, context))
       .catch((error: unknown) => {
-        throw unfound(error);
+        throw keyError('compute', error);
       });
     node.contents.set(slot, digest);
     return digest;
   }
 }
 
-/** In BuildKit's words. */
-function unfound(error: unknown): unknown {
+/** Why a step has no key, in BuildKit's words. */
+export function keyError(doing: 'compute' | 'load', error: unknown): unknown {
   if (!(error instanceof SlipwayError) || error.kind === 'canceled') return error;
   const { kind, code, message } = error;
-  return new SlipwayError(kind, `failed to compute cache key: ${message}`, {
+  return new SlipwayError(kind, `failed to ${doing} cache key: ${message}`, {
     ...(code !== undefined && { code }),
     cause: error,
   });

@@ -10,7 +10,7 @@ import { identityOf } from './identity.ts';
 import { ImportLookups } from './import-lookups.ts';
 import { JobProgress } from './job-progress.ts';
 import { type Holdable, Lease } from './lease.ts';
-import { NodeKeys } from './node-keys.ts';
+import { keyError, NodeKeys } from './node-keys.ts';
 import type { CacheMap, OpContext, OpDriver } from './op-driver.ts';
 import { drive } from './op-drivers.ts';
 import { RecordLookups } from './record-lookups.ts';
@@ -204,7 +204,11 @@ export class SolveJob implements AsyncDisposable {
   #map(node: VertexNode): Promise<CacheMap> {
     node.map ??= this.#track(node, async () => {
       const { vertex } = node;
-      if (vertex.op.kind === 'source') return this.#sourceMap(vertex);
+      if (vertex.op.kind === 'source') {
+        return this.#sourceMap(vertex).catch((error: unknown) => {
+          throw keyError('load', error);
+        });
+      }
       return this.#drive(vertex, (driver, context) => driver.cacheMap(vertex, context));
     });
     return node.map;

@@ -56,21 +56,24 @@ export function opFromPb(op: PbOp): { op: Op; inputs: readonly number[] } {
     case 'build':
       throw unsupported('build ops are not supported');
     default:
-      throw invalid('a step that does nothing');
+      throw invalid('no support for <nil>');
   }
 }
 
 function pick({ identifier, attrs }: { identifier: string; attrs: Record<string, string> }) {
-  if (!identifier.includes('://')) throw invalid(`invalid source ${JSON.stringify(identifier)}`);
+  if (!identifier.includes('://')) throw invalid(`failed to parse ${identifier}: invalid`);
   return { identifier, attrs };
 }
 
 function execFromPb(exec: PbExecOp, inputs: number): ExecOp {
   const { meta } = exec;
-  if (!meta || meta.args.length === 0) throw invalid('an exec without arguments');
-  if (exec.cdiDevices.some(({ optional }) => !optional)) throw unsupported('devices are not supported');
+  if (!meta) throw invalid('invalid exec op with no meta');
+  if (meta.args.length === 0) throw invalid('invalid exec op with no args');
+  if (exec.mounts.length === 0) throw invalid('invalid exec op with no mounts');
+  const device = exec.cdiDevices.find(({ optional }) => !optional);
+  if (device) throw unsupported(`required device ${JSON.stringify(device.name)} is not registered`);
   const mounts = exec.mounts.map((mount) => mountFromPb(mount, inputs));
-  if (!mounts.some(({ dest }) => dest === '/')) throw invalid('an exec without a mount at /');
+  if (!mounts.some(({ dest }) => dest === '/')) throw invalid('invalid exec op with no rootfs');
   const proxy = meta.proxyEnv;
   const proxyEnv = proxy
     ? [
@@ -159,7 +162,7 @@ function mountFromPb(mount: Mount, inputs: number): ExecMount {
 }
 
 function fileFromPb(actions: readonly PbFileAction[], inputs: number): FileOp {
-  if (actions.length === 0) throw invalid('a file op without actions');
+  if (actions.length === 0) throw invalid('invalid file op with no actions');
   return { kind: 'file', actions: actions.map((action, at) => actionFromPb(action, { inputs, at })) };
 }
 
@@ -189,6 +192,7 @@ function actionFromPb(action: PbFileAction, { inputs, at }: { inputs: number; at
         ...(copy.includePatterns.length > 0 && { includePatterns: copy.includePatterns }),
         ...(copy.excludePatterns.length > 0 && { excludePatterns: copy.excludePatterns }),
         ...(copy.alwaysReplaceExistingDestPaths && { alwaysReplaceExistingDestPaths: true }),
+        ...(copy.requiredPaths.length > 0 && { requiredPaths: copy.requiredPaths }),
       };
     }
     case 'mkfile': {
@@ -208,7 +212,7 @@ function actionFromPb(action: PbFileAction, { inputs, at }: { inputs: number; at
       return { ...place, type: 'symlink', oldpath, newpath, ...attributes(rest, inputs) };
     }
     default:
-      throw invalid('a file action that does nothing');
+      throw invalid('invalid action type <nil>');
   }
 }
 
@@ -231,7 +235,7 @@ function userFromPb(option: UserOpt | undefined, inputs: number): UserOption | u
 /** -1: none. */
 function inputNumber(input: bigint, count: number): number | undefined {
   if (input === -1n) return undefined;
-  if (input < 0n || input >= BigInt(count)) throw invalid(`an input that is not there: ${input} of ${count}`);
+  if (input < 0n || input >= BigInt(count)) throw invalid(`invalid input index ${input}, ${count} provided`);
   return Number(input);
 }
 

@@ -130,7 +130,6 @@ function actionToPb(action: FileAction): MessageInitShape<typeof FileActionSchem
   };
   switch (action.type) {
     case 'copy': {
-      if (action.requiredPaths?.length) throw unsupported('COPY --parents has no definition');
       const octal = action.mode !== undefined && /^[0-7]+$/.test(action.mode);
       const value = {
         src: action.src,
@@ -148,6 +147,7 @@ function actionToPb(action: FileAction): MessageInitShape<typeof FileActionSchem
         includePatterns: [...(action.includePatterns ?? [])],
         excludePatterns: [...(action.excludePatterns ?? [])],
         alwaysReplaceExistingDestPaths: action.alwaysReplaceExistingDestPaths ?? false,
+        requiredPaths: [...(action.requiredPaths ?? [])],
       };
       return { ...place, action: { case: 'copy', value } };
     }

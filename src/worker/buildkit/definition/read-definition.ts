@@ -1,5 +1,5 @@
 import { fromBinary } from '@bufbuild/protobuf';
-import { invalid, tooLarge } from '#errors/errors.ts';
+import { invalid, SlipwayError, tooLarge } from '#errors/errors.ts';
 import { digestOf } from '#oci/digest.ts';
 import type { SourceRange } from '#worker/build/llb/source-info.ts';
 import { type Edge, type Vertex, type VertexMetadata, vertex } from '#worker/build/llb/vertex.ts';
@@ -23,6 +23,15 @@ const MAX_STEPS = 100_000;
  * empty definition, which is an empty file system. `names` gets our digests by the client's.
  */
 export function readDefinition(definition: Definition, names?: Map<string, string>): Edge | undefined {
+  try {
+    return read(definition, names);
+  } catch (error) {
+    if (!(error instanceof SlipwayError)) throw error;
+    throw new SlipwayError(error.kind, `failed to load LLB: ${error.message}`, { cause: error });
+  }
+}
+
+function read(definition: Definition, names: Map<string, string> | undefined): Edge | undefined {
   if (definition.def.length === 0) return undefined;
   if (definition.def.length > MAX_STEPS) throw tooLarge(`a definition of more than ${MAX_STEPS} steps`);
   const steps = new Map(definition.def.map((bytes) => [digestOf(bytes) as string, bytes]));
@@ -67,7 +76,7 @@ class GraphReader {
 
   #open(digest: string): { digest: string; op: PbOp } {
     const bytes = this.#steps.get(digest);
-    if (!bytes) throw invalid(`a definition without its step ${digest.slice(0, 100)}`);
+    if (!bytes) throw invalid(`invalid missing input digest ${digest.slice(0, 100)}`);
     return { digest, op: parseOp(bytes) };
   }
 

@@ -5,7 +5,7 @@ import { type ListedFile, listDirectory } from './directory-listing.ts';
 import { isOpaque, lookBelow, namesBelow } from './layers-below.ts';
 import { OPAQUE_XATTR } from './overlay-marks.ts';
 import { isWhiteout } from './rooted-directories.ts';
-import { sameFile, sameMetadata } from './same-file.ts';
+import { type FoundFile, sameFile, sameMetadata } from './same-file.ts';
 
 /**
  * Makes an upper directory say what it changes in words that mean the same on any other layers, as BuildKit's layers
@@ -59,9 +59,18 @@ function settleFile(file: ListedFile, lowers: readonly string[], hides: boolean)
   if (opaque) removeXattr(path, OPAQUE_XATTR);
   if (!before?.stats.isDirectory()) return false;
   settle(path, below.directories, hides || opaque);
-  if (!sameMetadata(before, file) || readdirSync(systemPath(path)).length > 0) return false;
+  if (!sameDirectory(before, file) || readdirSync(systemPath(path)).length > 0) return false;
   rmdirSync(systemPath(path));
   return true;
+}
+
+/** Whether it has no time but what it had, or what changing something in it gives: one that was set is a change. */
+function sameDirectory(before: FoundFile, { path }: FoundFile): boolean {
+  // Once more: what it had when it was listed may have been changed with what is in it.
+  const stats = lstatSync(systemPath(path));
+  const { mtimeMs, birthtimeMs } = stats;
+  if (mtimeMs !== before.stats.mtimeMs && mtimeMs < birthtimeMs) return false;
+  return sameMetadata(before, { path, stats });
 }
 
 function setModified(path: string, mtimeMs: number): void {

@@ -64,7 +64,7 @@ export class CachedWorker implements AsyncDisposable {
     const { images, drivers } = this.world;
     const exporters = new Exporters({
       images,
-      local: drivers.layers,
+      local: drivers.local,
       mounts: drivers.views,
       trees: this.#trees,
     });

@@ -25,6 +25,8 @@ import { HOSTNAME, type StepNetwork, type StepNetworks } from './step-networks.t
 
 /** What is in a step's directory. Small: each call takes less time than a thread does to hear of it. */
 const FILES = ['resolv.conf', 'hosts'];
+/** Of all that every command has mounted, what BuildKit takes away; `/proc` and its like stay. */
+const STUBBED = ['/etc/resolv.conf', '/etc/hosts'];
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface ExecDriverPorts extends ExecMountsPorts {
@@ -100,7 +102,7 @@ export class ExecDriver implements OpDriver<ExecOp> {
       const env = await this.#environment(op, mounts.root.root, context);
       return this.#spec(op, { id, directory, mounts, env, context, network });
     });
-    const stubs = this.#prepare(op, spec, mounts);
+    const stubs = this.#prepare(op, mounts);
     await this.#execute(vertex, spec, context);
     // The network goes while the files are looked at.
     const leaving = leave(joining);
@@ -123,10 +125,10 @@ export class ExecDriver implements OpDriver<ExecOp> {
   }
 
   /** Makes what is not to stay: directories to mount on, and those that volumes would be. */
-  #prepare(op: ExecOp, spec: OciSpec, mounts: ExecMounts): MountStubs {
-    const { volumes = [] } = op;
-    const mounted = spec.mounts.map(({ destination }) => destination);
-    const stubs = MountStubs.before(mounts.root, [...mounted, ...volumes]);
+  #prepare(op: ExecOp, mounts: ExecMounts): MountStubs {
+    const { volumes = [], removeMountStubsRecursive: recursive = false } = op;
+    const mounted = [...STUBBED, ...op.mounts.map(({ dest }) => dest)];
+    const stubs = MountStubs.before(mounts.root, [...mounted, ...volumes], { recursive });
     const directories = new RootedDirectory(mounts.root.root);
     for (const volume of volumes) directories.make(volume, { uid: 0, gid: 0 });
     return stubs;
@@ -153,8 +155,6 @@ export class ExecDriver implements OpDriver<ExecOp> {
   async #environment(op: ExecOp, root: string, { session, signal }: OpContext): Promise<string[]> {
     const { home } = await resolveUser(root, op.user);
     const env = withDefaults(op.env, [PATH, ...(op.proxyEnv ?? []), `HOME=${home}`]);
-    if (op.hostname !== undefined)
-      env.push(...withDefaults(env, [`HOSTNAME=${op.hostname}`]).slice(env.length));
     for (const { id, name, optional = false } of op.secretEnv ?? []) {
       const value = await secretOf({ id, optional }, session, signal);
       if (value) env.push(`${name}=${Buffer.from(value).toString('utf8')}`);

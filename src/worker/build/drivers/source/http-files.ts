@@ -155,7 +155,7 @@ export class HttpFiles {
     const digest = `sha256:${hash.digest('hex')}`;
     if (request.checksum !== undefined && digest !== request.checksum) {
       await rm(part, { force: true });
-      throw invalid(`digest mismatch for ${request.url}: ${digest} (expected: ${request.checksum})`);
+      throw invalid(`digest mismatch ${digest}: ${request.checksum}`);
     }
     const { etag, 'last-modified': lastModified } = response.headers;
     const filename = nameOf(request, response.headers['content-disposition']);

@@ -53,7 +53,7 @@ export async function httpGet(address: string, options: GetOptions): Promise<Htt
     if (statusCode === 200 || statusCode === 304) return { url, response };
     response.destroy();
     if (statusCode < 300 || statusCode >= 400 || location === undefined) {
-      throw invalid(`invalid response status ${statusCode} for ${shown(url)}`);
+      throw invalid(`invalid response status ${statusCode}`);
     }
     url = parse(location, url);
   }

@@ -61,6 +61,10 @@ export class ImageSource implements Source {
       );
     }
     if (limit === undefined) return found;
+    const { length } = found.layers.layers;
+    if (limit > length) {
+      throw invalid(`layer limit ${limit} is greater than the number of layers in the image ${length}`);
+    }
     return { ...found, layers: { kind: 'layers', layers: found.layers.layers.slice(0, limit) } };
   }
 }

@@ -30,7 +30,7 @@ export class SourceDriver implements OpDriver<SourceOp> {
   #sourceOf({ op: { identifier } }: Vertex<SourceOp>): Source {
     const [scheme = ''] = identifier.split('://', 1);
     const source = this.#sources.get(scheme);
-    if (!source) throw unsupported(`unsupported source scheme ${JSON.stringify(scheme)}`);
+    if (!source) throw unsupported(`unknown scheme ${scheme}: not found`);
     return source;
   }
 }

@@ -201,7 +201,7 @@ describe("a client's definition", () => {
 
   it('is refused when steps are missing or do not fit', () => {
     const whole = definition(source('a://b'), { ...copy(-1n, 0n), from: [0] });
-    refused(create(DefinitionSchema, { def: whole.def.slice(1) }), /without its step/);
+    refused(create(DefinitionSchema, { def: whole.def.slice(1) }), /missing input digest/);
     refused(create(DefinitionSchema, { def: whole.def.slice(0, 1) }), /without a result/);
     refused(create(DefinitionSchema, { def: [Buffer.from([0xff, 0xff])] }), /cannot be read/);
     refused(definition(source('nonsense')), /invalid source/);

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file github.com/moby/buildkit/solver/errdefs/errdefs.proto.
  */
 export const file_github_com_moby_buildkit_solver_errdefs_errdefs: GenFile = /*@__PURE__*/
-  fileDesc("CjVnaXRodWIuY29tL21vYnkvYnVpbGRraXQvc29sdmVyL2VycmRlZnMvZXJyZGVmcy5wcm90bxIHZXJyZGVmcyIYCgZWZXJ0ZXgSDgoGZGlnZXN0GAEgASgJIkEKBlNvdXJjZRIcCgRpbmZvGAEgASgLMg4ucGIuU291cmNlSW5mbxIZCgZyYW5nZXMYAiADKAsyCS5wYi5SYW5nZSIoCghGcm9udGVuZBIMCgRuYW1lGAEgASgJEg4KBnNvdXJjZRgCIAEoCSIbCgtGcm9udGVuZENhcBIMCgRuYW1lGAEgASgJIhoKClN1YnJlcXVlc3QSDAoEbmFtZRgBIAEoCSKBAgoFU29sdmUSEAoIaW5wdXRJRHMYASADKAkSEAoIbW91bnRJRHMYAiADKAkSEgoCb3AYAyABKAsyBi5wYi5PcBIjCgRmaWxlGAQgASgLMhMuZXJyZGVmcy5GaWxlQWN0aW9uSAASJgoFY2FjaGUYBSABKAsyFS5lcnJkZWZzLkNvbnRlbnRDYWNoZUgAEjQKC2Rlc2NyaXB0aW9uGAYgAygLMh8uZXJyZGVmcy5Tb2x2ZS5EZXNjcmlwdGlvbkVudHJ5GjIKEERlc2NyaXB0aW9uRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIJCgdzdWJqZWN0IhsKCkZpbGVBY3Rpb24SDQoFaW5kZXgYASABKAMiHQoMQ29udGVudENhY2hlEg0KBWluZGV4GAEgASgDQilaJ2dpdGh1Yi5jb20vbW9ieS9idWlsZGtpdC9zb2x2ZXIvZXJyZGVmc2IGcHJvdG8z", [file_github_com_moby_buildkit_solver_pb_ops]);
+  fileDesc("CjVnaXRodWIuY29tL21vYnkvYnVpbGRraXQvc29sdmVyL2VycmRlZnMvZXJyZGVmcy5wcm90bxIHZXJyZGVmcyIYCgZWZXJ0ZXgSDgoGZGlnZXN0GAEgASgJIkEKBlNvdXJjZRIcCgRpbmZvGAEgASgLMg4ucGIuU291cmNlSW5mbxIZCgZyYW5nZXMYAiADKAsyCS5wYi5SYW5nZSIoCghGcm9udGVuZBIMCgRuYW1lGAEgASgJEg4KBnNvdXJjZRgCIAEoCSIbCgtGcm9udGVuZENhcBIMCgRuYW1lGAEgASgJIjgKFENvbXBhdGliaWxpdHlGZWF0dXJlEg8KB3ZlcnNpb24YASABKAMSDwoHZmVhdHVyZRgCIAEoCSIaCgpTdWJyZXF1ZXN0EgwKBG5hbWUYASABKAkigQIKBVNvbHZlEhAKCGlucHV0SURzGAEgAygJEhAKCG1vdW50SURzGAIgAygJEhIKAm9wGAMgASgLMgYucGIuT3ASIwoEZmlsZRgEIAEoCzITLmVycmRlZnMuRmlsZUFjdGlvbkgAEiYKBWNhY2hlGAUgASgLMhUuZXJyZGVmcy5Db250ZW50Q2FjaGVIABI0CgtkZXNjcmlwdGlvbhgGIAMoCzIfLmVycmRlZnMuU29sdmUuRGVzY3JpcHRpb25FbnRyeRoyChBEZXNjcmlwdGlvbkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCQoHc3ViamVjdCIbCgpGaWxlQWN0aW9uEg0KBWluZGV4GAEgASgDIh0KDENvbnRlbnRDYWNoZRINCgVpbmRleBgBIAEoAyJaCh1Qcm92ZW5hbmNlTWF0ZXJpYWxzSW5jb21wbGV0ZRI5CgppbmNvbXBsZXRlGAEgAygLMiUuZXJyZGVmcy5Qcm92ZW5hbmNlTWF0ZXJpYWxJbmNvbXBsZXRlIngKHFByb3ZlbmFuY2VNYXRlcmlhbEluY29tcGxldGUSCgoCb3AYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZtZXRob2QYAyABKAkSCwoDdXJpGAQgASgJEhEKCWZpbmFsX3VyaRgFIAEoCRIOCgZyZWFzb24YBiABKAlCKVonZ2l0aHViLmNvbS9tb2J5L2J1aWxka2l0L3NvbHZlci9lcnJkZWZzYgZwcm90bzM", [file_github_com_moby_buildkit_solver_pb_ops]);
 
 /**
  * @generated from message errdefs.Vertex
@@ -97,6 +97,28 @@ export const FrontendCapSchema: GenMessage<FrontendCap> = /*@__PURE__*/
   messageDesc(file_github_com_moby_buildkit_solver_errdefs_errdefs, 3);
 
 /**
+ * @generated from message errdefs.CompatibilityFeature
+ */
+export type CompatibilityFeature = Message<"errdefs.CompatibilityFeature"> & {
+  /**
+   * @generated from field: int64 version = 1;
+   */
+  version: bigint;
+
+  /**
+   * @generated from field: string feature = 2;
+   */
+  feature: string;
+};
+
+/**
+ * Describes the message errdefs.CompatibilityFeature.
+ * Use `create(CompatibilityFeatureSchema)` to create a new message.
+ */
+export const CompatibilityFeatureSchema: GenMessage<CompatibilityFeature> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_solver_errdefs_errdefs, 4);
+
+/**
  * @generated from message errdefs.Subrequest
  */
 export type Subrequest = Message<"errdefs.Subrequest"> & {
@@ -111,7 +133,7 @@ export type Subrequest = Message<"errdefs.Subrequest"> & {
  * Use `create(SubrequestSchema)` to create a new message.
  */
 export const SubrequestSchema: GenMessage<Subrequest> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_errdefs_errdefs, 4);
+  messageDesc(file_github_com_moby_buildkit_solver_errdefs_errdefs, 5);
 
 /**
  * @generated from message errdefs.Solve
@@ -160,7 +182,7 @@ export type Solve = Message<"errdefs.Solve"> & {
  * Use `create(SolveSchema)` to create a new message.
  */
 export const SolveSchema: GenMessage<Solve> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_errdefs_errdefs, 5);
+  messageDesc(file_github_com_moby_buildkit_solver_errdefs_errdefs, 6);
 
 /**
  * @generated from message errdefs.FileAction
@@ -179,7 +201,7 @@ export type FileAction = Message<"errdefs.FileAction"> & {
  * Use `create(FileActionSchema)` to create a new message.
  */
 export const FileActionSchema: GenMessage<FileAction> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_errdefs_errdefs, 6);
+  messageDesc(file_github_com_moby_buildkit_solver_errdefs_errdefs, 7);
 
 /**
  * @generated from message errdefs.ContentCache
@@ -198,5 +220,64 @@ export type ContentCache = Message<"errdefs.ContentCache"> & {
  * Use `create(ContentCacheSchema)` to create a new message.
  */
 export const ContentCacheSchema: GenMessage<ContentCache> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_errdefs_errdefs, 7);
+  messageDesc(file_github_com_moby_buildkit_solver_errdefs_errdefs, 8);
+
+/**
+ * @generated from message errdefs.ProvenanceMaterialsIncomplete
+ */
+export type ProvenanceMaterialsIncomplete = Message<"errdefs.ProvenanceMaterialsIncomplete"> & {
+  /**
+   * @generated from field: repeated errdefs.ProvenanceMaterialIncomplete incomplete = 1;
+   */
+  incomplete: ProvenanceMaterialIncomplete[];
+};
+
+/**
+ * Describes the message errdefs.ProvenanceMaterialsIncomplete.
+ * Use `create(ProvenanceMaterialsIncompleteSchema)` to create a new message.
+ */
+export const ProvenanceMaterialsIncompleteSchema: GenMessage<ProvenanceMaterialsIncomplete> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_solver_errdefs_errdefs, 9);
+
+/**
+ * @generated from message errdefs.ProvenanceMaterialIncomplete
+ */
+export type ProvenanceMaterialIncomplete = Message<"errdefs.ProvenanceMaterialIncomplete"> & {
+  /**
+   * @generated from field: string op = 1;
+   */
+  op: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string method = 3;
+   */
+  method: string;
+
+  /**
+   * @generated from field: string uri = 4;
+   */
+  uri: string;
+
+  /**
+   * @generated from field: string final_uri = 5;
+   */
+  finalUri: string;
+
+  /**
+   * @generated from field: string reason = 6;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message errdefs.ProvenanceMaterialIncomplete.
+ * Use `create(ProvenanceMaterialIncompleteSchema)` to create a new message.
+ */
+export const ProvenanceMaterialIncompleteSchema: GenMessage<ProvenanceMaterialIncomplete> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_solver_errdefs_errdefs, 10);
 

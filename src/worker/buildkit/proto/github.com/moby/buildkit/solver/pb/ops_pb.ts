@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file github.com/moby/buildkit/solver/pb/ops.proto.
  */
 export const file_github_com_moby_buildkit_solver_pb_ops: GenFile = /*@__PURE__*/
-  fileDesc("CixnaXRodWIuY29tL21vYnkvYnVpbGRraXQvc29sdmVyL3BiL29wcy5wcm90bxICcGIioQIKAk9wEhkKBmlucHV0cxgBIAMoCzIJLnBiLklucHV0EhoKBGV4ZWMYAiABKAsyCi5wYi5FeGVjT3BIABIeCgZzb3VyY2UYAyABKAsyDC5wYi5Tb3VyY2VPcEgAEhoKBGZpbGUYBCABKAsyCi5wYi5GaWxlT3BIABIcCgVidWlsZBgFIAEoCzILLnBiLkJ1aWxkT3BIABIcCgVtZXJnZRgGIAEoCzILLnBiLk1lcmdlT3BIABIaCgRkaWZmGAcgASgLMgoucGIuRGlmZk9wSAASHgoIcGxhdGZvcm0YCiABKAsyDC5wYi5QbGF0Zm9ybRIqCgtjb25zdHJhaW50cxgLIAEoCzIVLnBiLldvcmtlckNvbnN0cmFpbnRzQgQKAm9wImQKCFBsYXRmb3JtEhQKDEFyY2hpdGVjdHVyZRgBIAEoCRIKCgJPUxgCIAEoCRIPCgdWYXJpYW50GAMgASgJEhEKCU9TVmVyc2lvbhgEIAEoCRISCgpPU0ZlYXR1cmVzGAUgAygJIiYKBUlucHV0Eg4KBmRpZ2VzdBgBIAEoCRINCgVpbmRleBgCIAEoAyLCAQoGRXhlY09wEhYKBG1ldGEYASABKAsyCC5wYi5NZXRhEhkKBm1vdW50cxgCIAMoCzIJLnBiLk1vdW50EhwKB25ldHdvcmsYAyABKA4yCy5wYi5OZXRNb2RlEiIKCHNlY3VyaXR5GAQgASgOMhAucGIuU2VjdXJpdHlNb2RlEiAKCXNlY3JldGVudhgFIAMoCzINLnBiLlNlY3JldEVudhIhCgpjZGlEZXZpY2VzGAYgAygLMg0ucGIuQ0RJRGV2aWNlIvwBCgRNZXRhEgwKBGFyZ3MYASADKAkSCwoDZW52GAIgAygJEgsKA2N3ZBgDIAEoCRIMCgR1c2VyGAQgASgJEh8KCXByb3h5X2VudhgFIAEoCzIMLnBiLlByb3h5RW52Eh4KCmV4dHJhSG9zdHMYBiADKAsyCi5wYi5Ib3N0SVASEAoIaG9zdG5hbWUYByABKAkSGgoGdWxpbWl0GAkgAygLMgoucGIuVWxpbWl0EhQKDGNncm91cFBhcmVudBgKIAEoCRIhChlyZW1vdmVNb3VudFN0dWJzUmVjdXJzaXZlGAsgASgIEhYKDnZhbGlkRXhpdENvZGVzGAwgAygFIiIKBkhvc3RJUBIMCgRIb3N0GAEgASgJEgoKAklQGAIgASgJIjIKBlVsaW1pdBIMCgROYW1lGAEgASgJEgwKBFNvZnQYAiABKAMSDAoESGFyZBgDIAEoAyI3CglTZWNyZXRFbnYSCgoCSUQYASABKAkSDAoEbmFtZRgCIAEoCRIQCghvcHRpb25hbBgDIAEoCCIrCglDRElEZXZpY2USDAoEbmFtZRgBIAEoCRIQCghvcHRpb25hbBgCIAEoCCK3AgoFTW91bnQSDQoFaW5wdXQYASABKAMSEAoIc2VsZWN0b3IYAiABKAkSDAoEZGVzdBgDIAEoCRIOCgZvdXRwdXQYBCABKAMSEAoIcmVhZG9ubHkYBSABKAgSIAoJbW91bnRUeXBlGAYgASgOMg0ucGIuTW91bnRUeXBlEh4KCFRtcGZzT3B0GBMgASgLMgwucGIuVG1wZnNPcHQSHgoIY2FjaGVPcHQYFCABKAsyDC5wYi5DYWNoZU9wdBIgCglzZWNyZXRPcHQYFSABKAsyDS5wYi5TZWNyZXRPcHQSGgoGU1NIT3B0GBYgASgLMgoucGIuU1NIT3B0EhAKCHJlc3VsdElEGBcgASgJEisKDGNvbnRlbnRDYWNoZRgYIAEoDjIVLnBiLk1vdW50Q29udGVudENhY2hlIhgKCFRtcGZzT3B0EgwKBHNpemUYASABKAMiPAoIQ2FjaGVPcHQSCgoCSUQYASABKAkSJAoHc2hhcmluZxgCIAEoDjITLnBiLkNhY2hlU2hhcmluZ09wdCJRCglTZWNyZXRPcHQSCgoCSUQYASABKAkSCwoDdWlkGAIgASgNEgsKA2dpZBgDIAEoDRIMCgRtb2RlGAQgASgNEhAKCG9wdGlvbmFsGAUgASgIIk4KBlNTSE9wdBIKCgJJRBgBIAEoCRILCgN1aWQYAiABKA0SCwoDZ2lkGAMgASgNEgwKBG1vZGUYBCABKA0SEAoIb3B0aW9uYWwYBSABKAgidAoIU291cmNlT3ASEgoKaWRlbnRpZmllchgBIAEoCRImCgVhdHRycxgCIAMoCzIXLnBiLlNvdXJjZU9wLkF0dHJzRW50cnkaLAoKQXR0cnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIvQBCgdCdWlsZE9wEg8KB2J1aWxkZXIYASABKAMSJwoGaW5wdXRzGAIgAygLMhcucGIuQnVpbGRPcC5JbnB1dHNFbnRyeRIbCgNkZWYYAyABKAsyDi5wYi5EZWZpbml0aW9uEiUKBWF0dHJzGAQgAygLMhYucGIuQnVpbGRPcC5BdHRyc0VudHJ5Gj0KC0lucHV0c0VudHJ5EgsKA2tleRgBIAEoCRIdCgV2YWx1ZRgCIAEoCzIOLnBiLkJ1aWxkSW5wdXQ6AjgBGiwKCkF0dHJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIbCgpCdWlsZElucHV0Eg0KBWlucHV0GAEgASgDIrMCCgpPcE1ldGFkYXRhEhQKDGlnbm9yZV9jYWNoZRgBIAEoCBI0CgtkZXNjcmlwdGlvbhgCIAMoCzIfLnBiLk9wTWV0YWRhdGEuRGVzY3JpcHRpb25FbnRyeRIlCgxleHBvcnRfY2FjaGUYBCABKAsyDy5wYi5FeHBvcnRDYWNoZRImCgRjYXBzGAUgAygLMhgucGIuT3BNZXRhZGF0YS5DYXBzRW50cnkSKQoOcHJvZ3Jlc3NfZ3JvdXAYBiABKAsyES5wYi5Qcm9ncmVzc0dyb3VwGjIKEERlc2NyaXB0aW9uRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARorCglDYXBzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgIOgI4ASKWAQoGU291cmNlEiwKCWxvY2F0aW9ucxgBIAMoCzIZLnBiLlNvdXJjZS5Mb2NhdGlvbnNFbnRyeRIdCgVpbmZvcxgCIAMoCzIOLnBiLlNvdXJjZUluZm8aPwoOTG9jYXRpb25zRW50cnkSCwoDa2V5GAEgASgJEhwKBXZhbHVlGAIgASgLMg0ucGIuTG9jYXRpb25zOgI4ASIsCglMb2NhdGlvbnMSHwoJbG9jYXRpb25zGAEgAygLMgwucGIuTG9jYXRpb24iYgoKU291cmNlSW5mbxIQCghmaWxlbmFtZRgBIAEoCRIMCgRkYXRhGAIgASgMEiIKCmRlZmluaXRpb24YAyABKAsyDi5wYi5EZWZpbml0aW9uEhAKCGxhbmd1YWdlGAQgASgJIjoKCExvY2F0aW9uEhMKC3NvdXJjZUluZGV4GAEgASgFEhkKBnJhbmdlcxgCIAMoCzIJLnBiLlJhbmdlIj8KBVJhbmdlEhsKBXN0YXJ0GAEgASgLMgwucGIuUG9zaXRpb24SGQoDZW5kGAIgASgLMgwucGIuUG9zaXRpb24iKwoIUG9zaXRpb24SDAoEbGluZRgBIAEoBRIRCgljaGFyYWN0ZXIYAiABKAUiHAoLRXhwb3J0Q2FjaGUSDQoFVmFsdWUYASABKAgiNwoNUHJvZ3Jlc3NHcm91cBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBHdlYWsYAyABKAgiawoIUHJveHlFbnYSEgoKaHR0cF9wcm94eRgBIAEoCRITCgtodHRwc19wcm94eRgCIAEoCRIRCglmdHBfcHJveHkYAyABKAkSEAoIbm9fcHJveHkYBCABKAkSEQoJYWxsX3Byb3h5GAUgASgJIiMKEVdvcmtlckNvbnN0cmFpbnRzEg4KBmZpbHRlchgBIAMoCSKmAQoKRGVmaW5pdGlvbhILCgNkZWYYASADKAwSLgoIbWV0YWRhdGEYAiADKAsyHC5wYi5EZWZpbml0aW9uLk1ldGFkYXRhRW50cnkSGgoGU291cmNlGAMgASgLMgoucGIuU291cmNlGj8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEh0KBXZhbHVlGAIgASgLMg4ucGIuT3BNZXRhZGF0YToCOAEiKQoGRmlsZU9wEh8KB2FjdGlvbnMYAiADKAsyDi5wYi5GaWxlQWN0aW9uIokCCgpGaWxlQWN0aW9uEg0KBWlucHV0GAEgASgDEhYKDnNlY29uZGFyeUlucHV0GAIgASgDEg4KBm91dHB1dBgDIAEoAxIiCgRjb3B5GAQgASgLMhIucGIuRmlsZUFjdGlvbkNvcHlIABImCgZta2ZpbGUYBSABKAsyFC5wYi5GaWxlQWN0aW9uTWtGaWxlSAASJAoFbWtkaXIYBiABKAsyEy5wYi5GaWxlQWN0aW9uTWtEaXJIABIeCgJybRgHIAEoCzIQLnBiLkZpbGVBY3Rpb25SbUgAEigKB3N5bWxpbmsYCCABKAsyFS5wYi5GaWxlQWN0aW9uU3ltbGlua0gAQggKBmFjdGlvbiL7AgoORmlsZUFjdGlvbkNvcHkSCwoDc3JjGAEgASgJEgwKBGRlc3QYAiABKAkSGwoFb3duZXIYAyABKAsyDC5wYi5DaG93bk9wdBIMCgRtb2RlGAQgASgFEhUKDWZvbGxvd1N5bWxpbmsYBSABKAgSFwoPZGlyQ29weUNvbnRlbnRzGAYgASgIEigKIGF0dGVtcHRVbnBhY2tEb2NrZXJDb21wYXRpYmlsaXR5GAcgASgIEhYKDmNyZWF0ZURlc3RQYXRoGAggASgIEhUKDWFsbG93V2lsZGNhcmQYCSABKAgSGgoSYWxsb3dFbXB0eVdpbGRjYXJkGAogASgIEhEKCXRpbWVzdGFtcBgLIAEoAxIYChBpbmNsdWRlX3BhdHRlcm5zGAwgAygJEhgKEGV4Y2x1ZGVfcGF0dGVybnMYDSADKAkSJgoeYWx3YXlzUmVwbGFjZUV4aXN0aW5nRGVzdFBhdGhzGA4gASgIEg8KB21vZGVTdHIYDyABKAkibAoQRmlsZUFjdGlvbk1rRmlsZRIMCgRwYXRoGAEgASgJEgwKBG1vZGUYAiABKAUSDAoEZGF0YRgDIAEoDBIbCgVvd25lchgEIAEoCzIMLnBiLkNob3duT3B0EhEKCXRpbWVzdGFtcBgFIAEoAyJlChFGaWxlQWN0aW9uU3ltbGluaxIPCgdvbGRwYXRoGAEgASgJEg8KB25ld3BhdGgYAiABKAkSGwoFb3duZXIYAyABKAsyDC5wYi5DaG93bk9wdBIRCgl0aW1lc3RhbXAYBCABKAMicgoPRmlsZUFjdGlvbk1rRGlyEgwKBHBhdGgYASABKAkSDAoEbW9kZRgCIAEoBRITCgttYWtlUGFyZW50cxgDIAEoCBIbCgVvd25lchgEIAEoCzIMLnBiLkNob3duT3B0EhEKCXRpbWVzdGFtcBgFIAEoAyJKCgxGaWxlQWN0aW9uUm0SDAoEcGF0aBgBIAEoCRIVCg1hbGxvd05vdEZvdW5kGAIgASgIEhUKDWFsbG93V2lsZGNhcmQYAyABKAgiQQoIQ2hvd25PcHQSGQoEdXNlchgBIAEoCzILLnBiLlVzZXJPcHQSGgoFZ3JvdXAYAiABKAsyCy5wYi5Vc2VyT3B0IkUKB1VzZXJPcHQSIgoGYnlOYW1lGAEgASgLMhAucGIuTmFtZWRVc2VyT3B0SAASDgoEYnlJRBgCIAEoDUgAQgYKBHVzZXIiKwoMTmFtZWRVc2VyT3B0EgwKBG5hbWUYASABKAkSDQoFaW5wdXQYAiABKAMiGwoKTWVyZ2VJbnB1dBINCgVpbnB1dBgBIAEoAyIpCgdNZXJnZU9wEh4KBmlucHV0cxgBIAMoCzIOLnBiLk1lcmdlSW5wdXQiHwoOTG93ZXJEaWZmSW5wdXQSDQoFaW5wdXQYASABKAMiHwoOVXBwZXJEaWZmSW5wdXQSDQoFaW5wdXQYASABKAMiTgoGRGlmZk9wEiEKBWxvd2VyGAEgASgLMhIucGIuTG93ZXJEaWZmSW5wdXQSIQoFdXBwZXIYAiABKAsyEi5wYi5VcHBlckRpZmZJbnB1dCooCgdOZXRNb2RlEgkKBVVOU0VUEAASCAoESE9TVBABEggKBE5PTkUQAiopCgxTZWN1cml0eU1vZGUSCwoHU0FOREJPWBAAEgwKCElOU0VDVVJFEAEqQAoJTW91bnRUeXBlEggKBEJJTkQQABIKCgZTRUNSRVQQARIHCgNTU0gQAhIJCgVDQUNIRRADEgkKBVRNUEZTEAQqMQoRTW91bnRDb250ZW50Q2FjaGUSCwoHREVGQVVMVBAAEgYKAk9OEAESBwoDT0ZGEAIqNgoPQ2FjaGVTaGFyaW5nT3B0EgoKBlNIQVJFRBAAEgsKB1BSSVZBVEUQARIKCgZMT0NLRUQQAkIkWiJnaXRodWIuY29tL21vYnkvYnVpbGRraXQvc29sdmVyL3BiYgZwcm90bzM");
+  fileDesc("CixnaXRodWIuY29tL21vYnkvYnVpbGRraXQvc29sdmVyL3BiL29wcy5wcm90bxICcGIiywIKAk9wEhkKBmlucHV0cxgBIAMoCzIJLnBiLklucHV0EhoKBGV4ZWMYAiABKAsyCi5wYi5FeGVjT3BIABIeCgZzb3VyY2UYAyABKAsyDC5wYi5Tb3VyY2VPcEgAEhoKBGZpbGUYBCABKAsyCi5wYi5GaWxlT3BIABIcCgVidWlsZBgFIAEoCzILLnBiLkJ1aWxkT3BIABIcCgVtZXJnZRgGIAEoCzILLnBiLk1lcmdlT3BIABIaCgRkaWZmGAcgASgLMgoucGIuRGlmZk9wSAASKAoLcGFzc3Rocm91Z2gYCCABKAsyES5wYi5QYXNzdGhyb3VnaE9wSAASHgoIcGxhdGZvcm0YCiABKAsyDC5wYi5QbGF0Zm9ybRIqCgtjb25zdHJhaW50cxgLIAEoCzIVLnBiLldvcmtlckNvbnN0cmFpbnRzQgQKAm9wImQKCFBsYXRmb3JtEhQKDEFyY2hpdGVjdHVyZRgBIAEoCRIKCgJPUxgCIAEoCRIPCgdWYXJpYW50GAMgASgJEhEKCU9TVmVyc2lvbhgEIAEoCRISCgpPU0ZlYXR1cmVzGAUgAygJIiYKBUlucHV0Eg4KBmRpZ2VzdBgBIAEoCRINCgVpbmRleBgCIAEoAyLCAQoGRXhlY09wEhYKBG1ldGEYASABKAsyCC5wYi5NZXRhEhkKBm1vdW50cxgCIAMoCzIJLnBiLk1vdW50EhwKB25ldHdvcmsYAyABKA4yCy5wYi5OZXRNb2RlEiIKCHNlY3VyaXR5GAQgASgOMhAucGIuU2VjdXJpdHlNb2RlEiAKCXNlY3JldGVudhgFIAMoCzINLnBiLlNlY3JldEVudhIhCgpjZGlEZXZpY2VzGAYgAygLMg0ucGIuQ0RJRGV2aWNlIvwBCgRNZXRhEgwKBGFyZ3MYASADKAkSCwoDZW52GAIgAygJEgsKA2N3ZBgDIAEoCRIMCgR1c2VyGAQgASgJEh8KCXByb3h5X2VudhgFIAEoCzIMLnBiLlByb3h5RW52Eh4KCmV4dHJhSG9zdHMYBiADKAsyCi5wYi5Ib3N0SVASEAoIaG9zdG5hbWUYByABKAkSGgoGdWxpbWl0GAkgAygLMgoucGIuVWxpbWl0EhQKDGNncm91cFBhcmVudBgKIAEoCRIhChlyZW1vdmVNb3VudFN0dWJzUmVjdXJzaXZlGAsgASgIEhYKDnZhbGlkRXhpdENvZGVzGAwgAygFIiIKBkhvc3RJUBIMCgRIb3N0GAEgASgJEgoKAklQGAIgASgJIjIKBlVsaW1pdBIMCgROYW1lGAEgASgJEgwKBFNvZnQYAiABKAMSDAoESGFyZBgDIAEoAyI3CglTZWNyZXRFbnYSCgoCSUQYASABKAkSDAoEbmFtZRgCIAEoCRIQCghvcHRpb25hbBgDIAEoCCIrCglDRElEZXZpY2USDAoEbmFtZRgBIAEoCRIQCghvcHRpb25hbBgCIAEoCCK3AgoFTW91bnQSDQoFaW5wdXQYASABKAMSEAoIc2VsZWN0b3IYAiABKAkSDAoEZGVzdBgDIAEoCRIOCgZvdXRwdXQYBCABKAMSEAoIcmVhZG9ubHkYBSABKAgSIAoJbW91bnRUeXBlGAYgASgOMg0ucGIuTW91bnRUeXBlEh4KCFRtcGZzT3B0GBMgASgLMgwucGIuVG1wZnNPcHQSHgoIY2FjaGVPcHQYFCABKAsyDC5wYi5DYWNoZU9wdBIgCglzZWNyZXRPcHQYFSABKAsyDS5wYi5TZWNyZXRPcHQSGgoGU1NIT3B0GBYgASgLMgoucGIuU1NIT3B0EhAKCHJlc3VsdElEGBcgASgJEisKDGNvbnRlbnRDYWNoZRgYIAEoDjIVLnBiLk1vdW50Q29udGVudENhY2hlIhgKCFRtcGZzT3B0EgwKBHNpemUYASABKAMiPAoIQ2FjaGVPcHQSCgoCSUQYASABKAkSJAoHc2hhcmluZxgCIAEoDjITLnBiLkNhY2hlU2hhcmluZ09wdCJRCglTZWNyZXRPcHQSCgoCSUQYASABKAkSCwoDdWlkGAIgASgNEgsKA2dpZBgDIAEoDRIMCgRtb2RlGAQgASgNEhAKCG9wdGlvbmFsGAUgASgIIk4KBlNTSE9wdBIKCgJJRBgBIAEoCRILCgN1aWQYAiABKA0SCwoDZ2lkGAMgASgNEgwKBG1vZGUYBCABKA0SEAoIb3B0aW9uYWwYBSABKAgidAoIU291cmNlT3ASEgoKaWRlbnRpZmllchgBIAEoCRImCgVhdHRycxgCIAMoCzIXLnBiLlNvdXJjZU9wLkF0dHJzRW50cnkaLAoKQXR0cnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIvQBCgdCdWlsZE9wEg8KB2J1aWxkZXIYASABKAMSJwoGaW5wdXRzGAIgAygLMhcucGIuQnVpbGRPcC5JbnB1dHNFbnRyeRIbCgNkZWYYAyABKAsyDi5wYi5EZWZpbml0aW9uEiUKBWF0dHJzGAQgAygLMhYucGIuQnVpbGRPcC5BdHRyc0VudHJ5Gj0KC0lucHV0c0VudHJ5EgsKA2tleRgBIAEoCRIdCgV2YWx1ZRgCIAEoCzIOLnBiLkJ1aWxkSW5wdXQ6AjgBGiwKCkF0dHJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIbCgpCdWlsZElucHV0Eg0KBWlucHV0GAEgASgDIuACCgpPcE1ldGFkYXRhEhQKDGlnbm9yZV9jYWNoZRgBIAEoCBI0CgtkZXNjcmlwdGlvbhgCIAMoCzIfLnBiLk9wTWV0YWRhdGEuRGVzY3JpcHRpb25FbnRyeRIlCgxleHBvcnRfY2FjaGUYBCABKAsyDy5wYi5FeHBvcnRDYWNoZRImCgRjYXBzGAUgAygLMhgucGIuT3BNZXRhZGF0YS5DYXBzRW50cnkSKQoOcHJvZ3Jlc3NfZ3JvdXAYBiABKAsyES5wYi5Qcm9ncmVzc0dyb3VwEisKD2xpbnV4X3Jlc291cmNlcxgHIAEoCzISLnBiLkxpbnV4UmVzb3VyY2VzGjIKEERlc2NyaXB0aW9uRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARorCglDYXBzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgIOgI4ASKWAQoGU291cmNlEiwKCWxvY2F0aW9ucxgBIAMoCzIZLnBiLlNvdXJjZS5Mb2NhdGlvbnNFbnRyeRIdCgVpbmZvcxgCIAMoCzIOLnBiLlNvdXJjZUluZm8aPwoOTG9jYXRpb25zRW50cnkSCwoDa2V5GAEgASgJEhwKBXZhbHVlGAIgASgLMg0ucGIuTG9jYXRpb25zOgI4ASIsCglMb2NhdGlvbnMSHwoJbG9jYXRpb25zGAEgAygLMgwucGIuTG9jYXRpb24iYgoKU291cmNlSW5mbxIQCghmaWxlbmFtZRgBIAEoCRIMCgRkYXRhGAIgASgMEiIKCmRlZmluaXRpb24YAyABKAsyDi5wYi5EZWZpbml0aW9uEhAKCGxhbmd1YWdlGAQgASgJIjoKCExvY2F0aW9uEhMKC3NvdXJjZUluZGV4GAEgASgFEhkKBnJhbmdlcxgCIAMoCzIJLnBiLlJhbmdlIj8KBVJhbmdlEhsKBXN0YXJ0GAEgASgLMgwucGIuUG9zaXRpb24SGQoDZW5kGAIgASgLMgwucGIuUG9zaXRpb24iKwoIUG9zaXRpb24SDAoEbGluZRgBIAEoBRIRCgljaGFyYWN0ZXIYAiABKAUiHAoLRXhwb3J0Q2FjaGUSDQoFVmFsdWUYASABKAgiNwoNUHJvZ3Jlc3NHcm91cBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBHdlYWsYAyABKAgilAEKDkxpbnV4UmVzb3VyY2VzEg4KBm1lbW9yeRgBIAEoAxISCgptZW1vcnlTd2FwGAIgASgDEhEKCWNwdVNoYXJlcxgDIAEoBBIRCgljcHVQZXJpb2QYBCABKAQSEAoIY3B1UXVvdGEYBSABKAMSEgoKY3B1c2V0Q3B1cxgGIAEoCRISCgpjcHVzZXRNZW1zGAcgASgJImsKCFByb3h5RW52EhIKCmh0dHBfcHJveHkYASABKAkSEwoLaHR0cHNfcHJveHkYAiABKAkSEQoJZnRwX3Byb3h5GAMgASgJEhAKCG5vX3Byb3h5GAQgASgJEhEKCWFsbF9wcm94eRgFIAEoCSIjChFXb3JrZXJDb25zdHJhaW50cxIOCgZmaWx0ZXIYASADKAkipgEKCkRlZmluaXRpb24SCwoDZGVmGAEgAygMEi4KCG1ldGFkYXRhGAIgAygLMhwucGIuRGVmaW5pdGlvbi5NZXRhZGF0YUVudHJ5EhoKBlNvdXJjZRgDIAEoCzIKLnBiLlNvdXJjZRo/Cg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRIdCgV2YWx1ZRgCIAEoCzIOLnBiLk9wTWV0YWRhdGE6AjgBIikKBkZpbGVPcBIfCgdhY3Rpb25zGAIgAygLMg4ucGIuRmlsZUFjdGlvbiKJAgoKRmlsZUFjdGlvbhINCgVpbnB1dBgBIAEoAxIWCg5zZWNvbmRhcnlJbnB1dBgCIAEoAxIOCgZvdXRwdXQYAyABKAMSIgoEY29weRgEIAEoCzISLnBiLkZpbGVBY3Rpb25Db3B5SAASJgoGbWtmaWxlGAUgASgLMhQucGIuRmlsZUFjdGlvbk1rRmlsZUgAEiQKBW1rZGlyGAYgASgLMhMucGIuRmlsZUFjdGlvbk1rRGlySAASHgoCcm0YByABKAsyEC5wYi5GaWxlQWN0aW9uUm1IABIoCgdzeW1saW5rGAggASgLMhUucGIuRmlsZUFjdGlvblN5bWxpbmtIAEIICgZhY3Rpb24ikwMKDkZpbGVBY3Rpb25Db3B5EgsKA3NyYxgBIAEoCRIMCgRkZXN0GAIgASgJEhsKBW93bmVyGAMgASgLMgwucGIuQ2hvd25PcHQSDAoEbW9kZRgEIAEoBRIVCg1mb2xsb3dTeW1saW5rGAUgASgIEhcKD2RpckNvcHlDb250ZW50cxgGIAEoCBIoCiBhdHRlbXB0VW5wYWNrRG9ja2VyQ29tcGF0aWJpbGl0eRgHIAEoCBIWCg5jcmVhdGVEZXN0UGF0aBgIIAEoCBIVCg1hbGxvd1dpbGRjYXJkGAkgASgIEhoKEmFsbG93RW1wdHlXaWxkY2FyZBgKIAEoCBIRCgl0aW1lc3RhbXAYCyABKAMSGAoQaW5jbHVkZV9wYXR0ZXJucxgMIAMoCRIYChBleGNsdWRlX3BhdHRlcm5zGA0gAygJEiYKHmFsd2F5c1JlcGxhY2VFeGlzdGluZ0Rlc3RQYXRocxgOIAEoCBIPCgdtb2RlU3RyGA8gASgJEhYKDnJlcXVpcmVkX3BhdGhzGBAgAygJImwKEEZpbGVBY3Rpb25Na0ZpbGUSDAoEcGF0aBgBIAEoCRIMCgRtb2RlGAIgASgFEgwKBGRhdGEYAyABKAwSGwoFb3duZXIYBCABKAsyDC5wYi5DaG93bk9wdBIRCgl0aW1lc3RhbXAYBSABKAMiZQoRRmlsZUFjdGlvblN5bWxpbmsSDwoHb2xkcGF0aBgBIAEoCRIPCgduZXdwYXRoGAIgASgJEhsKBW93bmVyGAMgASgLMgwucGIuQ2hvd25PcHQSEQoJdGltZXN0YW1wGAQgASgDInIKD0ZpbGVBY3Rpb25Na0RpchIMCgRwYXRoGAEgASgJEgwKBG1vZGUYAiABKAUSEwoLbWFrZVBhcmVudHMYAyABKAgSGwoFb3duZXIYBCABKAsyDC5wYi5DaG93bk9wdBIRCgl0aW1lc3RhbXAYBSABKAMiSgoMRmlsZUFjdGlvblJtEgwKBHBhdGgYASABKAkSFQoNYWxsb3dOb3RGb3VuZBgCIAEoCBIVCg1hbGxvd1dpbGRjYXJkGAMgASgIIkEKCENob3duT3B0EhkKBHVzZXIYASABKAsyCy5wYi5Vc2VyT3B0EhoKBWdyb3VwGAIgASgLMgsucGIuVXNlck9wdCJFCgdVc2VyT3B0EiIKBmJ5TmFtZRgBIAEoCzIQLnBiLk5hbWVkVXNlck9wdEgAEg4KBGJ5SUQYAiABKA1IAEIGCgR1c2VyIisKDE5hbWVkVXNlck9wdBIMCgRuYW1lGAEgASgJEg0KBWlucHV0GAIgASgDIhsKCk1lcmdlSW5wdXQSDQoFaW5wdXQYASABKAMiKQoHTWVyZ2VPcBIeCgZpbnB1dHMYASADKAsyDi5wYi5NZXJnZUlucHV0Ih8KDkxvd2VyRGlmZklucHV0Eg0KBWlucHV0GAEgASgDIh8KDlVwcGVyRGlmZklucHV0Eg0KBWlucHV0GAEgASgDIk4KBkRpZmZPcBIhCgVsb3dlchgBIAEoCzISLnBiLkxvd2VyRGlmZklucHV0EiEKBXVwcGVyGAIgASgLMhIucGIuVXBwZXJEaWZmSW5wdXQiLAoNUGFzc3Rocm91Z2hPcBIKCgJpZBgBIAEoCRIPCgdvdXRwdXRzGAIgAygDKigKB05ldE1vZGUSCQoFVU5TRVQQABIICgRIT1NUEAESCAoETk9ORRACKikKDFNlY3VyaXR5TW9kZRILCgdTQU5EQk9YEAASDAoISU5TRUNVUkUQASpACglNb3VudFR5cGUSCAoEQklORBAAEgoKBlNFQ1JFVBABEgcKA1NTSBACEgkKBUNBQ0hFEAMSCQoFVE1QRlMQBCoxChFNb3VudENvbnRlbnRDYWNoZRILCgdERUZBVUxUEAASBgoCT04QARIHCgNPRkYQAio2Cg9DYWNoZVNoYXJpbmdPcHQSCgoGU0hBUkVEEAASCwoHUFJJVkFURRABEgoKBkxPQ0tFRBACQiRaImdpdGh1Yi5jb20vbW9ieS9idWlsZGtpdC9zb2x2ZXIvcGJiBnByb3RvMw");
 
 /**
  * Op represents a vertex of the LLB DAG.
@@ -68,6 +68,12 @@ export type Op = Message<"pb.Op"> & {
      */
     value: DiffOp;
     case: "diff";
+  } | {
+    /**
+     * @generated from field: pb.PassthroughOp passthrough = 8;
+     */
+    value: PassthroughOp;
+    case: "passthrough";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -724,6 +730,11 @@ export type OpMetadata = Message<"pb.OpMetadata"> & {
    * @generated from field: pb.ProgressGroup progress_group = 6;
    */
   progressGroup?: ProgressGroup | undefined;
+
+  /**
+   * @generated from field: pb.LinuxResources linux_resources = 7;
+   */
+  linuxResources?: LinuxResources | undefined;
 };
 
 /**
@@ -927,6 +938,71 @@ export const ProgressGroupSchema: GenMessage<ProgressGroup> = /*@__PURE__*/
   messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 25);
 
 /**
+ * LinuxResources specifies cgroup resource limits for containers.
+ * Used in OpMetadata to set per-step resource constraints without
+ * affecting the cache key.
+ *
+ * @generated from message pb.LinuxResources
+ */
+export type LinuxResources = Message<"pb.LinuxResources"> & {
+  /**
+   * memory limit in bytes
+   *
+   * @generated from field: int64 memory = 1;
+   */
+  memory: bigint;
+
+  /**
+   * memory+swap limit in bytes
+   *
+   * @generated from field: int64 memorySwap = 2;
+   */
+  memorySwap: bigint;
+
+  /**
+   * relative CPU weight
+   *
+   * @generated from field: uint64 cpuShares = 3;
+   */
+  cpuShares: bigint;
+
+  /**
+   * CFS period in microseconds
+   *
+   * @generated from field: uint64 cpuPeriod = 4;
+   */
+  cpuPeriod: bigint;
+
+  /**
+   * CFS quota in microseconds
+   *
+   * @generated from field: int64 cpuQuota = 5;
+   */
+  cpuQuota: bigint;
+
+  /**
+   * CPU affinity (e.g., "0-3")
+   *
+   * @generated from field: string cpusetCpus = 6;
+   */
+  cpusetCpus: string;
+
+  /**
+   * memory node affinity (e.g., "0,1")
+   *
+   * @generated from field: string cpusetMems = 7;
+   */
+  cpusetMems: string;
+};
+
+/**
+ * Describes the message pb.LinuxResources.
+ * Use `create(LinuxResourcesSchema)` to create a new message.
+ */
+export const LinuxResourcesSchema: GenMessage<LinuxResources> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 26);
+
+/**
  * @generated from message pb.ProxyEnv
  */
 export type ProxyEnv = Message<"pb.ProxyEnv"> & {
@@ -961,7 +1037,7 @@ export type ProxyEnv = Message<"pb.ProxyEnv"> & {
  * Use `create(ProxyEnvSchema)` to create a new message.
  */
 export const ProxyEnvSchema: GenMessage<ProxyEnv> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 26);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 27);
 
 /**
  * WorkerConstraints defines conditions for the worker
@@ -982,7 +1058,7 @@ export type WorkerConstraints = Message<"pb.WorkerConstraints"> & {
  * Use `create(WorkerConstraintsSchema)` to create a new message.
  */
 export const WorkerConstraintsSchema: GenMessage<WorkerConstraints> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 27);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 28);
 
 /**
  * Definition is the LLB definition structure with per-vertex metadata entries
@@ -1018,7 +1094,7 @@ export type Definition = Message<"pb.Definition"> & {
  * Use `create(DefinitionSchema)` to create a new message.
  */
 export const DefinitionSchema: GenMessage<Definition> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 28);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 29);
 
 /**
  * @generated from message pb.FileOp
@@ -1035,7 +1111,7 @@ export type FileOp = Message<"pb.FileOp"> & {
  * Use `create(FileOpSchema)` to create a new message.
  */
 export const FileOpSchema: GenMessage<FileOp> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 29);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 30);
 
 /**
  * @generated from message pb.FileAction
@@ -1113,7 +1189,7 @@ export type FileAction = Message<"pb.FileAction"> & {
  * Use `create(FileActionSchema)` to create a new message.
  */
 export const FileActionSchema: GenMessage<FileAction> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 30);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 31);
 
 /**
  * @generated from message pb.FileActionCopy
@@ -1223,6 +1299,14 @@ export type FileActionCopy = Message<"pb.FileActionCopy"> & {
    * @generated from field: string modeStr = 15;
    */
   modeStr: string;
+
+  /**
+   * required paths that must be included in the copy. This is only used when
+   * include_patterns has at least one pattern.
+   *
+   * @generated from field: repeated string required_paths = 16;
+   */
+  requiredPaths: string[];
 };
 
 /**
@@ -1230,7 +1314,7 @@ export type FileActionCopy = Message<"pb.FileActionCopy"> & {
  * Use `create(FileActionCopySchema)` to create a new message.
  */
 export const FileActionCopySchema: GenMessage<FileActionCopy> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 31);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 32);
 
 /**
  * @generated from message pb.FileActionMkFile
@@ -1277,7 +1361,7 @@ export type FileActionMkFile = Message<"pb.FileActionMkFile"> & {
  * Use `create(FileActionMkFileSchema)` to create a new message.
  */
 export const FileActionMkFileSchema: GenMessage<FileActionMkFile> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 32);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 33);
 
 /**
  * @generated from message pb.FileActionSymlink
@@ -1317,7 +1401,7 @@ export type FileActionSymlink = Message<"pb.FileActionSymlink"> & {
  * Use `create(FileActionSymlinkSchema)` to create a new message.
  */
 export const FileActionSymlinkSchema: GenMessage<FileActionSymlink> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 33);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 34);
 
 /**
  * @generated from message pb.FileActionMkDir
@@ -1364,7 +1448,7 @@ export type FileActionMkDir = Message<"pb.FileActionMkDir"> & {
  * Use `create(FileActionMkDirSchema)` to create a new message.
  */
 export const FileActionMkDirSchema: GenMessage<FileActionMkDir> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 34);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 35);
 
 /**
  * @generated from message pb.FileActionRm
@@ -1397,7 +1481,7 @@ export type FileActionRm = Message<"pb.FileActionRm"> & {
  * Use `create(FileActionRmSchema)` to create a new message.
  */
 export const FileActionRmSchema: GenMessage<FileActionRm> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 35);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 36);
 
 /**
  * @generated from message pb.ChownOpt
@@ -1419,7 +1503,7 @@ export type ChownOpt = Message<"pb.ChownOpt"> & {
  * Use `create(ChownOptSchema)` to create a new message.
  */
 export const ChownOptSchema: GenMessage<ChownOpt> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 36);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 37);
 
 /**
  * @generated from message pb.UserOpt
@@ -1450,7 +1534,7 @@ export type UserOpt = Message<"pb.UserOpt"> & {
  * Use `create(UserOptSchema)` to create a new message.
  */
 export const UserOptSchema: GenMessage<UserOpt> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 37);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 38);
 
 /**
  * @generated from message pb.NamedUserOpt
@@ -1472,7 +1556,7 @@ export type NamedUserOpt = Message<"pb.NamedUserOpt"> & {
  * Use `create(NamedUserOptSchema)` to create a new message.
  */
 export const NamedUserOptSchema: GenMessage<NamedUserOpt> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 38);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 39);
 
 /**
  * @generated from message pb.MergeInput
@@ -1489,7 +1573,7 @@ export type MergeInput = Message<"pb.MergeInput"> & {
  * Use `create(MergeInputSchema)` to create a new message.
  */
 export const MergeInputSchema: GenMessage<MergeInput> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 39);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 40);
 
 /**
  * @generated from message pb.MergeOp
@@ -1506,7 +1590,7 @@ export type MergeOp = Message<"pb.MergeOp"> & {
  * Use `create(MergeOpSchema)` to create a new message.
  */
 export const MergeOpSchema: GenMessage<MergeOp> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 40);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 41);
 
 /**
  * @generated from message pb.LowerDiffInput
@@ -1523,7 +1607,7 @@ export type LowerDiffInput = Message<"pb.LowerDiffInput"> & {
  * Use `create(LowerDiffInputSchema)` to create a new message.
  */
 export const LowerDiffInputSchema: GenMessage<LowerDiffInput> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 41);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 42);
 
 /**
  * @generated from message pb.UpperDiffInput
@@ -1540,7 +1624,7 @@ export type UpperDiffInput = Message<"pb.UpperDiffInput"> & {
  * Use `create(UpperDiffInputSchema)` to create a new message.
  */
 export const UpperDiffInputSchema: GenMessage<UpperDiffInput> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 42);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 43);
 
 /**
  * @generated from message pb.DiffOp
@@ -1562,7 +1646,29 @@ export type DiffOp = Message<"pb.DiffOp"> & {
  * Use `create(DiffOpSchema)` to create a new message.
  */
 export const DiffOpSchema: GenMessage<DiffOp> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 43);
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 44);
+
+/**
+ * @generated from message pb.PassthroughOp
+ */
+export type PassthroughOp = Message<"pb.PassthroughOp"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: repeated int64 outputs = 2;
+   */
+  outputs: bigint[];
+};
+
+/**
+ * Describes the message pb.PassthroughOp.
+ * Use `create(PassthroughOpSchema)` to create a new message.
+ */
+export const PassthroughOpSchema: GenMessage<PassthroughOp> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_solver_pb_ops, 45);
 
 /**
  * @generated from enum pb.NetMode

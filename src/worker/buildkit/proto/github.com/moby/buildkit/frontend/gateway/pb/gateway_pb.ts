@@ -14,6 +14,8 @@ import type { APICap } from "../../../util/apicaps/pb/caps_pb.ts";
 import { file_github_com_moby_buildkit_util_apicaps_pb_caps } from "../../../util/apicaps/pb/caps_pb.ts";
 import type { Stat } from "../../../../../tonistiigi/fsutil/types/stat_pb.ts";
 import { file_github_com_tonistiigi_fsutil_types_stat } from "../../../../../tonistiigi/fsutil/types/stat_pb.ts";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Status } from "../../../../../../google/rpc/status_pb.ts";
 import { file_google_rpc_status } from "../../../../../../google/rpc/status_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -22,7 +24,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file github.com/moby/buildkit/frontend/gateway/pb/gateway.proto.
  */
 export const file_github_com_moby_buildkit_frontend_gateway_pb_gateway: GenFile = /*@__PURE__*/
-  fileDesc("CjpnaXRodWIuY29tL21vYnkvYnVpbGRraXQvZnJvbnRlbmQvZ2F0ZXdheS9wYi9nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIvEDCgZSZXN1bHQSFwoNcmVmRGVwcmVjYXRlZBgBIAEoCUgAEkUKDnJlZnNEZXByZWNhdGVkGAIgASgLMisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXBEZXByZWNhdGVkSAASLQoDcmVmGAMgASgLMh4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZIABIxCgRyZWZzGAQgASgLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXBIABJBCghtZXRhZGF0YRgKIAMoCzIvLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0Lk1ldGFkYXRhRW50cnkSSQoMYXR0ZXN0YXRpb25zGAwgAygLMjMubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQuQXR0ZXN0YXRpb25zRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBGlwKEUF0dGVzdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRI2CgV2YWx1ZRgCIAEoCzInLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQXR0ZXN0YXRpb25zOgI4AUIICgZyZXN1bHQihAEKEFJlZk1hcERlcHJlY2F0ZWQSQwoEcmVmcxgBIAMoCzI1Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmTWFwRGVwcmVjYXRlZC5SZWZzRW50cnkaKwoJUmVmc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiLgoDUmVmEgoKAmlkGAEgASgJEhsKA2RlZhgCIAEoCzIOLnBiLkRlZmluaXRpb24ikAEKBlJlZk1hcBI5CgRyZWZzGAEgAygLMisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXAuUmVmc0VudHJ5GksKCVJlZnNFbnRyeRILCgNrZXkYASABKAkSLQoFdmFsdWUYAiABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZjoCOAEiSwoMQXR0ZXN0YXRpb25zEjsKC2F0dGVzdGF0aW9uGAEgAygLMiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BdHRlc3RhdGlvbiLaAgoLQXR0ZXN0YXRpb24SOAoEa2luZBgBIAEoDjIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQXR0ZXN0YXRpb25LaW5kEkYKCG1ldGFkYXRhGAIgAygLMjQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BdHRlc3RhdGlvbi5NZXRhZGF0YUVudHJ5EisKA3JlZhgDIAEoCzIeLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmEgwKBHBhdGgYBCABKAkSGwoTaW5Ub3RvUHJlZGljYXRlVHlwZRgFIAEoCRJACg5pblRvdG9TdWJqZWN0cxgGIAMoCzIoLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuSW5Ub3RvU3ViamVjdBovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEiaQoNSW5Ub3RvU3ViamVjdBI6CgRraW5kGAEgASgOMiwubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5JblRvdG9TdWJqZWN0S2luZBIOCgZkaWdlc3QYAiADKAkSDAoEbmFtZRgDIAEoCSJlCg1SZXR1cm5SZXF1ZXN0EjEKBnJlc3VsdBgBIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0EiEKBWVycm9yGAIgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiEAoOUmV0dXJuUmVzcG9uc2UiDwoNSW5wdXRzUmVxdWVzdCKlAQoOSW5wdXRzUmVzcG9uc2USTwoLRGVmaW5pdGlvbnMYASADKAsyOi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlLkRlZmluaXRpb25zRW50cnkaQgoQRGVmaW5pdGlvbnNFbnRyeRILCgNrZXkYASABKAkSHQoFdmFsdWUYAiABKAsyDi5wYi5EZWZpbml0aW9uOgI4ASLnAQoZUmVzb2x2ZUltYWdlQ29uZmlnUmVxdWVzdBILCgNSZWYYASABKAkSHgoIUGxhdGZvcm0YAiABKAsyDC5wYi5QbGF0Zm9ybRITCgtSZXNvbHZlTW9kZRgDIAEoCRIPCgdMb2dOYW1lGAQgASgJEhQKDFJlc29sdmVyVHlwZRgFIAEoBRIRCglTZXNzaW9uSUQYBiABKAkSDwoHU3RvcmVJRBgHIAEoCRI9Cg5Tb3VyY2VQb2xpY2llcxgIIAMoCzIlLm1vYnkuYnVpbGRraXQudjEuc291cmNlcG9saWN5LlBvbGljeSJJChpSZXNvbHZlSW1hZ2VDb25maWdSZXNwb25zZRIOCgZEaWdlc3QYASABKAkSDgoGQ29uZmlnGAIgASgMEgsKA1JlZhgDIAEoCSK9AQoYUmVzb2x2ZVNvdXJjZU1ldGFSZXF1ZXN0EhwKBlNvdXJjZRgBIAEoCzIMLnBiLlNvdXJjZU9wEh4KCFBsYXRmb3JtGAIgASgLMgwucGIuUGxhdGZvcm0SDwoHTG9nTmFtZRgDIAEoCRITCgtSZXNvbHZlTW9kZRgEIAEoCRI9Cg5Tb3VyY2VQb2xpY2llcxgIIAMoCzIlLm1vYnkuYnVpbGRraXQudjEuc291cmNlcG9saWN5LlBvbGljeSJ/ChlSZXNvbHZlU291cmNlTWV0YVJlc3BvbnNlEhwKBlNvdXJjZRgBIAEoCzIMLnBiLlNvdXJjZU9wEkQKBUltYWdlGAIgASgLMjUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlSW1hZ2VSZXNwb25zZSI8ChpSZXNvbHZlU291cmNlSW1hZ2VSZXNwb25zZRIOCgZEaWdlc3QYASABKAkSDgoGQ29uZmlnGAIgASgMItUECgxTb2x2ZVJlcXVlc3QSIgoKRGVmaW5pdGlvbhgBIAEoCzIOLnBiLkRlZmluaXRpb24SEAoIRnJvbnRlbmQYAiABKAkSTQoLRnJvbnRlbmRPcHQYAyADKAsyOC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdC5Gcm9udGVuZE9wdEVudHJ5EhkKEWFsbG93UmVzdWx0UmV0dXJuGAUgASgIEhsKE2FsbG93UmVzdWx0QXJyYXlSZWYYBiABKAgSDQoFRmluYWwYCiABKAgSFAoMRXhwb3J0ZXJBdHRyGAsgASgMEkIKDENhY2hlSW1wb3J0cxgMIAMoCzIsLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2FjaGVPcHRpb25zRW50cnkSUwoORnJvbnRlbmRJbnB1dHMYDSADKAsyOy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdC5Gcm9udGVuZElucHV0c0VudHJ5EhAKCEV2YWx1YXRlGA4gASgIEj0KDlNvdXJjZVBvbGljaWVzGA8gAygLMiUubW9ieS5idWlsZGtpdC52MS5zb3VyY2Vwb2xpY3kuUG9saWN5GjIKEEZyb250ZW5kT3B0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARpFChNGcm9udGVuZElucHV0c0VudHJ5EgsKA2tleRgBIAEoCRIdCgV2YWx1ZRgCIAEoCzIOLnBiLkRlZmluaXRpb246AjgBIpcBChFDYWNoZU9wdGlvbnNFbnRyeRIMCgRUeXBlGAEgASgJEkYKBUF0dHJzGAIgAygLMjcubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYWNoZU9wdGlvbnNFbnRyeS5BdHRyc0VudHJ5GiwKCkF0dHJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJPCg1Tb2x2ZVJlc3BvbnNlEgsKA3JlZhgBIAEoCRIxCgZyZXN1bHQYAyABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdCJlCg9SZWFkRmlsZVJlcXVlc3QSCwoDUmVmGAEgASgJEhAKCEZpbGVQYXRoGAIgASgJEjMKBVJhbmdlGAMgASgLMiQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5GaWxlUmFuZ2UiKwoJRmlsZVJhbmdlEg4KBk9mZnNldBgBIAEoAxIOCgZMZW5ndGgYAiABKAMiIAoQUmVhZEZpbGVSZXNwb25zZRIMCgREYXRhGAEgASgMIkYKDlJlYWREaXJSZXF1ZXN0EgsKA1JlZhgBIAEoCRIPCgdEaXJQYXRoGAIgASgJEhYKDkluY2x1ZGVQYXR0ZXJuGAMgASgJIjYKD1JlYWREaXJSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIuZnN1dGlsLnR5cGVzLlN0YXQiLAoPU3RhdEZpbGVSZXF1ZXN0EgsKA1JlZhgBIAEoCRIMCgRQYXRoGAIgASgJIjQKEFN0YXRGaWxlUmVzcG9uc2USIAoEc3RhdBgBIAEoCzISLmZzdXRpbC50eXBlcy5TdGF0Ih4KD0V2YWx1YXRlUmVxdWVzdBILCgNSZWYYASABKAkiEgoQRXZhbHVhdGVSZXNwb25zZSINCgtQaW5nUmVxdWVzdCKzAQoMUG9uZ1Jlc3BvbnNlEjkKD0Zyb250ZW5kQVBJQ2FwcxgBIAMoCzIgLm1vYnkuYnVpbGRraXQudjEuYXBpY2Fwcy5BUElDYXASMQoHTExCQ2FwcxgCIAMoCzIgLm1vYnkuYnVpbGRraXQudjEuYXBpY2Fwcy5BUElDYXASNQoHV29ya2VycxgDIAMoCzIkLm1vYnkuYnVpbGRraXQudjEudHlwZXMuV29ya2VyUmVjb3JkIpEBCgtXYXJuUmVxdWVzdBIOCgZkaWdlc3QYASABKAkSDQoFbGV2ZWwYAiABKAMSDQoFc2hvcnQYAyABKAwSDgoGZGV0YWlsGAQgAygMEgsKA3VybBgFIAEoCRIcCgRpbmZvGAYgASgLMg4ucGIuU291cmNlSW5mbxIZCgZyYW5nZXMYByADKAsyCS5wYi5SYW5nZSIOCgxXYXJuUmVzcG9uc2Ui4QEKE05ld0NvbnRhaW5lclJlcXVlc3QSEwoLQ29udGFpbmVySUQYASABKAkSGQoGTW91bnRzGAIgAygLMgkucGIuTW91bnQSHAoHTmV0d29yaxgDIAEoDjILLnBiLk5ldE1vZGUSHgoIcGxhdGZvcm0YBCABKAsyDC5wYi5QbGF0Zm9ybRIqCgtjb25zdHJhaW50cxgFIAEoCzIVLnBiLldvcmtlckNvbnN0cmFpbnRzEh4KCmV4dHJhSG9zdHMYBiADKAsyCi5wYi5Ib3N0SVASEAoIaG9zdG5hbWUYByABKAkiFgoUTmV3Q29udGFpbmVyUmVzcG9uc2UiLgoXUmVsZWFzZUNvbnRhaW5lclJlcXVlc3QSEwoLQ29udGFpbmVySUQYASABKAkiGgoYUmVsZWFzZUNvbnRhaW5lclJlc3BvbnNlIr0DCgtFeGVjTWVzc2FnZRIRCglQcm9jZXNzSUQYASABKAkSNgoESW5pdBgCIAEoCzImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuSW5pdE1lc3NhZ2VIABI0CgRGaWxlGAMgASgLMiQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5GZE1lc3NhZ2VIABI6CgZSZXNpemUYBCABKAsyKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc2l6ZU1lc3NhZ2VIABI8CgdTdGFydGVkGAUgASgLMikubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5TdGFydGVkTWVzc2FnZUgAEjYKBEV4aXQYBiABKAsyJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkV4aXRNZXNzYWdlSAASNgoERG9uZRgHIAEoCzImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRG9uZU1lc3NhZ2VIABI6CgZTaWduYWwYCCABKAsyKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNpZ25hbE1lc3NhZ2VIAEIHCgVJbnB1dCKaAQoLSW5pdE1lc3NhZ2USEwoLQ29udGFpbmVySUQYASABKAkSFgoETWV0YRgCIAEoCzIILnBiLk1ldGESCwoDRmRzGAMgAygNEgsKA1R0eRgEIAEoCBIiCghTZWN1cml0eRgFIAEoDjIQLnBiLlNlY3VyaXR5TW9kZRIgCglzZWNyZXRlbnYYBiADKAsyDS5wYi5TZWNyZXRFbnYiPgoLRXhpdE1lc3NhZ2USDAoEQ29kZRgBIAEoDRIhCgVFcnJvchgCIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzIhAKDlN0YXJ0ZWRNZXNzYWdlIg0KC0RvbmVNZXNzYWdlIjIKCUZkTWVzc2FnZRIKCgJGZBgBIAEoDRILCgNFT0YYAiABKAgSDAoERGF0YRgDIAEoDCIrCg1SZXNpemVNZXNzYWdlEgwKBFJvd3MYASABKA0SDAoEQ29scxgCIAEoDSIdCg1TaWduYWxNZXNzYWdlEgwKBE5hbWUYASABKAkqKQoPQXR0ZXN0YXRpb25LaW5kEgoKBkluVG90bxAAEgoKBkJ1bmRsZRABKiYKEUluVG90b1N1YmplY3RLaW5kEggKBFNlbGYQABIHCgNSYXcQATK9CwoJTExCQnJpZGdlEoEBChJSZXNvbHZlSW1hZ2VDb25maWcSNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVJbWFnZUNvbmZpZ1JlcXVlc3QaNS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVJbWFnZUNvbmZpZ1Jlc3BvbnNlEn4KEVJlc29sdmVTb3VyY2VNZXRhEjMubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlTWV0YVJlcXVlc3QaNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVTb3VyY2VNZXRhUmVzcG9uc2USWgoFU29sdmUSJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdBooLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXNwb25zZRJjCghSZWFkRmlsZRIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVhZEZpbGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRmlsZVJlc3BvbnNlEmAKB1JlYWREaXISKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlYWREaXJSZXF1ZXN0GioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRGlyUmVzcG9uc2USYwoIU3RhdEZpbGUSKi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlN0YXRGaWxlUmVxdWVzdBorLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU3RhdEZpbGVSZXNwb25zZRJjCghFdmFsdWF0ZRIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXZhbHVhdGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5FdmFsdWF0ZVJlc3BvbnNlElcKBFBpbmcSJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlBpbmdSZXF1ZXN0GicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Qb25nUmVzcG9uc2USXQoGUmV0dXJuEigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5SZXF1ZXN0GikubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5SZXNwb25zZRJdCgZJbnB1dHMSKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1JlcXVlc3QaKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlEm8KDE5ld0NvbnRhaW5lchIuLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuTmV3Q29udGFpbmVyUmVxdWVzdBovLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuTmV3Q29udGFpbmVyUmVzcG9uc2USewoQUmVsZWFzZUNvbnRhaW5lchIyLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVsZWFzZUNvbnRhaW5lclJlcXVlc3QaMy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlbGVhc2VDb250YWluZXJSZXNwb25zZRJhCgtFeGVjUHJvY2VzcxImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXhlY01lc3NhZ2UaJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkV4ZWNNZXNzYWdlKAEwARJXCgRXYXJuEiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5XYXJuUmVxdWVzdBonLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuV2FyblJlc3BvbnNlQkhaRmdpdGh1Yi5jb20vbW9ieS9idWlsZGtpdC9mcm9udGVuZC9nYXRld2F5L3BiO21vYnlfYnVpbGRraXRfdjFfZnJvbnRlbmRiBnByb3RvMw", [file_github_com_moby_buildkit_api_types_worker, file_github_com_moby_buildkit_solver_pb_ops, file_github_com_moby_buildkit_sourcepolicy_pb_policy, file_github_com_moby_buildkit_util_apicaps_pb_caps, file_github_com_tonistiigi_fsutil_types_stat, file_google_rpc_status]);
+  fileDesc("CjpnaXRodWIuY29tL21vYnkvYnVpbGRraXQvZnJvbnRlbmQvZ2F0ZXdheS9wYi9nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIvEDCgZSZXN1bHQSFwoNcmVmRGVwcmVjYXRlZBgBIAEoCUgAEkUKDnJlZnNEZXByZWNhdGVkGAIgASgLMisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXBEZXByZWNhdGVkSAASLQoDcmVmGAMgASgLMh4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZIABIxCgRyZWZzGAQgASgLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXBIABJBCghtZXRhZGF0YRgKIAMoCzIvLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0Lk1ldGFkYXRhRW50cnkSSQoMYXR0ZXN0YXRpb25zGAwgAygLMjMubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQuQXR0ZXN0YXRpb25zRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBGlwKEUF0dGVzdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRI2CgV2YWx1ZRgCIAEoCzInLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQXR0ZXN0YXRpb25zOgI4AUIICgZyZXN1bHQihAEKEFJlZk1hcERlcHJlY2F0ZWQSQwoEcmVmcxgBIAMoCzI1Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmTWFwRGVwcmVjYXRlZC5SZWZzRW50cnkaKwoJUmVmc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiLgoDUmVmEgoKAmlkGAEgASgJEhsKA2RlZhgCIAEoCzIOLnBiLkRlZmluaXRpb24ikAEKBlJlZk1hcBI5CgRyZWZzGAEgAygLMisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXAuUmVmc0VudHJ5GksKCVJlZnNFbnRyeRILCgNrZXkYASABKAkSLQoFdmFsdWUYAiABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZjoCOAEiSwoMQXR0ZXN0YXRpb25zEjsKC2F0dGVzdGF0aW9uGAEgAygLMiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BdHRlc3RhdGlvbiLaAgoLQXR0ZXN0YXRpb24SOAoEa2luZBgBIAEoDjIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQXR0ZXN0YXRpb25LaW5kEkYKCG1ldGFkYXRhGAIgAygLMjQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BdHRlc3RhdGlvbi5NZXRhZGF0YUVudHJ5EisKA3JlZhgDIAEoCzIeLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmEgwKBHBhdGgYBCABKAkSGwoTaW5Ub3RvUHJlZGljYXRlVHlwZRgFIAEoCRJACg5pblRvdG9TdWJqZWN0cxgGIAMoCzIoLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuSW5Ub3RvU3ViamVjdBovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEiaQoNSW5Ub3RvU3ViamVjdBI6CgRraW5kGAEgASgOMiwubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5JblRvdG9TdWJqZWN0S2luZBIOCgZkaWdlc3QYAiADKAkSDAoEbmFtZRgDIAEoCSJlCg1SZXR1cm5SZXF1ZXN0EjEKBnJlc3VsdBgBIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0EiEKBWVycm9yGAIgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiEAoOUmV0dXJuUmVzcG9uc2UiDwoNSW5wdXRzUmVxdWVzdCKlAQoOSW5wdXRzUmVzcG9uc2USTwoLRGVmaW5pdGlvbnMYASADKAsyOi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlLkRlZmluaXRpb25zRW50cnkaQgoQRGVmaW5pdGlvbnNFbnRyeRILCgNrZXkYASABKAkSHQoFdmFsdWUYAiABKAsyDi5wYi5EZWZpbml0aW9uOgI4ASLnAQoZUmVzb2x2ZUltYWdlQ29uZmlnUmVxdWVzdBILCgNSZWYYASABKAkSHgoIUGxhdGZvcm0YAiABKAsyDC5wYi5QbGF0Zm9ybRITCgtSZXNvbHZlTW9kZRgDIAEoCRIPCgdMb2dOYW1lGAQgASgJEhQKDFJlc29sdmVyVHlwZRgFIAEoBRIRCglTZXNzaW9uSUQYBiABKAkSDwoHU3RvcmVJRBgHIAEoCRI9Cg5Tb3VyY2VQb2xpY2llcxgIIAMoCzIlLm1vYnkuYnVpbGRraXQudjEuc291cmNlcG9saWN5LlBvbGljeSJJChpSZXNvbHZlSW1hZ2VDb25maWdSZXNwb25zZRIOCgZEaWdlc3QYASABKAkSDgoGQ29uZmlnGAIgASgMEgsKA1JlZhgDIAEoCSKGAwoYUmVzb2x2ZVNvdXJjZU1ldGFSZXF1ZXN0EhwKBlNvdXJjZRgBIAEoCzIMLnBiLlNvdXJjZU9wEh4KCFBsYXRmb3JtGAIgASgLMgwucGIuUGxhdGZvcm0SDwoHTG9nTmFtZRgDIAEoCRITCgtSZXNvbHZlTW9kZRgEIAEoCRI/CgNHaXQYBSABKAsyMi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVTb3VyY2VHaXRSZXF1ZXN0EkMKBUltYWdlGAYgASgLMjQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlSW1hZ2VSZXF1ZXN0EkEKBEhUVFAYByABKAsyMy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVTb3VyY2VIVFRQUmVxdWVzdBI9Cg5Tb3VyY2VQb2xpY2llcxgIIAMoCzIlLm1vYnkuYnVpbGRraXQudjEuc291cmNlcG9saWN5LlBvbGljeSKFAgoZUmVzb2x2ZVNvdXJjZU1ldGFSZXNwb25zZRIcCgZTb3VyY2UYASABKAsyDC5wYi5Tb3VyY2VPcBJECgVJbWFnZRgCIAEoCzI1Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZUltYWdlUmVzcG9uc2USQAoDR2l0GAMgASgLMjMubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlR2l0UmVzcG9uc2USQgoESFRUUBgEIAEoCzI0Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZUhUVFBSZXNwb25zZSJkChlSZXNvbHZlU291cmNlSW1hZ2VSZXF1ZXN0EhAKCE5vQ29uZmlnGAEgASgIEhgKEEF0dGVzdGF0aW9uQ2hhaW4YAiABKAgSGwoTUmVzb2x2ZUF0dGVzdGF0aW9ucxgDIAMoCSKGAgoQQXR0ZXN0YXRpb25DaGFpbhIMCgRSb290GAEgASgJEhUKDUltYWdlTWFuaWZlc3QYAiABKAkSGwoTQXR0ZXN0YXRpb25NYW5pZmVzdBgDIAEoCRIaChJTaWduYXR1cmVNYW5pZmVzdHMYBCADKAkSRQoFQmxvYnMYBSADKAsyNi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkF0dGVzdGF0aW9uQ2hhaW4uQmxvYnNFbnRyeRpNCgpCbG9ic0VudHJ5EgsKA2tleRgBIAEoCRIuCgV2YWx1ZRgCIAEoCzIfLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQmxvYjoCOAEigwEKGlJlc29sdmVTb3VyY2VJbWFnZVJlc3BvbnNlEg4KBkRpZ2VzdBgBIAEoCRIOCgZDb25maWcYAiABKAwSRQoQQXR0ZXN0YXRpb25DaGFpbhgDIAEoCzIrLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQXR0ZXN0YXRpb25DaGFpbiIvChdSZXNvbHZlU291cmNlR2l0UmVxdWVzdBIUCgxSZXR1cm5PYmplY3QYASABKAgiegoYUmVzb2x2ZVNvdXJjZUdpdFJlc3BvbnNlEhAKCENoZWNrc3VtGAEgASgJEgsKA1JlZhgCIAEoCRIWCg5Db21taXRDaGVja3N1bRgDIAEoCRIUCgxDb21taXRPYmplY3QYBCABKAwSEQoJVGFnT2JqZWN0GAUgASgMIrgBChlSZXNvbHZlU291cmNlSFRUUFJlc3BvbnNlEhAKCENoZWNrc3VtGAEgASgJEhAKCEZpbGVuYW1lGAIgASgJEjAKDExhc3RNb2RpZmllZBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASRQoQQ2hlY2tzdW1SZXNwb25zZRgEIAEoCzIrLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2hlY2tzdW1SZXNwb25zZSJfChhSZXNvbHZlU291cmNlSFRUUFJlcXVlc3QSQwoPQ2hlY2tzdW1SZXF1ZXN0GAEgASgLMioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DaGVja3N1bVJlcXVlc3QixgEKD0NoZWNrc3VtUmVxdWVzdBJFCgRBbGdvGAEgASgOMjcubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DaGVja3N1bVJlcXVlc3QuQ2hlY2tzdW1BbGdvEg4KBlN1ZmZpeBgCIAEoDCJcCgxDaGVja3N1bUFsZ28SGAoUQ0hFQ0tTVU1fQUxHT19TSEEyNTYQABIYChRDSEVDS1NVTV9BTEdPX1NIQTM4NBABEhgKFENIRUNLU1VNX0FMR09fU0hBNTEyEAIiMgoQQ2hlY2tzdW1SZXNwb25zZRIOCgZEaWdlc3QYASABKAkSDgoGU3VmZml4GAIgASgMItUECgxTb2x2ZVJlcXVlc3QSIgoKRGVmaW5pdGlvbhgBIAEoCzIOLnBiLkRlZmluaXRpb24SEAoIRnJvbnRlbmQYAiABKAkSTQoLRnJvbnRlbmRPcHQYAyADKAsyOC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdC5Gcm9udGVuZE9wdEVudHJ5EhkKEWFsbG93UmVzdWx0UmV0dXJuGAUgASgIEhsKE2FsbG93UmVzdWx0QXJyYXlSZWYYBiABKAgSDQoFRmluYWwYCiABKAgSFAoMRXhwb3J0ZXJBdHRyGAsgASgMEkIKDENhY2hlSW1wb3J0cxgMIAMoCzIsLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2FjaGVPcHRpb25zRW50cnkSUwoORnJvbnRlbmRJbnB1dHMYDSADKAsyOy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdC5Gcm9udGVuZElucHV0c0VudHJ5EhAKCEV2YWx1YXRlGA4gASgIEj0KDlNvdXJjZVBvbGljaWVzGA8gAygLMiUubW9ieS5idWlsZGtpdC52MS5zb3VyY2Vwb2xpY3kuUG9saWN5GjIKEEZyb250ZW5kT3B0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARpFChNGcm9udGVuZElucHV0c0VudHJ5EgsKA2tleRgBIAEoCRIdCgV2YWx1ZRgCIAEoCzIOLnBiLkRlZmluaXRpb246AjgBIpcBChFDYWNoZU9wdGlvbnNFbnRyeRIMCgRUeXBlGAEgASgJEkYKBUF0dHJzGAIgAygLMjcubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYWNoZU9wdGlvbnNFbnRyeS5BdHRyc0VudHJ5GiwKCkF0dHJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJPCg1Tb2x2ZVJlc3BvbnNlEgsKA3JlZhgBIAEoCRIxCgZyZXN1bHQYAyABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdCJ5Cg9SZWFkRmlsZVJlcXVlc3QSCwoDUmVmGAEgASgJEhAKCEZpbGVQYXRoGAIgASgJEjMKBVJhbmdlGAMgASgLMiQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5GaWxlUmFuZ2USEgoKTW91bnRJbmRleBgEIAEoBSIrCglGaWxlUmFuZ2USDgoGT2Zmc2V0GAEgASgDEg4KBkxlbmd0aBgCIAEoAyIgChBSZWFkRmlsZVJlc3BvbnNlEgwKBERhdGEYASABKAwiWgoOUmVhZERpclJlcXVlc3QSCwoDUmVmGAEgASgJEg8KB0RpclBhdGgYAiABKAkSFgoOSW5jbHVkZVBhdHRlcm4YAyABKAkSEgoKTW91bnRJbmRleBgEIAEoBSI2Cg9SZWFkRGlyUmVzcG9uc2USIwoHZW50cmllcxgBIAMoCzISLmZzdXRpbC50eXBlcy5TdGF0IkAKD1N0YXRGaWxlUmVxdWVzdBILCgNSZWYYASABKAkSDAoEUGF0aBgCIAEoCRISCgpNb3VudEluZGV4GAMgASgFIjQKEFN0YXRGaWxlUmVzcG9uc2USIAoEc3RhdBgBIAEoCzISLmZzdXRpbC50eXBlcy5TdGF0Ih4KD0V2YWx1YXRlUmVxdWVzdBILCgNSZWYYASABKAkiEgoQRXZhbHVhdGVSZXNwb25zZSINCgtQaW5nUmVxdWVzdCKzAQoMUG9uZ1Jlc3BvbnNlEjkKD0Zyb250ZW5kQVBJQ2FwcxgBIAMoCzIgLm1vYnkuYnVpbGRraXQudjEuYXBpY2Fwcy5BUElDYXASMQoHTExCQ2FwcxgCIAMoCzIgLm1vYnkuYnVpbGRraXQudjEuYXBpY2Fwcy5BUElDYXASNQoHV29ya2VycxgDIAMoCzIkLm1vYnkuYnVpbGRraXQudjEudHlwZXMuV29ya2VyUmVjb3JkIpEBCgtXYXJuUmVxdWVzdBIOCgZkaWdlc3QYASABKAkSDQoFbGV2ZWwYAiABKAMSDQoFc2hvcnQYAyABKAwSDgoGZGV0YWlsGAQgAygMEgsKA3VybBgFIAEoCRIcCgRpbmZvGAYgASgLMg4ucGIuU291cmNlSW5mbxIZCgZyYW5nZXMYByADKAsyCS5wYi5SYW5nZSIOCgxXYXJuUmVzcG9uc2Ui4QEKE05ld0NvbnRhaW5lclJlcXVlc3QSEwoLQ29udGFpbmVySUQYASABKAkSGQoGTW91bnRzGAIgAygLMgkucGIuTW91bnQSHAoHTmV0d29yaxgDIAEoDjILLnBiLk5ldE1vZGUSHgoIcGxhdGZvcm0YBCABKAsyDC5wYi5QbGF0Zm9ybRIqCgtjb25zdHJhaW50cxgFIAEoCzIVLnBiLldvcmtlckNvbnN0cmFpbnRzEh4KCmV4dHJhSG9zdHMYBiADKAsyCi5wYi5Ib3N0SVASEAoIaG9zdG5hbWUYByABKAkiFgoUTmV3Q29udGFpbmVyUmVzcG9uc2UiLgoXUmVsZWFzZUNvbnRhaW5lclJlcXVlc3QSEwoLQ29udGFpbmVySUQYASABKAkiGgoYUmVsZWFzZUNvbnRhaW5lclJlc3BvbnNlIr0DCgtFeGVjTWVzc2FnZRIRCglQcm9jZXNzSUQYASABKAkSNgoESW5pdBgCIAEoCzImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuSW5pdE1lc3NhZ2VIABI0CgRGaWxlGAMgASgLMiQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5GZE1lc3NhZ2VIABI6CgZSZXNpemUYBCABKAsyKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc2l6ZU1lc3NhZ2VIABI8CgdTdGFydGVkGAUgASgLMikubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5TdGFydGVkTWVzc2FnZUgAEjYKBEV4aXQYBiABKAsyJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkV4aXRNZXNzYWdlSAASNgoERG9uZRgHIAEoCzImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRG9uZU1lc3NhZ2VIABI6CgZTaWduYWwYCCABKAsyKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNpZ25hbE1lc3NhZ2VIAEIHCgVJbnB1dCKaAQoLSW5pdE1lc3NhZ2USEwoLQ29udGFpbmVySUQYASABKAkSFgoETWV0YRgCIAEoCzIILnBiLk1ldGESCwoDRmRzGAMgAygNEgsKA1R0eRgEIAEoCBIiCghTZWN1cml0eRgFIAEoDjIQLnBiLlNlY3VyaXR5TW9kZRIgCglzZWNyZXRlbnYYBiADKAsyDS5wYi5TZWNyZXRFbnYiPgoLRXhpdE1lc3NhZ2USDAoEQ29kZRgBIAEoDRIhCgVFcnJvchgCIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzIhAKDlN0YXJ0ZWRNZXNzYWdlIg0KC0RvbmVNZXNzYWdlIjIKCUZkTWVzc2FnZRIKCgJGZBgBIAEoDRILCgNFT0YYAiABKAgSDAoERGF0YRgDIAEoDCIrCg1SZXNpemVNZXNzYWdlEgwKBFJvd3MYASABKA0SDAoEQ29scxgCIAEoDSIdCg1TaWduYWxNZXNzYWdlEgwKBE5hbWUYASABKAkiTwoEQmxvYhI5CgpkZXNjcmlwdG9yGAEgASgLMiUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5EZXNjcmlwdG9yEgwKBGRhdGEYAiABKAwivwEKCkRlc2NyaXB0b3ISEgoKbWVkaWFfdHlwZRgBIAEoCRIOCgZkaWdlc3QYAiABKAkSDAoEc2l6ZRgDIAEoAxJLCgthbm5vdGF0aW9ucxgFIAMoCzI2Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRGVzY3JpcHRvci5Bbm5vdGF0aW9uc0VudHJ5GjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASopCg9BdHRlc3RhdGlvbktpbmQSCgoGSW5Ub3RvEAASCgoGQnVuZGxlEAEqJgoRSW5Ub3RvU3ViamVjdEtpbmQSCAoEU2VsZhAAEgcKA1JhdxABMoQOCglMTEJCcmlkZ2USgQEKElJlc29sdmVJbWFnZUNvbmZpZxI0Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZUltYWdlQ29uZmlnUmVxdWVzdBo1Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZUltYWdlQ29uZmlnUmVzcG9uc2USfgoRUmVzb2x2ZVNvdXJjZU1ldGESMy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVTb3VyY2VNZXRhUmVxdWVzdBo0Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZU1ldGFSZXNwb25zZRJaCgVTb2x2ZRInLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXF1ZXN0GigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Tb2x2ZVJlc3BvbnNlEmMKCFJlYWRGaWxlEioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRmlsZVJlcXVlc3QaKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlYWRGaWxlUmVzcG9uc2USYAoHUmVhZERpchIpLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVhZERpclJlcXVlc3QaKi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlYWREaXJSZXNwb25zZRJjCghTdGF0RmlsZRIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU3RhdEZpbGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5TdGF0RmlsZVJlc3BvbnNlEmMKCEV2YWx1YXRlEioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5FdmFsdWF0ZVJlcXVlc3QaKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkV2YWx1YXRlUmVzcG9uc2USVwoEUGluZxImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUGluZ1JlcXVlc3QaJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlBvbmdSZXNwb25zZRJdCgZSZXR1cm4SKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJldHVyblJlcXVlc3QaKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJldHVyblJlc3BvbnNlEl0KBklucHV0cxIoLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuSW5wdXRzUmVxdWVzdBopLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuSW5wdXRzUmVzcG9uc2USbwoMTmV3Q29udGFpbmVyEi4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5OZXdDb250YWluZXJSZXF1ZXN0Gi8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5OZXdDb250YWluZXJSZXNwb25zZRJ7ChBSZWxlYXNlQ29udGFpbmVyEjIubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWxlYXNlQ29udGFpbmVyUmVxdWVzdBozLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVsZWFzZUNvbnRhaW5lclJlc3BvbnNlEmEKC0V4ZWNQcm9jZXNzEiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5FeGVjTWVzc2FnZRomLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXhlY01lc3NhZ2UoATABEmwKEVJlYWRGaWxlQ29udGFpbmVyEioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRmlsZVJlcXVlc3QaKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlYWRGaWxlUmVzcG9uc2USaQoQUmVhZERpckNvbnRhaW5lchIpLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVhZERpclJlcXVlc3QaKi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlYWREaXJSZXNwb25zZRJsChFTdGF0RmlsZUNvbnRhaW5lchIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU3RhdEZpbGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5TdGF0RmlsZVJlc3BvbnNlElcKBFdhcm4SJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLldhcm5SZXF1ZXN0GicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5XYXJuUmVzcG9uc2VCSFpGZ2l0aHViLmNvbS9tb2J5L2J1aWxka2l0L2Zyb250ZW5kL2dhdGV3YXkvcGI7bW9ieV9idWlsZGtpdF92MV9mcm9udGVuZGIGcHJvdG8z", [file_github_com_moby_buildkit_api_types_worker, file_github_com_moby_buildkit_solver_pb_ops, file_github_com_moby_buildkit_sourcepolicy_pb_policy, file_github_com_moby_buildkit_util_apicaps_pb_caps, file_github_com_tonistiigi_fsutil_types_stat, file_google_protobuf_timestamp, file_google_rpc_status]);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Result
@@ -390,6 +392,21 @@ export type ResolveSourceMetaRequest = Message<"moby.buildkit.v1.frontend.Resolv
   ResolveMode: string;
 
   /**
+   * @generated from field: moby.buildkit.v1.frontend.ResolveSourceGitRequest Git = 5;
+   */
+  Git?: ResolveSourceGitRequest | undefined;
+
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.ResolveSourceImageRequest Image = 6;
+   */
+  Image?: ResolveSourceImageRequest | undefined;
+
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.ResolveSourceHTTPRequest HTTP = 7;
+   */
+  HTTP?: ResolveSourceHTTPRequest | undefined;
+
+  /**
    * @generated from field: repeated moby.buildkit.v1.sourcepolicy.Policy SourcePolicies = 8;
    */
   SourcePolicies: Policy[];
@@ -415,6 +432,16 @@ export type ResolveSourceMetaResponse = Message<"moby.buildkit.v1.frontend.Resol
    * @generated from field: moby.buildkit.v1.frontend.ResolveSourceImageResponse Image = 2;
    */
   Image?: ResolveSourceImageResponse | undefined;
+
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.ResolveSourceGitResponse Git = 3;
+   */
+  Git?: ResolveSourceGitResponse | undefined;
+
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.ResolveSourceHTTPResponse HTTP = 4;
+   */
+  HTTP?: ResolveSourceHTTPResponse | undefined;
 };
 
 /**
@@ -423,6 +450,70 @@ export type ResolveSourceMetaResponse = Message<"moby.buildkit.v1.frontend.Resol
  */
 export const ResolveSourceMetaResponseSchema: GenMessage<ResolveSourceMetaResponse> = /*@__PURE__*/
   messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 14);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ResolveSourceImageRequest
+ */
+export type ResolveSourceImageRequest = Message<"moby.buildkit.v1.frontend.ResolveSourceImageRequest"> & {
+  /**
+   * @generated from field: bool NoConfig = 1;
+   */
+  NoConfig: boolean;
+
+  /**
+   * @generated from field: bool AttestationChain = 2;
+   */
+  AttestationChain: boolean;
+
+  /**
+   * @generated from field: repeated string ResolveAttestations = 3;
+   */
+  ResolveAttestations: string[];
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ResolveSourceImageRequest.
+ * Use `create(ResolveSourceImageRequestSchema)` to create a new message.
+ */
+export const ResolveSourceImageRequestSchema: GenMessage<ResolveSourceImageRequest> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 15);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.AttestationChain
+ */
+export type AttestationChain = Message<"moby.buildkit.v1.frontend.AttestationChain"> & {
+  /**
+   * @generated from field: string Root = 1;
+   */
+  Root: string;
+
+  /**
+   * @generated from field: string ImageManifest = 2;
+   */
+  ImageManifest: string;
+
+  /**
+   * @generated from field: string AttestationManifest = 3;
+   */
+  AttestationManifest: string;
+
+  /**
+   * @generated from field: repeated string SignatureManifests = 4;
+   */
+  SignatureManifests: string[];
+
+  /**
+   * @generated from field: map<string, moby.buildkit.v1.frontend.Blob> Blobs = 5;
+   */
+  Blobs: { [key: string]: Blob };
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.AttestationChain.
+ * Use `create(AttestationChainSchema)` to create a new message.
+ */
+export const AttestationChainSchema: GenMessage<AttestationChain> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 16);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveSourceImageResponse
@@ -437,6 +528,11 @@ export type ResolveSourceImageResponse = Message<"moby.buildkit.v1.frontend.Reso
    * @generated from field: bytes Config = 2;
    */
   Config: Uint8Array;
+
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.AttestationChain AttestationChain = 3;
+   */
+  AttestationChain?: AttestationChain | undefined;
 };
 
 /**
@@ -444,7 +540,187 @@ export type ResolveSourceImageResponse = Message<"moby.buildkit.v1.frontend.Reso
  * Use `create(ResolveSourceImageResponseSchema)` to create a new message.
  */
 export const ResolveSourceImageResponseSchema: GenMessage<ResolveSourceImageResponse> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 15);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 17);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ResolveSourceGitRequest
+ */
+export type ResolveSourceGitRequest = Message<"moby.buildkit.v1.frontend.ResolveSourceGitRequest"> & {
+  /**
+   * Return full commit and tag object bytes.
+   *
+   * @generated from field: bool ReturnObject = 1;
+   */
+  ReturnObject: boolean;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ResolveSourceGitRequest.
+ * Use `create(ResolveSourceGitRequestSchema)` to create a new message.
+ */
+export const ResolveSourceGitRequestSchema: GenMessage<ResolveSourceGitRequest> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 18);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ResolveSourceGitResponse
+ */
+export type ResolveSourceGitResponse = Message<"moby.buildkit.v1.frontend.ResolveSourceGitResponse"> & {
+  /**
+   * @generated from field: string Checksum = 1;
+   */
+  Checksum: string;
+
+  /**
+   * @generated from field: string Ref = 2;
+   */
+  Ref: string;
+
+  /**
+   * @generated from field: string CommitChecksum = 3;
+   */
+  CommitChecksum: string;
+
+  /**
+   * @generated from field: bytes CommitObject = 4;
+   */
+  CommitObject: Uint8Array;
+
+  /**
+   * @generated from field: bytes TagObject = 5;
+   */
+  TagObject: Uint8Array;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ResolveSourceGitResponse.
+ * Use `create(ResolveSourceGitResponseSchema)` to create a new message.
+ */
+export const ResolveSourceGitResponseSchema: GenMessage<ResolveSourceGitResponse> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 19);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ResolveSourceHTTPResponse
+ */
+export type ResolveSourceHTTPResponse = Message<"moby.buildkit.v1.frontend.ResolveSourceHTTPResponse"> & {
+  /**
+   * @generated from field: string Checksum = 1;
+   */
+  Checksum: string;
+
+  /**
+   * @generated from field: string Filename = 2;
+   */
+  Filename: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp LastModified = 3;
+   */
+  LastModified?: Timestamp | undefined;
+
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.ChecksumResponse ChecksumResponse = 4;
+   */
+  ChecksumResponse?: ChecksumResponse | undefined;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ResolveSourceHTTPResponse.
+ * Use `create(ResolveSourceHTTPResponseSchema)` to create a new message.
+ */
+export const ResolveSourceHTTPResponseSchema: GenMessage<ResolveSourceHTTPResponse> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 20);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ResolveSourceHTTPRequest
+ */
+export type ResolveSourceHTTPRequest = Message<"moby.buildkit.v1.frontend.ResolveSourceHTTPRequest"> & {
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.ChecksumRequest ChecksumRequest = 1;
+   */
+  ChecksumRequest?: ChecksumRequest | undefined;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ResolveSourceHTTPRequest.
+ * Use `create(ResolveSourceHTTPRequestSchema)` to create a new message.
+ */
+export const ResolveSourceHTTPRequestSchema: GenMessage<ResolveSourceHTTPRequest> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 21);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ChecksumRequest
+ */
+export type ChecksumRequest = Message<"moby.buildkit.v1.frontend.ChecksumRequest"> & {
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.ChecksumRequest.ChecksumAlgo Algo = 1;
+   */
+  Algo: ChecksumRequest_ChecksumAlgo;
+
+  /**
+   * @generated from field: bytes Suffix = 2;
+   */
+  Suffix: Uint8Array;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ChecksumRequest.
+ * Use `create(ChecksumRequestSchema)` to create a new message.
+ */
+export const ChecksumRequestSchema: GenMessage<ChecksumRequest> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 22);
+
+/**
+ * @generated from enum moby.buildkit.v1.frontend.ChecksumRequest.ChecksumAlgo
+ */
+export const ChecksumRequest_ChecksumAlgo = {
+  /**
+   * @generated from enum value: CHECKSUM_ALGO_SHA256 = 0;
+   */
+  SHA256: 0,
+
+  /**
+   * @generated from enum value: CHECKSUM_ALGO_SHA384 = 1;
+   */
+  SHA384: 1,
+
+  /**
+   * @generated from enum value: CHECKSUM_ALGO_SHA512 = 2;
+   */
+  SHA512: 2,
+} as const;
+
+/**
+ * @generated from enum moby.buildkit.v1.frontend.ChecksumRequest.ChecksumAlgo
+ */
+export type ChecksumRequest_ChecksumAlgo = (typeof ChecksumRequest_ChecksumAlgo)[keyof typeof ChecksumRequest_ChecksumAlgo] | UnknownEnum;
+
+/**
+ * Describes the enum moby.buildkit.v1.frontend.ChecksumRequest.ChecksumAlgo.
+ */
+export const ChecksumRequest_ChecksumAlgoSchema: GenEnum<ChecksumRequest_ChecksumAlgo> = /*@__PURE__*/
+  enumDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 22, 0);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ChecksumResponse
+ */
+export type ChecksumResponse = Message<"moby.buildkit.v1.frontend.ChecksumResponse"> & {
+  /**
+   * @generated from field: string Digest = 1;
+   */
+  Digest: string;
+
+  /**
+   * @generated from field: bytes Suffix = 2;
+   */
+  Suffix: Uint8Array;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ChecksumResponse.
+ * Use `create(ChecksumResponseSchema)` to create a new message.
+ */
+export const ChecksumResponseSchema: GenMessage<ChecksumResponse> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 23);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.SolveRequest
@@ -520,7 +796,7 @@ export type SolveRequest = Message<"moby.buildkit.v1.frontend.SolveRequest"> & {
  * Use `create(SolveRequestSchema)` to create a new message.
  */
 export const SolveRequestSchema: GenMessage<SolveRequest> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 16);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 24);
 
 /**
  * CacheOptionsEntry corresponds to the control.CacheOptionsEntry
@@ -544,7 +820,7 @@ export type CacheOptionsEntry = Message<"moby.buildkit.v1.frontend.CacheOptionsE
  * Use `create(CacheOptionsEntrySchema)` to create a new message.
  */
 export const CacheOptionsEntrySchema: GenMessage<CacheOptionsEntry> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 17);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 25);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.SolveResponse
@@ -572,7 +848,7 @@ export type SolveResponse = Message<"moby.buildkit.v1.frontend.SolveResponse"> &
  * Use `create(SolveResponseSchema)` to create a new message.
  */
 export const SolveResponseSchema: GenMessage<SolveResponse> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 18);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 26);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadFileRequest
@@ -592,6 +868,11 @@ export type ReadFileRequest = Message<"moby.buildkit.v1.frontend.ReadFileRequest
    * @generated from field: moby.buildkit.v1.frontend.FileRange Range = 3;
    */
   Range?: FileRange | undefined;
+
+  /**
+   * @generated from field: int32 MountIndex = 4;
+   */
+  MountIndex: number;
 };
 
 /**
@@ -599,7 +880,7 @@ export type ReadFileRequest = Message<"moby.buildkit.v1.frontend.ReadFileRequest
  * Use `create(ReadFileRequestSchema)` to create a new message.
  */
 export const ReadFileRequestSchema: GenMessage<ReadFileRequest> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 19);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 27);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.FileRange
@@ -621,7 +902,7 @@ export type FileRange = Message<"moby.buildkit.v1.frontend.FileRange"> & {
  * Use `create(FileRangeSchema)` to create a new message.
  */
 export const FileRangeSchema: GenMessage<FileRange> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 20);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 28);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadFileResponse
@@ -638,7 +919,7 @@ export type ReadFileResponse = Message<"moby.buildkit.v1.frontend.ReadFileRespon
  * Use `create(ReadFileResponseSchema)` to create a new message.
  */
 export const ReadFileResponseSchema: GenMessage<ReadFileResponse> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 21);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 29);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadDirRequest
@@ -658,6 +939,11 @@ export type ReadDirRequest = Message<"moby.buildkit.v1.frontend.ReadDirRequest">
    * @generated from field: string IncludePattern = 3;
    */
   IncludePattern: string;
+
+  /**
+   * @generated from field: int32 MountIndex = 4;
+   */
+  MountIndex: number;
 };
 
 /**
@@ -665,7 +951,7 @@ export type ReadDirRequest = Message<"moby.buildkit.v1.frontend.ReadDirRequest">
  * Use `create(ReadDirRequestSchema)` to create a new message.
  */
 export const ReadDirRequestSchema: GenMessage<ReadDirRequest> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 22);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 30);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadDirResponse
@@ -682,7 +968,7 @@ export type ReadDirResponse = Message<"moby.buildkit.v1.frontend.ReadDirResponse
  * Use `create(ReadDirResponseSchema)` to create a new message.
  */
 export const ReadDirResponseSchema: GenMessage<ReadDirResponse> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 23);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 31);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.StatFileRequest
@@ -697,6 +983,11 @@ export type StatFileRequest = Message<"moby.buildkit.v1.frontend.StatFileRequest
    * @generated from field: string Path = 2;
    */
   Path: string;
+
+  /**
+   * @generated from field: int32 MountIndex = 3;
+   */
+  MountIndex: number;
 };
 
 /**
@@ -704,7 +995,7 @@ export type StatFileRequest = Message<"moby.buildkit.v1.frontend.StatFileRequest
  * Use `create(StatFileRequestSchema)` to create a new message.
  */
 export const StatFileRequestSchema: GenMessage<StatFileRequest> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 24);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 32);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.StatFileResponse
@@ -721,7 +1012,7 @@ export type StatFileResponse = Message<"moby.buildkit.v1.frontend.StatFileRespon
  * Use `create(StatFileResponseSchema)` to create a new message.
  */
 export const StatFileResponseSchema: GenMessage<StatFileResponse> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 25);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 33);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.EvaluateRequest
@@ -738,7 +1029,7 @@ export type EvaluateRequest = Message<"moby.buildkit.v1.frontend.EvaluateRequest
  * Use `create(EvaluateRequestSchema)` to create a new message.
  */
 export const EvaluateRequestSchema: GenMessage<EvaluateRequest> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 26);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 34);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.EvaluateResponse
@@ -751,7 +1042,7 @@ export type EvaluateResponse = Message<"moby.buildkit.v1.frontend.EvaluateRespon
  * Use `create(EvaluateResponseSchema)` to create a new message.
  */
 export const EvaluateResponseSchema: GenMessage<EvaluateResponse> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 27);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 35);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.PingRequest
@@ -764,7 +1055,7 @@ export type PingRequest = Message<"moby.buildkit.v1.frontend.PingRequest"> & {
  * Use `create(PingRequestSchema)` to create a new message.
  */
 export const PingRequestSchema: GenMessage<PingRequest> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 28);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 36);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.PongResponse
@@ -791,7 +1082,7 @@ export type PongResponse = Message<"moby.buildkit.v1.frontend.PongResponse"> & {
  * Use `create(PongResponseSchema)` to create a new message.
  */
 export const PongResponseSchema: GenMessage<PongResponse> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 29);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 37);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.WarnRequest
@@ -838,7 +1129,7 @@ export type WarnRequest = Message<"moby.buildkit.v1.frontend.WarnRequest"> & {
  * Use `create(WarnRequestSchema)` to create a new message.
  */
 export const WarnRequestSchema: GenMessage<WarnRequest> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 30);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 38);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.WarnResponse
@@ -851,7 +1142,7 @@ export type WarnResponse = Message<"moby.buildkit.v1.frontend.WarnResponse"> & {
  * Use `create(WarnResponseSchema)` to create a new message.
  */
 export const WarnResponseSchema: GenMessage<WarnResponse> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 31);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 39);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.NewContainerRequest
@@ -900,7 +1191,7 @@ export type NewContainerRequest = Message<"moby.buildkit.v1.frontend.NewContaine
  * Use `create(NewContainerRequestSchema)` to create a new message.
  */
 export const NewContainerRequestSchema: GenMessage<NewContainerRequest> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 32);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 40);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.NewContainerResponse
@@ -913,7 +1204,7 @@ export type NewContainerResponse = Message<"moby.buildkit.v1.frontend.NewContain
  * Use `create(NewContainerResponseSchema)` to create a new message.
  */
 export const NewContainerResponseSchema: GenMessage<NewContainerResponse> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 33);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 41);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReleaseContainerRequest
@@ -930,7 +1221,7 @@ export type ReleaseContainerRequest = Message<"moby.buildkit.v1.frontend.Release
  * Use `create(ReleaseContainerRequestSchema)` to create a new message.
  */
 export const ReleaseContainerRequestSchema: GenMessage<ReleaseContainerRequest> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 34);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 42);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReleaseContainerResponse
@@ -943,7 +1234,7 @@ export type ReleaseContainerResponse = Message<"moby.buildkit.v1.frontend.Releas
  * Use `create(ReleaseContainerResponseSchema)` to create a new message.
  */
 export const ReleaseContainerResponseSchema: GenMessage<ReleaseContainerResponse> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 35);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 43);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ExecMessage
@@ -1026,7 +1317,7 @@ export type ExecMessage = Message<"moby.buildkit.v1.frontend.ExecMessage"> & {
  * Use `create(ExecMessageSchema)` to create a new message.
  */
 export const ExecMessageSchema: GenMessage<ExecMessage> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 36);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 44);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.InitMessage
@@ -1068,7 +1359,7 @@ export type InitMessage = Message<"moby.buildkit.v1.frontend.InitMessage"> & {
  * Use `create(InitMessageSchema)` to create a new message.
  */
 export const InitMessageSchema: GenMessage<InitMessage> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 37);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 45);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ExitMessage
@@ -1090,7 +1381,7 @@ export type ExitMessage = Message<"moby.buildkit.v1.frontend.ExitMessage"> & {
  * Use `create(ExitMessageSchema)` to create a new message.
  */
 export const ExitMessageSchema: GenMessage<ExitMessage> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 38);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 46);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.StartedMessage
@@ -1103,7 +1394,7 @@ export type StartedMessage = Message<"moby.buildkit.v1.frontend.StartedMessage">
  * Use `create(StartedMessageSchema)` to create a new message.
  */
 export const StartedMessageSchema: GenMessage<StartedMessage> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 39);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 47);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.DoneMessage
@@ -1116,7 +1407,7 @@ export type DoneMessage = Message<"moby.buildkit.v1.frontend.DoneMessage"> & {
  * Use `create(DoneMessageSchema)` to create a new message.
  */
 export const DoneMessageSchema: GenMessage<DoneMessage> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 40);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 48);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.FdMessage
@@ -1147,7 +1438,7 @@ export type FdMessage = Message<"moby.buildkit.v1.frontend.FdMessage"> & {
  * Use `create(FdMessageSchema)` to create a new message.
  */
 export const FdMessageSchema: GenMessage<FdMessage> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 41);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 49);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResizeMessage
@@ -1169,7 +1460,7 @@ export type ResizeMessage = Message<"moby.buildkit.v1.frontend.ResizeMessage"> &
  * Use `create(ResizeMessageSchema)` to create a new message.
  */
 export const ResizeMessageSchema: GenMessage<ResizeMessage> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 42);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 50);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.SignalMessage
@@ -1189,7 +1480,61 @@ export type SignalMessage = Message<"moby.buildkit.v1.frontend.SignalMessage"> &
  * Use `create(SignalMessageSchema)` to create a new message.
  */
 export const SignalMessageSchema: GenMessage<SignalMessage> = /*@__PURE__*/
-  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 43);
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 51);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.Blob
+ */
+export type Blob = Message<"moby.buildkit.v1.frontend.Blob"> & {
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.Descriptor descriptor = 1;
+   */
+  descriptor?: Descriptor | undefined;
+
+  /**
+   * @generated from field: bytes data = 2;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.Blob.
+ * Use `create(BlobSchema)` to create a new message.
+ */
+export const BlobSchema: GenMessage<Blob> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 52);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.Descriptor
+ */
+export type Descriptor = Message<"moby.buildkit.v1.frontend.Descriptor"> & {
+  /**
+   * @generated from field: string media_type = 1;
+   */
+  mediaType: string;
+
+  /**
+   * @generated from field: string digest = 2;
+   */
+  digest: string;
+
+  /**
+   * @generated from field: int64 size = 3;
+   */
+  size: bigint;
+
+  /**
+   * @generated from field: map<string, string> annotations = 5;
+   */
+  annotations: { [key: string]: string };
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.Descriptor.
+ * Use `create(DescriptorSchema)` to create a new message.
+ */
+export const DescriptorSchema: GenMessage<Descriptor> = /*@__PURE__*/
+  messageDesc(file_github_com_moby_buildkit_frontend_gateway_pb_gateway, 53);
 
 /**
  * @generated from enum moby.buildkit.v1.frontend.AttestationKind
@@ -1366,6 +1711,32 @@ export const LLBBridge: GenService<{
     methodKind: "bidi_streaming";
     input: typeof ExecMessageSchema;
     output: typeof ExecMessageSchema;
+  },
+  /**
+   * apicaps:CapGatewayExecFilesystem
+   *
+   * @generated from rpc moby.buildkit.v1.frontend.LLBBridge.ReadFileContainer
+   */
+  readFileContainer: {
+    methodKind: "unary";
+    input: typeof ReadFileRequestSchema;
+    output: typeof ReadFileResponseSchema;
+  },
+  /**
+   * @generated from rpc moby.buildkit.v1.frontend.LLBBridge.ReadDirContainer
+   */
+  readDirContainer: {
+    methodKind: "unary";
+    input: typeof ReadDirRequestSchema;
+    output: typeof ReadDirResponseSchema;
+  },
+  /**
+   * @generated from rpc moby.buildkit.v1.frontend.LLBBridge.StatFileContainer
+   */
+  statFileContainer: {
+    methodKind: "unary";
+    input: typeof StatFileRequestSchema;
+    output: typeof StatFileResponseSchema;
   },
   /**
    * apicaps:CapGatewayWarnings
