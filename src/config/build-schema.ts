@@ -9,7 +9,7 @@ export const buildSchema = z.strictObject({
     .min(1)
     .max(1024)
     .nullable()
-    .transform((given) => given ?? Math.max(2, availableParallelism())),
+    .transform((given) => given ?? Math.max(4, 2 * availableParallelism())),
   maxConcurrent: z.int().min(1).max(1024),
   refusedNetworks: z.array(
     z.union([z.literal('internal'), z.cidrv4(), z.cidrv6()], {

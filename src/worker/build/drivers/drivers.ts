@@ -59,7 +59,7 @@ export interface DriversOptions {
   readonly maxKeptDownloadBytes?: number;
   /** Networks that builds may not download from, in CIDR notation. */
   readonly refusedNetworks?: readonly string[];
-  /** While a command runs, and for a second after it, what the next one needs is kept ready. */
+  /** What a command needs is kept ready once one is expected, while one runs, and for a second after it. */
   readonly ahead?: boolean;
 }
 

@@ -18,6 +18,9 @@ export interface OpDriver<O extends Op = Op> {
    */
   cacheMap(vertex: Vertex<O>, context: OpContext): Promise<CacheMap>;
 
+  /** One is looked up and not known by its definition, so that it will most likely be done: may get ready for that. */
+  expected?(): void;
+
   /** Does it, and answers a ref for each of its outputs. Throws `BuildFailure` when a command fails. Leaves nothing. */
   run(vertex: Vertex<O>, inputs: readonly Ref[], context: OpContext): Promise<readonly Ref[]>;
 }

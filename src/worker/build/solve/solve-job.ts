@@ -169,6 +169,7 @@ export class SolveJob implements AsyncDisposable {
       }
       const imported = await this.#imports.find(node);
       if (imported) return this.#borrow(node, imported);
+      this.#parts.drivers[node.vertex.op.kind].expected?.();
       if (!node.vertex.metadata.ignoreCache) {
         const key = await this.#keys.content(node, (input) => this.#find(input));
         const record = await this.#lookups.find(key, { nearby: await this.#isNew(node) });

@@ -19,6 +19,8 @@ export class FakeDrivers {
   readonly ran: string[] = [];
   readonly ended: string[] = [];
   readonly identified: string[] = [];
+  /** How often a driver of steps was told that one is expected. */
+  expected = 0;
   hashed = 0;
   running = 0;
   most = 0;
@@ -58,6 +60,7 @@ export class FakeDrivers {
 
   #step(): OpDriver {
     return {
+      expected: () => void this.expected++,
       cacheMap: async ({ op, inputs }): Promise<CacheMap> => {
         const byContent = op.kind === 'exec' && op.env.includes('content');
         const contentDigest = async (ref: Ref) => {

@@ -48,6 +48,21 @@ describe('solving a graph', () => {
     expect(world.fake.most).toBe(3);
   });
 
+  it('says beforehand which steps are expected to be done, and nothing of those that are known', async () => {
+    const world = new SolverWorld();
+    let before = 0;
+    world.fake.behaviours.set('below', () => {
+      before = world.fake.expected;
+    });
+    const top = step('top', [step('below')]);
+    await using first = world.job().job;
+    await first.solve(top);
+    expect(before).toBe(2);
+    await using again = world.job().job;
+    await again.solve(top);
+    expect(world.fake.expected).toBe(2);
+  });
+
   it('does not count sources, and identifies them all at once', async () => {
     const world = new SolverWorld({ parallelism: 1 });
     const sources = Array.from({ length: 6 }, (_unused, at) => source(`docker-image://${at}`));

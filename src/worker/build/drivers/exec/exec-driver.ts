@@ -43,8 +43,8 @@ export class ExecDriver implements OpDriver<ExecOp> {
   readonly #ahead: boolean;
 
   /**
-   * `directory` is for what running steps need; `ahead`: a runtime and a network are kept ready while a step runs,
-   * and for a second after it.
+   * `directory` is for what running steps need; `ahead`: a runtime and a network are kept ready once a step is expected,
+   * while one runs, and for a second after it.
    */
   constructor(ports: ExecDriverPorts, options: { directory: string; ahead: boolean }) {
     this.#ports = ports;
@@ -64,6 +64,10 @@ export class ExecDriver implements OpDriver<ExecOp> {
         }),
       })),
     };
+  }
+
+  expected(): void {
+    if (this.#ahead) this.#prepareNext();
   }
 
   async run(vertex: Vertex<ExecOp>, inputs: readonly Ref[], context: OpContext): Promise<readonly Ref[]> {
