@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type CommandOptions, type CommandResult, run } from '../../e2e/harness/command.ts';
+import { Terminal } from '../../e2e/harness/terminal.ts';
 
 const folder = resolve('.cache/clients');
 
@@ -11,6 +12,8 @@ export interface Clients extends Disposable {
   buildctl(address: string, args: readonly string[], options?: CommandOptions): Promise<CommandResult>;
   buildx(args: readonly string[], options?: CommandOptions): Promise<CommandResult>;
   docker(args: readonly string[], options?: CommandOptions): Promise<CommandResult>;
+  /** `buildx …` in front of a terminal. */
+  terminal(args: readonly string[]): Terminal;
   readonly env: NodeJS.ProcessEnv;
 }
 
@@ -34,6 +37,7 @@ export function createClients(engine: string): Clients {
       run(program('buildctl'), ['--addr', address, ...args], { env, ...options }),
     buildx: (args, options) => run(program('docker-buildx'), args, { env, ...options }),
     docker: (args, options) => run('docker', args, { env, ...options }),
+    terminal: (args) => new Terminal(program('docker-buildx'), args, env),
     [Symbol.dispose]: () => rmSync(own, { recursive: true, force: true }),
   };
 }

@@ -1,0 +1,45 @@
+const TIME = /\b\d+(?:\.\d+)?m?s\b/g;
+
+/** What `--progress plain` printed: steps in order of names, without their numbers, times, and progress. */
+export function plainText(output: string): string {
+  const steps = new Map<string, string[]>();
+  const rest: string[] = [];
+  for (const line of output.split('\n')) {
+    const [, number, text = ''] = /^#(\d+) (.*)$/.exec(line) ?? [];
+    if (number === undefined) rest.push(line);
+    else steps.set(number, [...(steps.get(number) ?? []), withoutTimes(text)]);
+  }
+  const blocks = [...steps.values()].map(([name, ...lines]) => {
+    // What was cached is done too, unless that is told at once.
+    const over = lines.filter(
+      (line) => line !== name && !/^(?:\.\.\.|DONE T)$/.test(line) && !isUnderWay(line, lines),
+    );
+    return [name, ...over].join('\n');
+  });
+  return `${blocks.sort().join('\n')}\n${rest.map(withoutTimes).join('\n').trim()}\n`;
+}
+
+/** What was on the terminal in the end, without times, in order of lines. */
+export function lastScreen(output: string): string {
+  // Each screen is drawn over the one before: the cursor goes up first.
+  const screen = output.split(/\x1b\[\d+A/).at(-1)!;
+  const lines = screen.replace(/\x1b\[[\d;?]*[a-zA-Z]/g, '').split(/\r?\n/);
+  return `${lines.map(withoutTimes).sort().join('\n').trim()}\n`;
+}
+
+/** A transfer is told of while it goes on, as often as there is time for. */
+function isUnderWay(line: string, lines: readonly string[]): boolean {
+  return (
+    !line.endsWith('done') &&
+    lines.some((other) => other !== line && other.startsWith(`${line} `) && other.endsWith('done'))
+  );
+}
+
+function withoutTimes(line: string): string {
+  return line
+    .replace(/^\d+\.\d+ /, 'T ')
+    .replace(TIME, 'T')
+    .replace(/(?: T)? done$/, ' done')
+    .replace(/ +(?=T?$)/, ' ')
+    .trimEnd();
+}
