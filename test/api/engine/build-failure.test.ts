@@ -29,14 +29,20 @@ async function traces(): Promise<Record<string, unknown>> {
   return {
     active,
     mounts: await new KernelMounter().mountsBelow(worker.root),
-    builds: readdirSync(join(worker.root, 'builds/archives')),
+    contexts: contextsInUse(),
     steps: (existsSync(steps) ? readdirSync(steps).filter((name) => name !== 'runc') : []).slice(1),
     containers: existsSync(join(steps, 'runc')) ? readdirSync(join(steps, 'runc')) : [],
     sandboxes: [...worker.sandboxes].slice(1),
   };
 }
 
-const nothing = { active: [], mounts: [], builds: [], steps: [], containers: [], sandboxes: [] };
+/** What is between builds has a note of what it is. */
+function contextsInUse(): string[] {
+  const contexts = join(worker.root, 'builds/contexts');
+  return readdirSync(contexts).filter((id) => !existsSync(join(contexts, id, 'state.json')));
+}
+
+const nothing = { active: [], mounts: [], contexts: [], steps: [], containers: [], sandboxes: [] };
 
 /** Files go behind the answer. */
 const leftNothing = () => expect.poll(traces, { timeout: 60_000 }).toEqual(nothing);
@@ -94,7 +100,7 @@ describe('a failing build', () => {
     [{ squash: '1' }, 400, /squash/],
     [{ platform: 'a/b/c/d' }, 400, /invalid platform/],
     [{ dockerfile: 'other' }, 400, /Cannot locate specified Dockerfile: other/],
-    [{ version: '2' }, 400, /unsupported builder version/],
+    [{ version: '3' }, 400, /invalid version 3/],
   ])('refuses the query %j', async (query, status, message) => {
     const answer = await worker.build({ Dockerfile: 'FROM busybox\n' }, query);
     expect(answer).toMatchObject({ status, error: expect.stringMatching(message) });
@@ -123,7 +129,7 @@ describe('a build whose client leaves', () => {
       }
     })();
     const building = worker.build({}, {}, { body: endless, signal: controller.signal });
-    await until(() => readdirSync(join(worker.root, 'builds/archives')).length > 0);
+    await until(() => contextsInUse().length > 0);
     controller.abort();
     await expect(building).rejects.toThrow('abort');
     await leftNothing();
@@ -158,7 +164,7 @@ it('builds many at once', async () => {
 });
 
 it('sweeps up after a worker that was killed', async () => {
-  const archive = join(worker.root, 'builds/archives/dead');
+  const archive = join(worker.root, 'builds/contexts/dead');
   const mountPoint = join(worker.root, 'builds/drivers/mounts/dead');
   for (const directory of [join(archive, 'files'), mountPoint]) mkdirSync(directory, { recursive: true });
   const image = await worker.images.store.resolve('busybox');
