@@ -19,6 +19,9 @@ Commands that ask a worker (COMMAND --help says more):
   builds     What was built, how long each step took and why, logs
   job        Builds and runs that are queued: ask for them, see what became of them
 
+Commands on the pool's data, whether or not a gateway runs:
+  pool       Tokens that let workers join; workers
+
 Commands on the registry's data, whether or not it runs (COMMAND --help says more):
   audit      Say what was changed or denied
   fsck       Compare the metadata with what is stored, and repair it
@@ -37,7 +40,7 @@ Options:
   --set KEY=VALUE    One setting, such as registry.listen=127.0.0.1:5001; repeatable
   --workers N        serve: so many workers (16 at most) behind a gateway, to try a pool on one machine
   --join URL         worker: the gateway, https://host:port or unix:///path (worker.pool.join)
-  --token TOKEN      worker: from 'slipway pool token create', needed once (worker.pool.token; better: --token-file)
+  --token TOKEN      worker: from 'slipway pool token-create', needed once (worker.pool.token; better: --token-file)
   --token-file FILE  worker: a file that holds it (worker.pool.tokenFile)
   -h, --help         Print this
   -v, --version      Print the version

@@ -54,6 +54,11 @@ const adminCommands: Readonly<Record<string, () => Promise<AdminCommand | Comman
   migrate: async () => (await import('./commands/migrate.ts')).migrate,
 };
 
+/** Commands on the pool's data, which are not the registry's. */
+const poolCommands: typeof adminCommands = {
+  pool: async () => (await import('./commands/pool.ts')).pool,
+};
+
 /** Commands that ask a worker for something, with options of their own. */
 const clientCommands: Readonly<Record<string, () => Promise<ClientCommand | GroupShape<ClientCommand>>>> = {
   build: async () => (await import('./commands/build.ts')).build,
@@ -66,6 +71,7 @@ export async function runCommand(argv: readonly string[]): Promise<never> {
   try {
     const [name = '', rest] = splitCommand(argv);
     if (Object.hasOwn(adminCommands, name)) process.exit(await administer(name, rest));
+    if (Object.hasOwn(poolCommands, name)) process.exit(await administerPool(name, rest));
     if (Object.hasOwn(clientCommands, name)) process.exit(await ask(name, rest));
     const options = parseArguments(argv);
     const command = Object.hasOwn(commands, options.command) ? commands[options.command] : undefined;
@@ -81,6 +87,11 @@ export async function runCommand(argv: readonly string[]): Promise<never> {
 async function administer(name: string, argv: readonly string[]): Promise<number> {
   const { runAdminCommand } = await import('./commands/run-command.ts');
   return await runAdminCommand(name, await adminCommands[name]!(), argv);
+}
+
+async function administerPool(name: string, argv: readonly string[]): Promise<number> {
+  const { runAdminCommand } = await import('./commands/run-command.ts');
+  return await runAdminCommand(name, await poolCommands[name]!(), argv, { enter: false });
 }
 
 async function ask(name: string, argv: readonly string[]): Promise<number> {

@@ -18,12 +18,13 @@ const GLOBAL = {
 /**
  * Runs a command that works on the registry's storage, whether or not a registry serves it meanwhile: `argv` is what
  * follows its name. Started as root it becomes the registry's account first, so that whatever it creates is that
- * account's. Resolves to the exit code; throws `Refusal`.
+ * account's; `enter: false` for commands on other storage. Resolves to the exit code; throws `Refusal`.
  */
 export async function runAdminCommand(
   name: string,
   command: Command | CommandGroup,
   argv: readonly string[],
+  { enter = true }: { enter?: boolean } = {},
 ): Promise<number> {
   const parsed = parseInvocation(name, command, argv, GLOBAL);
   if (typeof parsed === 'string') {
@@ -32,8 +33,10 @@ export async function runAdminCommand(
   }
   const { config: file, set, json, help, ...options } = parsed.options;
   const config = loadConfig({ file: file as string | undefined, set: set as string[] | undefined });
-  await loadContentStorage(config);
-  enterRegistryDirectory(config);
+  if (enter) {
+    await loadContentStorage(config);
+    enterRegistryDirectory(config);
+  }
   const output = new Output({ json: json === true, write: (text) => process.stdout.write(text) });
   try {
     await parsed.command.run({ config, options, arguments: parsed.arguments, output });

@@ -59,10 +59,11 @@ export class Agent implements AsyncDisposable {
   /** Gives back what runs, for others to do. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#leaving.abort();
+    this.#stopping.abort();
+    // What was being claimed is begun first, and then given back too.
+    await this.#running;
     for (const attempt of this.#attempts.values()) attempt.stop({ kind: 'stopping' });
     await Promise.all([...this.#attempts.values()].map(({ over }) => over));
-    this.#stopping.abort();
-    await this.#running;
   }
 
   async #run(): Promise<void> {

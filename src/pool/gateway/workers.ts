@@ -54,7 +54,7 @@ export class Workers {
   async some(): Promise<LivingWorker[]> {
     const workers = await this.living();
     if (workers.length > 0) return workers;
-    throw unavailable('the pool has no worker that is alive: see slipway pool worker list');
+    throw unavailable('the pool has no worker that is alive: see slipway pool worker-list');
   }
 
   /** Throws `unavailable` when it is lost. */

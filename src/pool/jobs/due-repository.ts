@@ -26,6 +26,19 @@ export class DueRepository {
     return count;
   }
 
+  /** Lets what is held go on for which there is room: where a tenant's limits changed, nobody may have looked. */
+  async admitHeld(): Promise<void> {
+    const tenants = await this.#db
+      .selectFrom('jobs')
+      .select('tenant')
+      .distinct()
+      .where('state', '=', 'held')
+      .execute();
+    for (const { tenant } of tenants) {
+      await inTransaction(this.#db, async (trx) => admit(trx, await lockTenant(trx, tenant)));
+    }
+  }
+
   #releaseOf(name: string): Promise<number> {
     return inTransaction(this.#db, async (trx) => {
       const tenant = await lockTenant(trx, name);

@@ -78,7 +78,8 @@ export class Housekeeping implements AsyncDisposable {
   }
 
   async #clean(): Promise<void> {
-    const { changes, logs, contexts } = this.#ports;
+    const { changes, logs, contexts, due } = this.#ports;
+    await due.admitHeld();
     for (let count = BATCH; count === BATCH; ) {
       const removed = await changes.removeOld(Date.now() - this.#options.keep, BATCH);
       await logs.forget(removed.locations);

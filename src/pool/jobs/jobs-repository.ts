@@ -185,13 +185,13 @@ async function allOf(trx: PoolDatabase, ids: readonly string[]): Promise<Map<str
 
 async function needsOf(trx: PoolDatabase, { needs = [], tenant }: NewJob) {
   if (needs.length === 0) return [];
+  // One that ends meanwhile sees by its own row that it is needed.
   const found = await trx
-    .selectFrom('jobs')
-    .select(['id', 'public_id', 'state'])
+    .updateTable('jobs')
+    .set({ dependents: sql<number>`dependents + 1` })
     .where('public_id', 'in', needs)
     .where('tenant', '=', tenant)
-    // One that ends meanwhile tells those that need it, and has to see this one.
-    .forShare()
+    .returning(['id', 'public_id', 'state'])
     .execute();
   const known = new Set(found.map((need) => need.public_id));
   const missing = needs.find((need) => !known.has(need));

@@ -140,7 +140,7 @@ export class Membership extends EventEmitter<{ lost: []; held: [Claimant]; certi
       return;
     }
     if (!token) {
-      throw unauthorized(`to join ${url} this worker needs a token (slipway pool token create on a gateway)`);
+      throw unauthorized(`to join ${url} this worker needs a token (slipway pool token-create on a gateway)`);
     }
     const key = await this.#files.key();
     const ca = await PoolConnection.authorityOf(url, token);

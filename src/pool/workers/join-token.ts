@@ -22,7 +22,7 @@ export function newJoinToken(fingerprint: string): { id: string; text: string; h
 export function readJoinToken(text: string): JoinToken {
   const [, id, fingerprint] = SHAPE.exec(text.trim()) ?? [];
   if (id === undefined || fingerprint === undefined) {
-    throw unauthorized("this is no join token: 'slipway pool token create' makes one");
+    throw unauthorized("this is no join token: 'slipway pool token-create' makes one");
   }
   return { id, fingerprint };
 }

@@ -100,7 +100,7 @@ export class MembershipRepository {
       if (key_digest === member.keyDigest) return;
       throw conflict(
         `the pool has another worker called '${member.name}': give this one another name, or remove that one ` +
-          `(slipway pool worker remove ${member.name})`,
+          `(slipway pool worker-remove ${member.name})`,
       );
     });
   }
@@ -121,7 +121,8 @@ export class MembershipRepository {
       const result = await trx.deleteFrom('worker_identities').where('name', '=', name).executeTakeFirst();
       await trx
         .updateTable('workers')
-        .set({ state: 'lost', epoch: sql<number>`epoch + 1`, lease_expires_at: 0 })
+        // Whoever looks for leases that ran out deals with what it was at.
+        .set({ lease_expires_at: 0 })
         .where('name', '=', name)
         .execute();
       await trx.deleteFrom('placements').where('worker', '=', name).execute();
@@ -159,5 +160,5 @@ async function useToken(trx: PoolDatabase, text: string, keyDigest: string): Pro
   if (token.used_by === keyDigest) return;
   if (token.used_by !== null)
     throw unauthorized('the join token was used already: each lets one worker join');
-  throw unauthorized('the join token ran out: make another one with slipway pool token create');
+  throw unauthorized('the join token ran out: make another one with slipway pool token-create');
 }

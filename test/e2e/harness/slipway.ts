@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,9 @@ const program = fileURLToPath(new URL('../../../bin/slipway', import.meta.url));
 
 export interface SlipwayOptions {
   /** `serve` runs both roles under the supervisor. */
-  readonly command?: 'serve' | 'registry' | 'worker';
+  readonly command?: 'serve' | 'registry' | 'gateway' | 'worker';
+  /** More options of the command line. */
+  readonly args?: readonly string[];
   /** Serve BuildKit's API on a socket of its own too. */
   readonly buildkit?: boolean;
   /** More settings, as `SLIPWAY_*` variables. */
@@ -43,6 +45,7 @@ export class Slipway implements AsyncDisposable {
   /** `127.0.0.1:port` */
   readonly registry: string;
   readonly #command: NonNullable<SlipwayOptions['command']>;
+  readonly #args: readonly string[];
   readonly #env: NodeJS.ProcessEnv;
   #process: ChildProcess | undefined;
   #output = '';
@@ -56,6 +59,7 @@ export class Slipway implements AsyncDisposable {
     this.socket = join(this.folder, 'docker.sock');
     this.registry = `127.0.0.1:${port}`;
     this.#command = options.command ?? 'serve';
+    this.#args = options.args ?? [];
     const block = `10.${220 + (port % 32)}`;
     const part = (port >> 5) % 8;
     this.#env = {
@@ -64,6 +68,7 @@ export class Slipway implements AsyncDisposable {
       SLIPWAY_RUN_DIR: join(this.folder, 'run'),
       SLIPWAY_REGISTRY_LISTEN: this.registry,
       SLIPWAY_WORKER_LISTEN: `unix://${this.socket}`,
+      SLIPWAY_GATEWAY_LISTEN: `unix://${this.socket}`,
       ...(options.buildkit && { SLIPWAY_WORKER_BUILDKIT_LISTEN: `[${this.buildkit}]` }),
       SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_NAME: `slipt${port}`,
       SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_SUBNET: `${block}.${part * 32}.0/24`,
@@ -100,7 +105,7 @@ export class Slipway implements AsyncDisposable {
 
   /** Starts it (again, on the same data) and waits until every role answers. */
   async start(): Promise<void> {
-    const child = spawn(program, [this.#command], {
+    const child = spawn(program, [this.#command, ...this.#args], {
       env: this.#env,
       cwd: this.folder,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -119,7 +124,7 @@ export class Slipway implements AsyncDisposable {
 
   /** Waits until every role answers, as after one of them was killed. */
   async ready(): Promise<void> {
-    if (this.#command !== 'worker')
+    if (this.#command === 'serve' || this.#command === 'registry')
       await this.#answers({ host: '127.0.0.1', port: this.registry.split(':')[1]!, path: '/v2/' });
     if (this.#command !== 'registry') await this.#answers({ socketPath: this.socket, path: '/_ping' });
   }
@@ -140,7 +145,7 @@ export class Slipway implements AsyncDisposable {
   }
 
   /** The process of a role under the supervisor. */
-  rolePid(role: 'registry' | 'worker'): number {
+  rolePid(role: RoleFolder): number {
     return Number(readFileSync(join(this.dataDir, role, 'pid'), 'utf8'));
   }
 
@@ -159,8 +164,10 @@ export class Slipway implements AsyncDisposable {
 
   /** After a supervisor that was killed its roles end by themselves. */
   async #rolesEnded(): Promise<void> {
-    for (const role of ['registry', 'worker'] as const) {
-      const pid = existsSync(join(this.dataDir, role, 'pid')) ? this.rolePid(role) : 0;
+    const own = existsSync(this.dataDir) ? readdirSync(this.dataDir) : [];
+    const workers = own.filter((name) => name.startsWith('worker-')).map((name) => `${name}/worker` as const);
+    for (const role of ['registry', 'gateway', 'worker', ...workers] as const) {
+      const pid = existsSync(join(this.dataDir, role, 'pid')) ? this.rolePid(role as RoleFolder) : 0;
       while (pid > 0 && isRunning(pid)) await sleep(20);
     }
   }
@@ -204,6 +211,9 @@ export class Slipway implements AsyncDisposable {
     }
   }
 }
+
+/** Below the data directory; `worker-1/worker` of a pool on one machine. */
+type RoleFolder = 'registry' | 'gateway' | 'worker' | `worker-${string}/worker`;
 
 interface HttpTarget {
   path: string;
