@@ -18,11 +18,13 @@ export class PostgresServer implements AsyncDisposable {
   readonly #binaries: string;
   #process: ReturnType<typeof spawn> | undefined;
   #databases = 0;
+  readonly #durable: boolean;
 
-  static async start(): Promise<PostgresServer> {
+  /** `durable`: set up as for people's data, to be measured. */
+  static async start({ durable = false } = {}): Promise<PostgresServer> {
     const binaries = findBinaries();
     const folder = await mkdtemp(join(tmpdir(), 'slipway-postgres-'));
-    const server = new PostgresServer(folder, await freePort(), binaries);
+    const server = new PostgresServer(folder, await freePort(), { binaries, durable });
     try {
       await mkdir(join(folder, 'data'));
       await copyCluster(await emptyCluster(binaries), join(folder, 'data'));
@@ -35,10 +37,15 @@ export class PostgresServer implements AsyncDisposable {
     }
   }
 
-  private constructor(folder: string, port: number, binaries: string) {
+  private constructor(
+    folder: string,
+    port: number,
+    { binaries, durable }: { binaries: string; durable: boolean },
+  ) {
     this.#folder = folder;
     this.#port = port;
     this.#binaries = binaries;
+    this.#durable = durable;
   }
 
   url(database: string): string {
@@ -80,11 +87,11 @@ export class PostgresServer implements AsyncDisposable {
       port: this.#port,
       listen_addresses: '127.0.0.1',
       unix_socket_directories: '',
-      // The tests' machines do not lose power, and tests make many databases.
-      fsync: 'off',
       max_connections: 100,
-      shared_buffers: '16MB',
-      autovacuum_naptime: '1h',
+      // The tests' machines do not lose power, and tests make many databases.
+      ...(this.#durable
+        ? { shared_buffers: '128MB' }
+        : { fsync: 'off', shared_buffers: '16MB', autovacuum_naptime: '1h' }),
     };
     const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const account = await accountOfServer();

@@ -10,6 +10,7 @@ export function jobsMigrations(words: TableWords): Record<string, Migration> {
     'pool-0004-job-contexts': contexts(words),
     'pool-0005-job-schedules': schedules(words),
     'pool-0006-job-hooks': hooks(words),
+    'pool-0007-job-dependents': dependents,
   };
 }
 
@@ -157,3 +158,12 @@ function hooks(words: TableWords): Migration {
     },
   };
 }
+
+const dependents: Migration = {
+  async up(db) {
+    await db.schema
+      .alterTable('jobs')
+      .addColumn('dependents', 'integer', (column) => column.notNull().defaultTo(0))
+      .execute();
+  },
+};

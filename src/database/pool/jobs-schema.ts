@@ -78,6 +78,8 @@ interface JobsTable {
   created_at: number;
   started_at: number | null;
   finished_at: number | null;
+  /** How many jobs need this one: what has none ends without a look at others. */
+  dependents: Generated<number>;
 }
 
 interface JobNeedsTable {
