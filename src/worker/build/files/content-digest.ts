@@ -179,8 +179,9 @@ export class ContentDigest {
   }
 
   #file(path: string, stats: Stats): string {
-    const header = this.#header(path, stats);
-    return this.#noted(path, stats, stats.isFile() ? this.#files.of(path, stats, header) : sha256Of(header));
+    const header = () => this.#header(path, stats);
+    const digest = stats.isFile() ? this.#files.of(path, stats, header) : sha256Of(header());
+    return this.#noted(path, stats, digest);
   }
 
   /** Of a directory itself. */

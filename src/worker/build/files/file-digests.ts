@@ -12,8 +12,9 @@ import {
 import { systemPath } from '#tar/byte-text.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
-/** Smaller ones are read as fast as they are looked up, and there may be a million of them. */
-const MIN_REMEMBERED_BYTES = 4096;
+/** A file is small below it. Of those there may be a million: so many are remembered. */
+const SMALL_BYTES = 4096;
+const MAX_SMALL = 100_000;
 
 /**
  * Digests of the contents of a directory's files. With a `memory` file they are kept from one build to the next: a
@@ -25,6 +26,7 @@ export class FileDigests {
   readonly #known: ReadonlyMap<string, string>;
   readonly #seen = new Map<string, string>();
   readonly #buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+  #small = 0;
   #changed = false;
 
   constructor(root: string, memory: string | undefined) {
@@ -34,14 +36,15 @@ export class FileDigests {
   }
 
   /** Of a regular file: of its header, which nothing but `stats` and xattrs make, and of its bytes. */
-  of(path: string, stats: Stats, header: Buffer): string {
-    if (this.#memory === undefined || stats.size < MIN_REMEMBERED_BYTES) return this.#read(path, header);
+  of(path: string, stats: Stats, header: () => Buffer): string {
+    const forgotten = stats.size < SMALL_BYTES && ++this.#small > MAX_SMALL;
+    if (this.#memory === undefined || forgotten) return this.#read(path, header());
     const name = path.slice(this.#root.length);
     const state = `${stats.ino} ${stats.size} ${stats.ctimeMs} ${stats.mtimeMs}`;
     const before = this.#known.get(name);
     const digest = before?.startsWith(`${state} `)
       ? before.slice(state.length + 1)
-      : this.#read(path, header);
+      : this.#read(path, header());
     const entry = `${state} ${digest}`;
     this.#changed ||= before !== entry;
     this.#seen.set(name, entry);

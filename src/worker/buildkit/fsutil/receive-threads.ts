@@ -89,14 +89,22 @@ export class ThreadReceiver implements AsyncDisposable {
     return this.#failure;
   }
 
-  /** Resolves when the next may follow. Throws why it is over, if it is. `packet` is copied. */
-  async push(packet: Uint8Array): Promise<void> {
+  /** Throws why it is over, if it is. `packet` is copied, later. */
+  push(packet: Uint8Array): void {
     if (this.#failure) throw this.#failure;
     this.#batch.push(packet);
     this.#batchBytes += 4 + packet.length;
     if (this.#batchBytes >= BATCH_BYTES) this.#flush();
     else this.#flushing ??= setImmediate(() => this.#flush());
-    while (this.#untakenBytes > MAX_UNTAKEN_BYTES && !this.#failure) await this.#changed.promise;
+  }
+
+  /** No more is to be pushed until there is room. */
+  get crowded(): boolean {
+    return this.#untakenBytes > MAX_UNTAKEN_BYTES && !this.#failure;
+  }
+
+  async room(): Promise<void> {
+    while (this.crowded) await this.#changed.promise;
   }
 
   /** Once all packets were pushed: what it came to; undefined if something is missing. */

@@ -1,6 +1,6 @@
 import { type ClientHttp2Stream, constants } from 'node:http2';
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
-import { readFrames, writeFrame } from './frames.ts';
+import { readFrameBatches, writeFrame } from './frames.ts';
 import { Code, errorOf, GrpcError } from './grpc-error.ts';
 
 interface Options<I extends DescMessage, O extends DescMessage> {
@@ -52,13 +52,13 @@ export class ClientCall<I extends DescMessage, O extends DescMessage>
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<MessageShape<O>> {
-    for await (const frame of this.frames()) yield this.#options.decode(frame);
+    for await (const frames of this.frames()) for (const frame of frames) yield this.#options.decode(frame);
   }
 
-  /** The same, for somebody else to decode. */
-  async *frames(): AsyncGenerator<Buffer> {
+  /** The same, for somebody else to decode: those together that have come. */
+  async *frames(): AsyncGenerator<readonly Buffer[]> {
     try {
-      yield* readFrames(this.#stream);
+      yield* readFrameBatches(this.#stream);
     } catch (error) {
       this.cancel();
       throw (await this.#outcome) ?? error;

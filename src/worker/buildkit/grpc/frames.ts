@@ -64,9 +64,27 @@ export class FrameParser {
 
 /** The messages of a stream, as they are asked for. */
 export async function* readFrames(stream: Readable, maxBytes?: number): AsyncGenerator<Buffer> {
+  for await (const frames of readFrameBatches(stream, maxBytes)) yield* frames;
+}
+
+/** The same, those together that have come: handing over each by itself costs more than what is in a small one. */
+export async function* readFrameBatches(
+  stream: Readable,
+  maxBytes?: number,
+): AsyncGenerator<readonly Buffer[]> {
   const parser = new FrameParser(maxBytes);
   // Not destroyed with the loop: who stops reading may still have something to send.
-  for await (const chunk of stream.iterator({ destroyOnReturn: false })) yield* parser.push(chunk);
+  for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+    const frames: Buffer[] = [];
+    try {
+      for (const frame of parser.push(chunk)) frames.push(frame);
+    } catch (error) {
+      // What came before is not lost.
+      yield frames;
+      throw error;
+    }
+    if (frames.length > 0) yield frames;
+  }
   parser.end();
 }
 

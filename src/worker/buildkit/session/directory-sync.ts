@@ -55,9 +55,12 @@ export async function syncDirectory(
   );
   const progress = new TransferProgress(request);
   try {
-    for await (const packet of call.frames()) {
-      progress.add(packet.length);
-      await receiver.push(packet);
+    for await (const packets of call.frames()) {
+      for (const packet of packets) {
+        progress.add(packet.length);
+        receiver.push(packet);
+        if (receiver.crowded) await receiver.room();
+      }
     }
     const received = await receiver.received();
     if (!received) throw unavailable('the client ended the transfer before its end');
