@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { busyboxArchive } from '../images/busybox-image.ts';
+import { buildLeftovers } from './harness/build-leftovers.ts';
 import { buildKitProgram } from './harness/buildkitd.ts';
 import { run } from './harness/command.ts';
 import { type Slipway, startSlipway } from './harness/slipway.ts';
@@ -29,7 +30,7 @@ afterAll(async () => {
 
 afterEach(async () => {
   if (client) await end(client);
-  await expect.poll(leftovers, { timeout: 60_000 }).toEqual([]);
+  await expect.poll(() => buildLeftovers(slipway), { timeout: 60_000 }).toEqual([]);
 });
 
 async function end(process: ChildProcess): Promise<void> {
@@ -57,22 +58,6 @@ function build(name: string, dockerfile: string[], output: string[] = [], large 
     said: () => said.join(''),
     vanish: () => end(client!),
   };
-}
-
-/** Everything that a build has while it runs. */
-function leftovers(): string[] {
-  const entries = (path: string) => {
-    const directory = join(slipway.folder, path);
-    return existsSync(directory) ? readdirSync(directory).map((name) => join(path, name)) : [];
-  };
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-  return [
-    ...mounts.filter((line) => line.includes(slipway.folder)),
-    ...['mounts', 'steps', 'checkouts'].flatMap((name) => entries(`data/worker/builds/drivers/${name}`)),
-    ...entries('data/worker/content/ingest/compressed'),
-    ...entries('run/worker/steps/runc'),
-    ...entries('run/worker/steps').filter((name) => !name.endsWith('/runc')),
-  ];
 }
 
 it('while it sends its files', async () => {
@@ -119,6 +104,31 @@ it('while it gets files', async () => {
   const output = ['--output', `type=local,dest=${join(slipway.folder, 'files')}`];
   const { said, vanish } = build('getting', files, output, 128 * MIB);
   await expect.poll(said, { timeout: 60_000, interval: 5 }).toContain('copying files');
+  await vanish();
+});
+
+it('while a command has its secret', async () => {
+  const script = 'RUN --mount=type=secret,id=s cat /run/secrets/s > /dev/null; echo has-it; sleep 1000';
+  const secret = join(slipway.folder, 'secret');
+  writeFileSync(secret, 'secret');
+  const { said, vanish } = build('knowing', ['FROM busybox', script], ['--secret', `id=s,src=${secret}`]);
+  await expect.poll(said, { timeout: 60_000 }).toMatch(/^#\d+ [\d.]+ has-it/m);
+  await vanish();
+});
+
+it('while its cache is sent to another registry', async () => {
+  const to = ['--export-cache', `type=registry,ref=${registry.address}/cache,mode=max`];
+  const { vanish } = build('caching', ['FROM busybox', 'RUN echo cached > /cached'], to);
+  const asked = await registry.connection();
+  await vanish();
+  await asked.closed;
+});
+
+it('while it gets an archive of files', async () => {
+  const layer = 'RUN dd if=/dev/urandom of=/random bs=1M count=41 2>/dev/null';
+  const output = ['--output', `type=tar,dest=${join(slipway.folder, 'files.tar')}`];
+  const { said, vanish } = build('archiving', ['FROM busybox', layer], output);
+  await expect.poll(said, { timeout: 60_000, interval: 5 }).toMatch(/sending tarball|exporting/);
   await vanish();
 });
 

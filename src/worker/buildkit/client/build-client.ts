@@ -7,6 +7,7 @@ import { GrpcClient } from '../grpc/grpc-client.ts';
 import { Code, GrpcError } from '../grpc/grpc-error.ts';
 import { Control } from '../proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
 import { connectUpgraded, type EngineAddress } from './connection.ts';
+import { eagerConnection } from './eager-connection.ts';
 import { failedBuild } from './failed-build.ts';
 import { offeringServer } from './offering-server.ts';
 import type { Offers } from './offers.ts';
@@ -63,7 +64,7 @@ export class BuildClient {
     };
     const session = await connectUpgraded(this.#address, '/session', { headers, signal });
     closing.defer(() => end(session));
-    server.accept(session);
+    server.accept(eagerConnection(session));
     closing.defer(() => server.close());
     const client = new GrpcClient(await connectUpgraded(this.#address, '/grpc', { signal }));
     closing.defer(() => client.close());

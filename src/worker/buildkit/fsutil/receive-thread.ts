@@ -1,7 +1,8 @@
 import { parentPort } from 'node:worker_threads';
 import { fromBinary } from '@bufbuild/protobuf';
-import { messageOf, SlipwayError } from '#errors/errors.ts';
+import { invalid, messageOf, SlipwayError } from '#errors/errors.ts';
 import {
+  type Packet,
   PacketSchema,
   Packet_PacketType as PacketType,
 } from '../proto/github.com/tonistiigi/fsutil/types/wire_pb.ts';
@@ -40,13 +41,21 @@ function take(current: TreeReceiver, batch: Uint8Array<ArrayBuffer>): void {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
   for (let at = 0; at < batch.length; ) {
     const end = at + 4 + view.getUint32(at, true);
-    current.accept(fromBinary(PacketSchema, batch.subarray(at + 4, end)));
+    current.accept(decoded(batch.subarray(at + 4, end)));
     at = end;
   }
   const received = current.done ? { changed: current.changed, ...current.total } : undefined;
   tell({ kind: 'taken', requests, fin, received });
   requests = [];
   fin = false;
+}
+
+function decoded(bytes: Uint8Array): Packet {
+  try {
+    return fromBinary(PacketSchema, bytes);
+  } catch (cause) {
+    throw invalid('the client sent what is no packet', { cause });
+  }
 }
 
 function close(): void {

@@ -14,7 +14,7 @@ import {
   symlinkSync,
   unlinkSync,
 } from 'node:fs';
-import { invalid } from '#errors/errors.ts';
+import { invalid, systemCode } from '#errors/errors.ts';
 import { mknod, setPathTimes, setXattr } from '#worker/snapshots/libc.ts';
 import type { Stat } from '../proto/github.com/tonistiigi/fsutil/types/stat_pb.ts';
 import { type FileType, goMode, permissionsOfGoMode, typeOfGoMode } from './go-mode.ts';
@@ -73,6 +73,7 @@ export class TreeUpdater {
       throw invalid(`the file list is not in order: ${stat.path} after ${this.#last}`);
     }
     this.#last = stat.path;
+    if (stat.size < 0n) throw invalid(`invalid size in the file list: ${stat.path}`);
     const name = names.at(-1)!;
     const level = this.#enter(names.slice(0, -1).join('/'), stat.path);
     const existing = this.#advance(level, name) ? this.#stat(stat.path) : undefined;
@@ -243,7 +244,16 @@ function setOwnerAndMode(path: string, stat: Stat): void {
 /** Of others' attributes only what means the same here; overlayfs would act on its own. */
 export function setXattrs(path: string, stat: Stat): void {
   for (const [name, value] of Object.entries(stat.xattrs)) {
-    if (name.startsWith('user.') || name === 'security.capability') setXattr(path, name, value);
+    if (!name.startsWith('user.') && name !== 'security.capability') continue;
+    try {
+      setXattr(path, name, value);
+    } catch (error) {
+      const code = systemCode(error);
+      // A file system that has none: the file is good without.
+      if (code === 'EOPNOTSUPP') continue;
+      if (code === undefined || !['E2BIG', 'ENOSPC', 'ERANGE', 'EINVAL'].includes(code)) throw error;
+      throw invalid(`cannot keep the attribute ${name} of ${stat.path}: ${code}`, { cause: error });
+    }
   }
 }
 

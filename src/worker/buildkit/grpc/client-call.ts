@@ -61,11 +61,19 @@ export class ClientCall<I extends DescMessage, O extends DescMessage>
       yield* readFrameBatches(this.#stream);
     } catch (error) {
       this.cancel();
+      if (isRefusal(error)) throw error;
       throw (await this.#outcome) ?? error;
     }
     const error = await this.#outcome;
     if (error) throw error;
   }
+}
+
+/** A message that is not taken, too large or compressed: what the call ends with follows from that. */
+function isRefusal(error: unknown): boolean {
+  return (
+    error instanceof GrpcError && (error.code === Code.resourceExhausted || error.code === Code.unimplemented)
+  );
 }
 
 function outcomeOf(stream: ClientHttp2Stream, signal?: AbortSignal): Promise<GrpcError | undefined> {

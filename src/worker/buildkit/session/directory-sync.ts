@@ -6,8 +6,8 @@ import type { ReceiveLimits } from '../fsutil/tree-receiver.ts';
 import type { GrpcClient } from '../grpc/grpc-client.ts';
 import { Metadata } from '../grpc/metadata.ts';
 import { FileSync } from '../proto/github.com/moby/buildkit/session/filesync/filesync_pb.ts';
-import { Packet_PacketType as PacketType } from '../proto/github.com/tonistiigi/fsutil/types/wire_pb.ts';
 import { addEncoded } from './header-text.ts';
+import { PacketPump } from './packet-pump.ts';
 
 const FAREWELL = 100;
 
@@ -33,21 +33,15 @@ export async function syncDirectory(
   addEncoded(metadata, 'exclude-patterns', request.excludePatterns);
   addEncoded(metadata, 'followpaths', request.followPaths);
   const call = client.stream(FileSync.method.diffCopy, { metadata, signal });
-  // The sender asks for no more than it can hold; what waits here are numbers of files.
-  const send = (packet: { type: PacketType; ID?: number; data?: Uint8Array }) =>
-    void call.send(packet).catch(() => {});
+  const pump = new PacketPump(call);
   await using receiver = receivers.open(
     root,
     { ...limits, everything: request.everything ?? false },
     {
-      request: (ID) => send({ type: PacketType.PACKET_REQ, ID }),
-      fin: () => {
-        send({ type: PacketType.PACKET_FIN });
-        call.end();
-      },
+      request: (id) => pump.request(id),
+      fin: () => pump.finish(),
       failed: (error) => {
-        const data = Buffer.from(messageOf(error));
-        send({ type: PacketType.PACKET_ERR, data });
+        pump.fail(messageOf(error));
         // Time to hear it; whoever does not listen is not waited for.
         setTimeout(() => call.cancel(), FAREWELL).unref();
       },
