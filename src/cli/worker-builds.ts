@@ -11,6 +11,7 @@ import { CacheKeeper } from '#worker/build/cache/cache-keeper.ts';
 import { LocalCache } from '#worker/build/cache/local-cache.ts';
 import { CacheExports } from '#worker/build/cache/portable/cache-exports.ts';
 import { CacheImports } from '#worker/build/cache/portable/cache-imports.ts';
+import { RecordSender } from '#worker/build/cache/record-sender.ts';
 import { RegistryRecords } from '#worker/build/cache/registry-records.ts';
 import { TieredCache } from '#worker/build/cache/tiered-cache.ts';
 import { ClassicBuilds } from '#worker/build/classic/classic-builds.ts';
@@ -68,6 +69,8 @@ export async function createWorkerBuilds(
   const report = (error: unknown) => log.error({ err: error }, 'a build left something undone');
   const cache = new LocalCache({ database, layers: images.layers });
   const shared = images.uploads && sharedRecords(images, images.uploads, log);
+  const sender = shared && new RecordSender({ records: cache, registry: shared, report });
+  if (sender) closing.use(sender);
   const directories = new RetainedDirectories({ root: join(root, 'contexts') });
   const receivers = new ReceiveThreads();
   closing.use(receivers);
@@ -81,7 +84,10 @@ export async function createWorkerBuilds(
   const builds = new Builds(
     {
       solver: new Solver(
-        { drivers: drivers.ops, cache: shared ? new TieredCache({ local: cache, registry: shared }) : cache },
+        {
+          drivers: drivers.ops,
+          cache: shared && sender ? new TieredCache({ local: cache, registry: shared, sender }) : cache,
+        },
         { parallelism: config.parallelism },
       ),
       sessions,
@@ -157,6 +163,7 @@ export async function createWorkerBuilds(
     async reconcile() {
       await drivers.reconcile();
       await cache.reconcile();
+      sender?.start();
       await directories.reconcile();
       await history.reconcile();
       keeper.start();

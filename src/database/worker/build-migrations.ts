@@ -124,4 +124,12 @@ export const buildMigrations: Record<string, Migration> = {
       await db.schema.dropTable('build_cache').execute();
     },
   },
+  'build-0007-unsent-records': {
+    async up(db) {
+      await db.schema
+        .alterTable('build_records')
+        .addColumn('unsent', 'integer', (column) => column.notNull().defaultTo(0))
+        .execute();
+    },
+  },
 };

@@ -25,6 +25,8 @@ export interface BuildTables {
     created_at: string;
     last_used_at: string;
     usage_count: number;
+    /** 1: the registry that shares it has yet to get it. */
+    unsent: number;
   };
   /** The keys that a record is found by. */
   build_record_keys: {

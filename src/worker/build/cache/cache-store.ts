@@ -21,6 +21,9 @@ export interface FinishedStep {
   readonly createdAt: Date;
 }
 
+/** What others need to know of it. */
+export type SharedStep = Omit<FinishedStep, 'inputs'>;
+
 /**
  * Remembers steps by their keys, in one tier or in several (this machine's, then the registry's). Its keys are opaque
  * to it. Throws only when `signal` aborts: a tier that fails is one that knows nothing.

@@ -8,7 +8,7 @@ import type { LayerStore } from '#worker/images/layer-store.ts';
 import { type Holdable, Lease } from '../solve/lease.ts';
 import type { LayersRef, Ref } from '../solve/ref.ts';
 import type { CacheContents, CacheUsage } from './cache-contents.ts';
-import type { CacheRecord, CacheStore, FinishedStep, LoadedRecord } from './cache-store.ts';
+import type { CacheRecord, CacheStore, FinishedStep, LoadedRecord, SharedStep } from './cache-store.ts';
 import { RecordRepository, type RecordRow } from './record-repository.ts';
 
 /** What the cache needs of the image store. */
@@ -60,7 +60,15 @@ export class LocalCache implements CacheStore, CacheContents {
     });
   }
 
-  async save({ keys, kind, description, inputs, outputs, createdAt }: KeptStep): Promise<Holdable> {
+  async save(step: KeptStep): Promise<Holdable> {
+    return (await this.keep(step)).lease;
+  }
+
+  /** As `save`, with the record's ID if there is one. `unsent`: a registry is to have it, too. */
+  async keep(
+    { keys, kind, description, inputs, outputs, createdAt }: KeptStep,
+    { unsent = false }: { unsent?: boolean } = {},
+  ): Promise<{ id: string | undefined; lease: Holdable }> {
     const stacks = outputs.filter((output) => output.kind === 'layers').map(chainsOf);
     const tops = topsOf(stacks);
     const pins = await Promise.all(tops.map((top) => this.#layers.pinStack([top])));
@@ -68,7 +76,9 @@ export class LocalCache implements CacheStore, CacheContents {
       for (const { pin } of pins) pin[Symbol.dispose]();
     };
     const here = pins.every(({ present }) => present === 1);
-    if (stacks.length < outputs.length || !here) return new Lease(async () => unpin());
+    if (stacks.length < outputs.length || !here) {
+      return { id: undefined, lease: new Lease(async () => unpin()) };
+    }
     try {
       const id = randomBytes(16).toString('hex');
       for (const top of tops) await this.#layers.retain(top, userOf(id));
@@ -82,10 +92,11 @@ export class LocalCache implements CacheStore, CacheContents {
         created_at: at,
         last_used_at: at,
         usage_count: 0,
+        unsent: unsent ? 1 : 0,
       };
       const lease = this.#hold(id, tops);
       for (const replaced of await this.#rows.save(row, keys)) await this.remove(replaced.id);
-      return lease;
+      return { id, lease };
     } finally {
       unpin();
     }
@@ -93,6 +104,26 @@ export class LocalCache implements CacheStore, CacheContents {
 
   async link(key: string, { id }: CacheRecord): Promise<void> {
     for (const replaced of await this.#rows.link(key, id)) await this.remove(replaced.id);
+  }
+
+  /** What the registry has yet to get, the oldest first, but for `others`. */
+  async unsent(limit: number, others: readonly string[]): Promise<{ id: string; step: SharedStep }[]> {
+    const rows = await this.#rows.unsent(limit, others);
+    return rows.map(({ row: { id, kind, description, outputs, created_at }, keys }) => ({
+      id,
+      step: {
+        keys,
+        kind: kind as FinishedStep['kind'],
+        description,
+        outputs: decode(outputs),
+        createdAt: new Date(created_at),
+      },
+    }));
+  }
+
+  /** The registry has it, or will never have it. */
+  sent(id: string): Promise<void> {
+    return this.#rows.sent(id);
   }
 
   async usage(): Promise<CacheUsage[]> {

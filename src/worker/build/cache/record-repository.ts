@@ -82,8 +82,38 @@ export class RecordRepository {
     });
   }
 
+  /** Those that the registry has yet to get, the oldest first, but for `others`; with their keys. */
+  async unsent(
+    limit: number,
+    others: readonly string[],
+  ): Promise<{ row: RecordRow; keys: readonly string[] }[]> {
+    const rows = await this.#db
+      .selectFrom('build_records')
+      .selectAll()
+      .where('unsent', '=', 1)
+      .orderBy('created_at')
+      .limit(limit + others.length)
+      .execute();
+    const found = rows.filter(({ id }) => !others.includes(id)).slice(0, limit);
+    return Promise.all(found.map(async (row) => ({ row, keys: await this.#keysOf(row.id) })));
+  }
+
+  async sent(id: string): Promise<void> {
+    await this.#db.updateTable('build_records').set({ unsent: 0 }).where('id', '=', id).execute();
+  }
+
   async delete(id: string): Promise<void> {
     await this.#db.deleteFrom('build_records').where('id', '=', id).execute();
+  }
+
+  async #keysOf(id: string): Promise<string[]> {
+    const rows = await this.#db
+      .selectFrom('build_record_keys')
+      .select('key')
+      .where('record_id', '=', id)
+      .orderBy('key')
+      .execute();
+    return rows.map(({ key }) => key);
   }
 }
 

@@ -6,7 +6,7 @@ import { compressionOf, layerMediaType } from '#worker/images/compression.ts';
 import type { LayerRepository } from '#worker/images/layer-repository.ts';
 import { isGivenUp, type LayerUploads, type UploadRepository } from '#worker/images/push/layer-uploads.ts';
 import type { BlobFetcher, LayersRef, RefLayer } from '../solve/ref.ts';
-import type { CacheRecord, FinishedStep } from './cache-store.ts';
+import type { CacheRecord, SharedStep } from './cache-store.ts';
 import {
   decodeStep,
   EMPTY_CONFIG,
@@ -51,14 +51,16 @@ export class RegistryRecords {
   readonly #there = new Memory();
   /** Others' work goes first. */
   readonly #turns = new Semaphore(1);
-  readonly #writing = new Set<Promise<void>>();
+  readonly #writing = new Set<Promise<boolean>>();
+  readonly #silenceMs: number;
   #silentUntil = 0;
   /** What keeps the registry from answering was told; once, until it answers again. */
   #reported = false;
   #emptyConfig: Promise<void> | undefined;
 
-  constructor(ports: RegistryRecordsPorts) {
+  constructor(ports: RegistryRecordsPorts, options: { silenceMs?: number } = {}) {
     this.#ports = ports;
+    this.#silenceMs = options.silenceMs ?? SILENCE_MS;
     const { fetcher } = ports.uploads.repository;
     this.#fetcher = {
       blob: (descriptor, options) => fetcher.blob(descriptor, options),
@@ -109,11 +111,15 @@ export class RegistryRecords {
     return outputs;
   }
 
-  /** Later. Only steps whose outputs are all layers that are here, or that the registry has already. */
-  save({ keys, kind, description, outputs, createdAt }: Omit<FinishedStep, 'inputs'>): void {
+  /**
+   * Later. Only steps whose outputs are all layers that are here, or that the registry has already. Answers in the end
+   * whether that is settled: false when it is worth to be tried again.
+   */
+  async save({ keys, kind, description, outputs, createdAt }: SharedStep): Promise<boolean> {
     const refs = outputs.filter((output) => output.kind === 'layers');
-    if (refs.length < outputs.length || this.#silent) return;
-    this.#behind(async () => {
+    if (refs.length < outputs.length || keys.length === 0) return true;
+    if (this.#silent) return false;
+    return this.#behind(async () => {
       const stored = await Promise.all(refs.map((ref) => this.#stored(ref)));
       await this.#turns.run(() => this.#write({ keys, kind, description, createdAt, outputs: stored }));
     });
@@ -121,8 +127,8 @@ export class RegistryRecords {
 
   /** Finds a record by one more key. */
   link(key: string, { step }: RegistryRecord): void {
-    if (!step.keys.includes(key))
-      this.#behind(() => this.#turns.run(() => this.#write({ ...step, keys: [...step.keys, key] })));
+    if (step.keys.includes(key)) return;
+    void this.#behind(() => this.#turns.run(() => this.#write({ ...step, keys: [...step.keys, key] })));
   }
 
   /** Resolves when what was saved so far is written, or was given up. */
@@ -216,12 +222,18 @@ export class RegistryRecords {
     });
   }
 
-  #behind(task: () => Promise<void>): void {
-    if (this.#writing.size >= MAX_WAITING) return;
-    const writing = task()
-      .catch((error: unknown) => this.#failed(error))
-      .finally(() => this.#writing.delete(writing));
+  async #behind(task: () => Promise<void>): Promise<boolean> {
+    if (this.#writing.size >= MAX_WAITING) return false;
+    const writing = task().then(
+      () => true,
+      (error: unknown) => {
+        this.#failed(error);
+        // The layers are gone, or are no such thing as the registry takes.
+        return isKind(error, 'not-found') || isKind(error, 'invalid');
+      },
+    );
     this.#writing.add(writing);
+    return writing.finally(() => this.#writing.delete(writing));
   }
 
   #failed(error: unknown, signal?: AbortSignal): void {
@@ -229,13 +241,13 @@ export class RegistryRecords {
     if (isGivenUp(error)) {
       // Not the build has ended, but patience.
       if (signal?.aborted && signal.reason?.name === 'TimeoutError')
-        this.#silentUntil = Date.now() + SILENCE_MS;
+        this.#silentUntil = Date.now() + this.#silenceMs;
       return;
     }
     const refused = isKind(error, 'unauthorized') || isKind(error, 'forbidden');
     // A record that is none says nothing of the registry.
     if (isKind(error, 'invalid')) return;
-    this.#silentUntil = Date.now() + (refused ? REFUSED_MS : SILENCE_MS);
+    this.#silentUntil = Date.now() + (refused ? REFUSED_MS : this.#silenceMs);
     if (!this.#reported) this.#ports.report(error);
     this.#reported = true;
   }

@@ -1,16 +1,19 @@
 import { type Holdable, Lease } from '../solve/lease.ts';
 import type { CacheRecord, CacheStore, FindOptions, FinishedStep, LoadedRecord } from './cache-store.ts';
 import type { LocalCache } from './local-cache.ts';
+import type { RecordSender } from './record-sender.ts';
 import type { RegistryRecord, RegistryRecords } from './registry-records.ts';
 
 /** This machine's steps, and behind them those of all workers that share a registry. */
 export class TieredCache implements CacheStore {
   readonly #local: LocalCache;
   readonly #registry: RegistryRecords;
+  readonly #sender: RecordSender;
 
-  constructor(ports: { local: LocalCache; registry: RegistryRecords }) {
+  constructor(ports: { local: LocalCache; registry: RegistryRecords; sender: RecordSender }) {
     this.#local = ports.local;
     this.#registry = ports.registry;
+    this.#sender = ports.sender;
   }
 
   async find(keys: readonly string[], options: FindOptions): Promise<ReadonlyMap<string, CacheRecord>> {
@@ -29,8 +32,10 @@ export class TieredCache implements CacheStore {
   }
 
   async save(step: FinishedStep): Promise<Holdable> {
-    const lease = await this.#local.save(step);
-    this.#registry.save(step);
+    const { id, lease } = await this.#local.keep(step, { unsent: true });
+    // What is not here may be there.
+    if (id === undefined) void this.#registry.save(step);
+    else this.#sender.send(id, step);
     return lease;
   }
 

@@ -26,7 +26,7 @@ export class Exporters {
 
   constructor({ images, local, mounts, trees }: ExportersPorts) {
     const { store, layers, blobs, registries, rows, uploads } = images;
-    this.layers = new LayerExport({ layers, blobs, local });
+    this.layers = new LayerExport({ layers, blobs, local, uploads });
     const writer = new ImageWriter({ layers: this.layers });
     const push = new ImagePush({ registries, layerRows: rows.layers, uploads });
     const image = new ImageExporter({ writer, push, local, layers, store, images: rows.images });

@@ -1,6 +1,6 @@
 import { invalid } from '#errors/errors.ts';
 import { chainIds } from '#oci/chain-id.ts';
-import { hostPlatform, platformMatches } from '#oci/platform.ts';
+import { formatPlatform, hostPlatform, platformMatches } from '#oci/platform.ts';
 import { familiarReference, parseImageReference, withDefaultTag } from '#oci/reference.ts';
 import { fullRepository } from '#worker/images/image-name.ts';
 import type { ImageRepository } from '#worker/images/image-repository.ts';
@@ -46,8 +46,11 @@ export class ImageExporter implements Exporter {
     const push = flag('push', false);
     const byDigest = flag('push-by-digest', false);
     const store = flag('store', true) && !byDigest;
-    // Of containerd's image store: ours unpacks, and knows images without a name by their digest.
-    for (const name of ['unpack', 'name-canonical', 'danging-name-empty-only']) flag(name, false);
+    const unpack = flag('unpack', false);
+    const canonical = flag('name-canonical', false);
+    const { 'dangling-name-prefix': prefix = '' } = rest;
+    delete rest['dangling-name-prefix'];
+    const onlyNameless = flag('danging-name-empty-only', false);
     const said = withMetadata(solved, rest);
     const result = (options.inlineAttestations ?? true) ? said : withoutInlineOnly(said);
     const written = namesOf(options.names, result);
@@ -59,12 +62,19 @@ export class ImageExporter implements Exporter {
     }
     const { progress, signal, session, exporterId: id } = context;
     return ExportStep.run(progress, { name: 'exporting to image', id }, async (step) => {
-      const writing = { ...options, ociTypes: options.ociTypes ?? true };
+      const pushedTo = push ? names[0]?.domain : undefined;
+      const writing = { ...options, ociTypes: options.ociTypes ?? true, pushedTo };
       // The engine's store has no place for what is stated of an image: only a registry has.
       const stated = push ? result : { refs: result.refs, metadata: result.metadata };
       const exported = await this.#ports.writer.write(stated, writing, { step, signal });
       const full = names.map((name) => `${fullRepository(name)}${name.tag ? `:${name.tag}` : ''}`);
-      if (store) await this.#store(exported, full, { step, signal });
+      const dangling = prefix !== '' && (!onlyNameless || names.length === 0);
+      if (store) {
+        await this.#store(exported, full, { unpack, step, signal });
+        const repositories = canonical ? names.map(fullRepository) : [];
+        if (dangling) repositories.push(fullRepository(parseImageReference(prefix)));
+        for (const repository of repositories) await this.#remember(exported, repository);
+      }
       if (push) {
         for (const name of full) {
           await this.#ports.push.push(name, exported, { byDigest }, { session, step, signal });
@@ -72,20 +82,24 @@ export class ImageExporter implements Exporter {
         for (const name of names) await this.#remember(exported, fullRepository(name));
       }
       context.exported?.(exported);
-      return responseOf(exported, written);
+      return responseOf(exported, dangling ? [...written, `${prefix}@${exported.root.digest}`] : written);
     });
   }
 
-  /** Of several platforms the one of this machine, or the only one. */
+  /** Of several platforms the one of this machine, or the only one. It is always unpacked, which `unpack` shows. */
   async #store(
     exported: ExportedResult,
     names: readonly string[],
-    { step, signal }: { step: ExportStep; signal: AbortSignal },
+    { unpack, step, signal }: { unpack: boolean; step: ExportStep; signal: AbortSignal },
   ): Promise<void> {
     const own = runnable(exported);
+    if (!own && unpack) throw invalid(`no reference for default platform ${formatPlatform(hostPlatform())}`);
     if (!own) return;
     const { config, manifest } = own;
-    using _ = await this.#unpacked(own, signal);
+    const unpacked = () => this.#unpacked(own, signal);
+    using _ = await (unpack
+      ? step.phase(`unpacking to ${names[0] ?? config.descriptor.digest}`, unpacked)
+      : unpacked());
     const { id } = await this.#ports.store.create(config.payload);
     await this.#ports.images.saveManifest(id, {
       digest: manifest.descriptor.digest,
@@ -123,7 +137,7 @@ export class ImageExporter implements Exporter {
     }
   }
 
-  /** So that `docker images --digests` shows what was pushed. */
+  /** So that it is found by the digest of what was written, and `docker images --digests` shows that. */
   async #remember(exported: ExportedResult, repository: string): Promise<void> {
     const own = runnable(exported);
     if (!own) return;

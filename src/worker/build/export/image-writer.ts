@@ -41,6 +41,8 @@ export function documentsOf({ images, attestations, index }: ExportedResult): Ex
 
 export interface WriterOptions extends ImageOptions {
   readonly ociTypes: boolean;
+  /** The registry that the image is about to be pushed to. */
+  readonly pushedTo?: string | undefined;
 }
 
 /** Makes the documents of images. It stores nothing: an exporter takes them to where they belong. */
@@ -85,6 +87,7 @@ export class ImageWriter {
             force: options.forceCompression,
             oci: options.ociTypes,
             rewrite,
+            ...(options.pushedTo !== undefined && { pushedTo: options.pushedTo }),
             signal: context.signal,
           });
           const name = rewrite && `rewriting layers with source-date-epoch ${shownEpoch(rewrite.epoch)}`;

@@ -4,8 +4,9 @@ import type { Descriptor } from '#oci/descriptor.ts';
 import { type Digest, Digester } from '#oci/digest.ts';
 import { type Compression, compressionOf, layerMediaType } from '#worker/images/compression.ts';
 import { type LayerBlobs, verified } from '#worker/images/layer-blobs.ts';
-import type { LayerBlob } from '#worker/images/layer-repository.ts';
+import type { LayerBlob, LayerRow } from '#worker/images/layer-repository.ts';
 import type { LayerStore } from '#worker/images/layer-store.ts';
+import type { LayerUploads } from '#worker/images/push/layer-uploads.ts';
 import type { DirectoryRef, LayersRef, Ref, RefLayer } from '../solve/ref.ts';
 import { rewriteTimes } from './rewrite-times.ts';
 
@@ -26,6 +27,8 @@ export interface LayerExportOptions {
   readonly oci: boolean;
   /** No file may be younger; the layers of the base image stay as they are. */
   readonly rewrite: { readonly epoch: Date; readonly base: readonly Digest[] } | undefined;
+  /** The registry that they are about to be pushed to. */
+  readonly pushedTo?: string;
   readonly signal: AbortSignal;
 }
 
@@ -37,19 +40,23 @@ export interface LocalLayers {
   import(ref: DirectoryRef, options: { signal: AbortSignal }): Promise<LayersRef>;
 }
 
+export interface LayerExportPorts {
+  readonly layers: LayerStore;
+  readonly blobs: LayerBlobs;
+  readonly local: LocalLayers;
+  /** What brings layers to a registry beforehand. */
+  readonly uploads: LayerUploads | undefined;
+}
+
 /** Layers that are worked on at once: compressing uses several threads by itself. */
 const AT_ONCE = 2;
 
 /** Turns layers into blobs: those that exist already are taken as they are, the others are compressed once. */
 export class LayerExport {
-  readonly #ports: {
-    readonly layers: LayerStore;
-    readonly blobs: LayerBlobs;
-    readonly local: LocalLayers;
-  };
+  readonly #ports: LayerExportPorts;
   readonly #slots = new Semaphore(AT_ONCE);
 
-  constructor(ports: { layers: LayerStore; blobs: LayerBlobs; local: LocalLayers }) {
+  constructor(ports: LayerExportPorts) {
     this.#ports = ports;
   }
 
@@ -69,7 +76,10 @@ export class LayerExport {
         const tar = () => this.#ports.layers.tar({ chainId: chain[i]!, diffId: layer.diffId });
         return this.#slots.run(async () => {
           options.signal.throwIfAborted();
-          if (ways[i] === 'compressed') return this.#compressed(layer, tar, options);
+          if (ways[i] === 'compressed') {
+            const brought = await this.#brought({ diffId: layer.diffId, chainId: chain[i]! }, options);
+            return brought ? this.#stored(layer, brought, options) : this.#compressed(layer, tar, options);
+          }
           return this.#rewritten(layer, tar, options.rewrite!.epoch, options);
         });
       }),
@@ -77,11 +87,32 @@ export class LayerExport {
   }
 
   async #compressed(
-    { diffId, createdAt }: Pick<RefLayer, 'diffId' | 'createdAt'>,
+    layer: Pick<RefLayer, 'diffId' | 'createdAt'>,
     tar: () => AsyncIterable<Uint8Array>,
-    { compression, oci }: LayerExportOptions,
+    options: LayerExportOptions,
   ): Promise<ExportedLayer> {
-    const blob = await this.#ports.blobs.compressed(diffId, tar, { compression });
+    const { compression } = options;
+    return this.#stored(
+      layer,
+      await this.#ports.blobs.compressed(layer.diffId, tar, { compression }),
+      options,
+    );
+  }
+
+  /** Sent while it is compressed, where it goes to the registry that layers are brought to anyway. */
+  async #brought(
+    layer: Pick<LayerRow, 'diffId' | 'chainId'>,
+    { compression, pushedTo, signal }: LayerExportOptions,
+  ): Promise<LayerBlob | undefined> {
+    if (pushedTo === undefined || compression) return undefined;
+    return this.#ports.uploads?.now(layer, pushedTo, signal);
+  }
+
+  #stored(
+    { diffId, createdAt }: Pick<RefLayer, 'diffId' | 'createdAt'>,
+    blob: LayerBlob,
+    { oci }: LayerExportOptions,
+  ): ExportedLayer {
     const { mediaType, digest, size } = blob;
     return {
       descriptor: { mediaType: converted(mediaType, oci), digest, size },

@@ -1,6 +1,7 @@
 import type { Descriptor } from '#oci/descriptor.ts';
 import { parseImageReference } from '#oci/reference.ts';
 import { LocalCache } from '#worker/build/cache/local-cache.ts';
+import { RecordSender } from '#worker/build/cache/record-sender.ts';
 import { RegistryRecords } from '#worker/build/cache/registry-records.ts';
 import { TieredCache } from '#worker/build/cache/tiered-cache.ts';
 import { Exporters } from '#worker/build/export/exporters.ts';
@@ -14,8 +15,10 @@ import { Recorder, session } from '../solver/solver-world.ts';
 /** A worker that builds for real, and shares what it has done through a repository. */
 export class CachedWorker implements AsyncDisposable {
   readonly world: DriversWorld;
-  readonly records: RegistryRecords;
-  readonly #solver: Solver;
+  records!: RegistryRecords;
+  local!: LocalCache;
+  sender!: RecordSender;
+  #solver!: Solver;
   readonly #trees = new TreePool();
   readonly failures: unknown[] = [];
 
@@ -27,14 +30,21 @@ export class CachedWorker implements AsyncDisposable {
 
   private constructor(world: DriversWorld) {
     this.world = world;
-    const { images, database, drivers } = world;
+    this.restart();
+  }
+
+  /** As after a start: it knows what is on the disk. */
+  restart(options: { silenceMs?: number } = {}): void {
+    const { images, database, drivers } = this.world;
     const local = new LocalCache({ database, layers: images.layers });
-    this.records = new RegistryRecords({
-      uploads: images.uploads!,
-      layerRows: images.rows.layers,
-      report: (error) => this.failures.push(error),
-    });
-    const cache = new TieredCache({ local, registry: this.records });
+    this.local = local;
+    const report = (error: unknown) => this.failures.push(error);
+    this.records = new RegistryRecords(
+      { uploads: images.uploads!, layerRows: images.rows.layers, report },
+      options,
+    );
+    this.sender = new RecordSender({ records: local, registry: this.records, report }, { retryMs: 50 });
+    const cache = new TieredCache({ local, registry: this.records, sender: this.sender });
     this.#solver = new Solver({ drivers: drivers.ops, cache }, { parallelism: 2 });
   }
 
@@ -82,6 +92,7 @@ export class CachedWorker implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.sender[Symbol.dispose]();
     await this.records.settled();
     await this.#trees[Symbol.asyncDispose]();
     await this.world[Symbol.asyncDispose]();

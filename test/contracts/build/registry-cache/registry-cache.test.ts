@@ -111,6 +111,66 @@ describe('docker push of what was built here', () => {
   });
 });
 
+describe('an image in the store', () => {
+  it('is found by its digest, too, where that is asked for', async () => {
+    await one.build(run(TWO), async (ref) => {
+      const { store, rows } = one.world.images;
+      const attrs = { push: 'false', unpack: 'true', 'name-canonical': 'true' };
+      const { digest } = await one.push(ref, `${host}/team/app:4`, {
+        ...attrs,
+        'dangling-name-prefix': 'gone',
+      });
+      const names = (await rows.images.digests()).map((it) => `${it.repository}@${it.digest}`);
+      expect(names).toEqual(expect.arrayContaining([`${host}/team/app@${digest}`]));
+      const { id } = await store.resolve(`${host}/team/app:4`);
+      expect((await store.resolve(`${host}/team/app@${digest}`)).id).toBe(id);
+      expect((await store.resolve(`gone@${digest}`)).id).toBe(id);
+      const nameless = { 'danging-name-empty-only': 'true', 'dangling-name-prefix': 'other' };
+      await one.push(ref, `${host}/team/app:5`, { push: 'false', ...nameless });
+      await expect(store.resolve(`other@${digest}`)).rejects.toThrow('No such image');
+    });
+  });
+});
+
+describe('what the registry has yet to get', () => {
+  const unsent = async (worker: CachedWorker) =>
+    (await worker.local.unsent(100, [])).map(({ step }) => step.description).sort();
+  const refuse: UpstreamProxy['fault'] = (_request, response) => {
+    response.writeHead(503).end();
+    return 'handled';
+  };
+
+  it('is sent by the next process, when this one ends before it could', async () => {
+    proxy.fault = refuse;
+    await one.build(chain(), async () => {});
+    await one.records.settled();
+    one.sender[Symbol.dispose]();
+    expect(await unsent(one)).toEqual([TWO, ONE]);
+    proxy.fault = count;
+    expect((await registry.client.send('GET', '/v2/slipway/build-cache/tags/list')).status).toBe(404);
+    // As a start does: what was in memory is gone.
+    one.restart();
+    one.sender.start();
+    await expect.poll(() => unsent(one), { timeout: 30_000 }).toEqual([]);
+    await one.records.settled();
+    expect(await tags()).not.toHaveLength(0);
+    await using two = await CachedWorker.open(`${host}/slipway/build-cache`);
+    expect((await two.build(chain(), (ref) => files(two, ref))).shown).toMatchObject(CACHED);
+  });
+
+  it('is tried again when the registry answers again', async () => {
+    one.restart({ silenceMs: 200 });
+    proxy.fault = refuse;
+    await one.build(chain(), async () => {});
+    await one.records.settled();
+    expect(await unsent(one)).toEqual([TWO, ONE]);
+    proxy.fault = count;
+    await expect.poll(() => unsent(one), { timeout: 45_000 }).toEqual([]);
+    await one.records.settled();
+    expect(await tags()).not.toHaveLength(0);
+  });
+});
+
 describe('another worker with the same registry', () => {
   let two: CachedWorker;
   beforeEach(async () => {
