@@ -9,7 +9,7 @@ import { seedImages } from '../images/stand-ins.ts';
 import { type BuildCase, buildCases } from './build-case.ts';
 import { readImage } from './read-image.ts';
 
-// npm run dockerfiles [-- --only WORDS]: every case built by this Slipway and by a real BuildKit; the images have to
+// npm run dockerfiles [-- --only PATTERN]: every case built by this Slipway and by a real BuildKit; the images have to
 // have equal files, configurations and histories, and what fails has to fail on both. Some three minutes.
 
 const { values } = parseArgs({ options: { only: { type: 'string', default: '' } } });
@@ -23,7 +23,7 @@ try {
   await seedImages(slipway.registry, ['busybox']);
   await using buildkitd = await Buildkitd.start();
   const busybox = `docker-image://${slipway.registry}/library/busybox`;
-  for (const one of buildCases().filter(({ name }) => name.includes(values.only))) {
+  for (const one of buildCases().filter(({ name }) => new RegExp(values.only).test(name))) {
     const differences = await compare(one, busybox, [`unix://${socket}`, buildkitd.address]);
     if (differences.length === 0) counts.equal++;
     else if (one.differs !== undefined) counts.expected++;

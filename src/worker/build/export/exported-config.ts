@@ -38,8 +38,8 @@ export function exportedConfig({ config, layers, epoch, base, cache }: ConfigInp
   return Buffer.from(
     JSON.stringify({
       ...image,
-      ...(created !== undefined && { created }),
-      history,
+      ...(created !== undefined && { created: asGo(created) }),
+      history: history.map((entry) => (entry.created ? { ...entry, created: asGo(entry.created) } : entry)),
       rootfs,
       ...(cache && { [INLINE_CACHE]: Buffer.from(cache).toString('base64') }),
     }),
@@ -108,9 +108,12 @@ function clamped(
 }
 
 function earlier(created: string | undefined, epoch: Date): string {
-  // Whole seconds without a fraction, as Go writes them.
-  const limit = epoch.toISOString().replace('.000Z', 'Z');
-  return created === undefined || new Date(created) > epoch ? limit : created;
+  return created === undefined || new Date(created) > epoch ? epoch.toISOString() : created;
+}
+
+/** A time as Go writes it: no zeros at the end of its fraction. BuildKit reads and writes those of base images too. */
+function asGo(time: string): string {
+  return time.replace(/\.(\d*?)0*Z$/, (_, fraction) => (fraction === '' ? 'Z' : `.${fraction}Z`));
 }
 
 function defaultConfig(): ImageConfig {
