@@ -99,7 +99,7 @@ export async function run(): Promise<void> {
   for (const scenario of scenarios) {
     for (const pair of pairs.filter(({ client }) => client.includes(values.client))) {
       if (pair.goal === 'classic' && scenario.goals.classic === undefined) continue;
-      if (pair.goal !== 'buildkit' && scenario.pushAfter !== undefined) continue;
+      if (pair.goal !== 'buildkit' && (scenario.pushAfter !== undefined || scenario.pushed)) continue;
       const row = await compare(scenario, pair, { root: folder, registry: slipway.registry });
       rows.push(row);
       process.stdout.write(`${line(row)}\n`);
@@ -126,7 +126,8 @@ async function compare(
       const context = contexts.get(builder)!;
       scenario.change?.(context, round);
       const buildArgs = scenario.cold ? [`NONCE=${process.pid}-${round}-${Math.random()}`] : [];
-      let push: string | undefined;
+      const pushes = scenario.pushed || scenario.pushAfter !== undefined;
+      const push = pushes ? `${registry}/bench/${builder.name.toLowerCase()}:${round + 1}` : undefined;
       if (scenario.pushAfter !== undefined) {
         await builder.build({ context, buildArgs });
         await sleep(scenario.pushAfter);

@@ -16,11 +16,20 @@ export interface Scenario {
    * BuildKit's client alone.
    */
   readonly pushAfter?: number;
+  /** What is timed is a build that pushes its result. For BuildKit's client alone. */
+  readonly pushed?: boolean;
   /** How long it may take, in times of what BuildKit takes alone, and of what the current engine takes. */
   readonly goals: { readonly buildkit?: number; readonly engine?: number; readonly classic?: number };
 }
 
 const TEN_STEPS = Array.from({ length: 10 }, (_, i) => `RUN echo ${i} > /f`).join('\n');
+
+/** Two kinds of layers: one that gzip can make nothing of, and one that it makes less than half of. */
+const NOISE = { image: 'busybox', command: 'head -c 100000000 /dev/urandom > /big' };
+const PROGRAMS = {
+  image: 'node',
+  command: 'head -c 100000000 "$(which node)" > /big && echo "$NONCE" >> /big',
+};
 
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -104,21 +113,28 @@ export const SCENARIOS: readonly Scenario[] = [
     },
     goals: { buildkit: 0.9, engine: 0.9 },
   },
-  pushed('push of 100 MB, right after the build', 0),
-  { ...pushed('push of 100 MB, 10 s after the build', 10_000), goals: { buildkit: 0.1 } },
+  pushing('push of 100 MB of noise, right after the build', NOISE, { pushAfter: 0 }),
+  pushing('push of 100 MB of programs, right after the build', PROGRAMS, { pushAfter: 0 }),
+  {
+    ...pushing('push of 100 MB of programs, 10 s after the build', PROGRAMS, { pushAfter: 10_000 }),
+    goals: { buildkit: 0.1 },
+  },
+  pushing('build and push of 100 MB of noise', NOISE, { pushed: true }),
+  pushing('build and push of 100 MB of programs', PROGRAMS, { pushed: true }),
 ];
 
-function pushed(name: string, pushAfter: number): Scenario {
+function pushing(
+  name: string,
+  { image, command }: typeof NOISE,
+  when: Pick<Scenario, 'pushAfter' | 'pushed'>,
+): Scenario {
   return {
     name,
-    rounds: 2,
+    rounds: 3,
     cold: true,
-    pushAfter,
+    ...when,
     prepare: (folder, images) =>
-      dockerfile(
-        folder,
-        `FROM ${images}busybox\nARG NONCE\nRUN head -c 100000000 /dev/urandom > /big\nRUN echo done > /done`,
-      ),
+      dockerfile(folder, `FROM ${images}${image}\nARG NONCE\nRUN ${command}\nRUN echo done > /done`),
     goals: {},
   };
 }
