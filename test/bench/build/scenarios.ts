@@ -74,6 +74,19 @@ export const SCENARIOS: readonly Scenario[] = [
     goals: { buildkit: 0.8, engine: 0.8 },
   },
   {
+    name: 'COPY of 5,000 small files, all cached',
+    rounds: 7,
+    prepare: smallFiles,
+    goals: { classic: 1 },
+  },
+  {
+    name: 'one more beside 5,000 small files',
+    rounds: 5,
+    prepare: smallFiles,
+    change: (folder) => writeFileSync(join(folder, 'changed'), `${Math.random()}`),
+    goals: { classic: 1 },
+  },
+  {
     name: 'four independent stages that compute',
     rounds: 5,
     cold: true,
