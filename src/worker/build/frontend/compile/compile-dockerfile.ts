@@ -18,6 +18,7 @@ import { normalizePlatform } from '../platforms.ts';
 import type { Compilation } from './compilation.ts';
 import type { CompileObserver } from './compile-observer.ts';
 import { compileStage } from './compile-stage.ts';
+import { epochSource } from './epoch-source.ts';
 import { builderArgs, globalArgs } from './global-args.ts';
 import { planStages } from './plan-stages.ts';
 import { followedPaths, resolveStages } from './resolve-stages.ts';
@@ -35,7 +36,7 @@ export interface CompileRequest {
   readonly buildPlatform: Platform;
   /** undefined: nobody said; what the base image is for. */
   readonly targetPlatform: Platform | undefined;
-  readonly bridge: Pick<Bridge, 'solve' | 'readDirectory'>;
+  readonly bridge: Pick<Bridge, 'solve' | 'readDirectory' | 'readFile'>;
   /** Compile what the target does not need as well: to see what is wrong with it. */
   readonly allStages?: boolean;
   readonly observer?: CompileObserver;
@@ -63,11 +64,14 @@ export async function compileDockerfile(request: CompileRequest): Promise<Compil
   const own = builderArgs(request.buildPlatform, targetPlatform, targetName, given);
   checkDefaultBases(dockerfile, (name) => own.get(name), linter);
   const globals = globalArgs(own, dockerfile.globalArgs, given, escapeToken);
-  const epoch = await resolveEpoch(
-    given.get(EPOCH) ?? globals.environment.get(EPOCH) ?? '',
-    context,
-    request.bridge,
-  );
+  const epoch = await resolveEpoch(given.get(EPOCH) ?? globals.environment.get(EPOCH) ?? '', {
+    bridge: request.bridge,
+    sourceOf: (name) =>
+      epochSource(name, {
+        ...{ dockerfile, context, contexts, platform: targetPlatform },
+        ...{ buildArgs: given, globals: globals.environment },
+      }),
+  });
   const options = { ...request.options, buildArgs: withEpoch(given, epoch) };
   if (globals.environment.get(EPOCH) !== undefined) setEpoch(globals.environment, epoch);
 

@@ -88,7 +88,8 @@ function download(shape: CopyShape) {
   } as const;
 }
 
-function filenameOf(source: string): string {
+/** What a download is called. */
+export function filenameOf(source: string): string {
   if (!URL.canParse(source)) return UNNAMED;
   const { pathname } = new URL(source);
   let path = pathname;

@@ -3,7 +3,7 @@ import { digestOf } from '#oci/digest.ts';
 import type { ImageConfig, RunConfig } from '#oci/image-config.ts';
 import { formatPlatform } from '#oci/platform.ts';
 import { DockerfileFrontend } from '#worker/build/frontend/dockerfile-frontend.ts';
-import type { Bridge, FrontendResult } from '#worker/build/frontend/frontend.ts';
+import type { Bridge, FileStat, FrontendResult } from '#worker/build/frontend/frontend.ts';
 import type { SourceOp } from '#worker/build/llb/op.ts';
 import type { Edge, Vertex } from '#worker/build/llb/vertex.ts';
 import type { Ref } from '#worker/build/solve/ref.ts';
@@ -15,6 +15,8 @@ export interface FakeBuild {
   readonly inputs?: Readonly<Record<string, Edge>>;
   /** Files of the client's directories, by `directory/path`. */
   readonly files?: Readonly<Record<string, string | Uint8Array>>;
+  /** When the files of a source were changed, by its identifier: seconds; 0 without. */
+  readonly times?: Readonly<Record<string, number>>;
   /** By full name; `busybox` is there anyway. */
   readonly images?: Readonly<Record<string, FakeImage>>;
 }
@@ -57,6 +59,10 @@ export async function build(fake: FakeBuild): Promise<FakeResult> {
       const bytes = readFile(fake, ref, path);
       if (bytes === undefined) throw notFound(`open ${path}: no such file or directory`);
       return Buffer.from(bytes);
+    },
+    readDirectory: async (ref) => {
+      const seconds = fake.times?.[ref.kind === 'directory' ? ref.root : ''] ?? 0;
+      return [{ path: 'a', modTime: BigInt(seconds) * 1_000_000_000n } as FileStat];
     },
     resolveImage: async (reference, { platform, name, mode, store }) => {
       resolved.push({ reference, platform: formatPlatform(platform), name, mode, ...(store && { store }) });

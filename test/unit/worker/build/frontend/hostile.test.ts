@@ -54,3 +54,62 @@ test('names of the language are names like others', async () => {
     '[2/2] RUN x 3'.replace('[', '[constructor ').replace('constructor ', ''),
   );
 });
+
+test.each([
+  ['a stage that copies from itself', 'FROM busybox AS a\nCOPY --from=a /x /\n'],
+  [
+    'stages that copy from each other',
+    'FROM busybox AS a\nCOPY --from=b /x /\nFROM busybox AS b\nCOPY --from=a /x /\n',
+  ],
+  ['a stage that mounts itself', 'FROM busybox AS a\nRUN --mount=from=a,target=/x true\n'],
+  ['a trigger that copies from its own stage', 'FROM odd AS a\n'],
+])('%s is refused, or not found: it never ends', async (_what, dockerfile) => {
+  const odd = { config: { OnBuild: ['COPY --from=a /x /'] } };
+  const failing = build({ dockerfile, images: { 'docker.io/library/odd:latest': odd } });
+  await expect(failing).rejects.toThrow(/circular dependency|not found|invalid from flag/);
+});
+
+test('contexts that are named after each other are looked up once', async () => {
+  const options = {
+    'context:a': 'docker-image://b',
+    'context:b': 'docker-image://a',
+    'context:busybox': 'docker-image://busybox',
+  };
+  const images = {
+    'docker.io/library/a:latest': { config: { User: 'a' } },
+    'docker.io/library/b:latest': { config: { User: 'b' } },
+  };
+  const result = await build({
+    dockerfile: 'FROM a\nCOPY --from=b /x /\nCOPY --from=busybox /y /\n',
+    options,
+    images,
+  });
+  expect(configOf(result).config?.User).toBe('b');
+  expect(result.resolved.length).toBeLessThanOrEqual(3);
+});
+
+test('lines of nearly 64 KiB are lines; longer ones are refused', async () => {
+  const long = 'x'.repeat(65_000);
+  const lines = [
+    'FROM busybox',
+    `# ${long}`,
+    `ENV A=${long}`,
+    `RUN echo ${long} \\`,
+    `  ${long}`,
+    'RUN <<E',
+    long,
+    'E',
+  ];
+  const result = await build({ dockerfile: `${lines.join('\n')}\n` });
+  expect(names(result)).toHaveLength(3);
+  expect(configOf(result).config?.Env).toContain(`A=${long}`);
+  const failing = build({ dockerfile: `FROM busybox\nENV A=${long}${long}\n` });
+  await expect(failing).rejects.toThrow('line greater than max allowed size of 65535');
+});
+
+test('heredocs within heredocs are text', async () => {
+  const inner = Array.from({ length: 500 }, (_, at) => `<<E${at}`).join('\n');
+  const result = await build({ dockerfile: `FROM busybox\nRUN <<OUT\n${inner}\nOUT\n` });
+  expect(names(result)).toHaveLength(2);
+  await expect(build({ dockerfile: `FROM busybox\nRUN <<OUT\n${inner}\n` })).rejects.toThrow('heredoc');
+});
