@@ -251,3 +251,20 @@ it('makes up a password for the first administrator, and says it once', async ()
   expect([...other.output.matchAll(said)]).toHaveLength(1);
   expect(await status(`admin:${password}`)).toBe(200);
 });
+
+it('the classic builder gets a base with what its client is logged in with', async () => {
+  const env = { DOCKER_CONFIG: join(slipway.folder, 'classic-config') };
+  const build = (...options: string[]) =>
+    slipway.docker(['build', '--pull', ...options, '-'], {
+      env,
+      input: `FROM ${name('team/base')}\nLABEL built=here\n`,
+    });
+  const denied = await build();
+  expect(denied.code).toBe(1);
+  expect(denied.stderr).toMatch(/denied|unauthorized/);
+  const login = ['login', '--username', 'ada', '--password-stdin', slipway.registry];
+  expect(await slipway.docker(login, { env, input: PASSWORD })).toMatchObject({ code: 0 });
+  expect(await build('--tag', 'built')).toMatchObject({ code: 0 });
+  const label = ['image', 'inspect', '--format', '{{.Config.Labels.built}}', 'built'];
+  expect(await slipway.dockerOk(...label)).toBe('here');
+});

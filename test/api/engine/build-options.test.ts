@@ -1,3 +1,4 @@
+import { existsSync, readlinkSync } from 'node:fs';
 import { mkdir, readdir, rmdir, writeFile } from 'node:fs/promises';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -50,21 +51,117 @@ describe('a command', () => {
         shmsize: String(1024 * 1024),
         ulimits: JSON.stringify([{ Name: 'nofile', Soft: 77, Hard: 77 }]),
         cgroupparent: `/${GROUP}`,
-        memory: String(64 * 1024 * 1024),
-        memswap: '-1',
-        cpushares: '512',
-        cpuperiod: '50000',
-        cpuquota: '25000',
-        cpusetcpus: '0',
       },
     );
     expect(answer.error).toBeUndefined();
     expect(answer.output).toMatch(/192\.0\.2\.1\tone\n2001:db8::1\tone\nshm +1024 .*\n77\n[1-9]/);
   });
 
-  it('may have the network of the host', async () => {
-    const answer = await build(['FROM busybox', 'RUN true'], { networkmode: 'host' });
+  it('has no more memory and processors than are asked for', async () => {
+    const limits = {
+      memory: String(64 * 1024 * 1024),
+      memswap: String(96 * 1024 * 1024),
+      cpushares: '512',
+      cpuperiod: '50000',
+      cpuquota: '25000',
+      cpusetcpus: '0',
+      cpusetmems: '0',
+    };
+    const unified = existsSync(`${CGROUPS}/cgroup.controllers`);
+    const files = unified
+      ? ['memory.max', 'memory.swap.max', 'cpu.weight', 'cpu.max']
+      : [
+          ...['memory/memory.limit_in_bytes', 'memory/memory.memsw.limit_in_bytes', 'cpu/cpu.shares'],
+          ...['cpu/cpu.cfs_quota_us', 'cpu/cpu.cfs_period_us'],
+        ];
+    const answer = await build(
+      ['FROM busybox', `RUN cd ${CGROUPS} && cat ${files.join(' ')}; grep _allowed_list /proc/self/status`],
+      limits,
+    );
     expect(answer.error).toBeUndefined();
+    const memory = unified ? [64, 32] : [64, 96];
+    const processors = unified ? ['20', '25000 50000'] : ['512', '25000', '50000'];
+    const numbers = [...memory.map((mib) => String(mib * 1024 * 1024)), ...processors];
+    expect(answer.output).toContain(lines('', ...numbers, 'Cpus_allowed_list:\t0', 'Mems_allowed_list:\t0'));
+  });
+
+  it('is killed when it takes more memory', async () => {
+    const greedy = ['FROM busybox', 'RUN head -c 200000000 /dev/zero | tail'];
+    const limits = { memory: String(32 * 1024 * 1024), memswap: String(32 * 1024 * 1024) };
+    expect((await build(greedy, limits)).error).toMatch(
+      /returned a non-zero code: 137|cannot allocate memory/,
+    );
+  });
+
+  it('has the network that is asked for', async () => {
+    const links = ['FROM busybox', 'RUN ip -o link | wc -l; readlink /proc/self/ns/net'];
+    const own = readlinkSync('/proc/self/ns/net');
+    const host = await build(links, { networkmode: 'host' });
+    expect(host.output).toContain(`\n${own}\n`);
+    const none = await build(links, { networkmode: 'none' });
+    expect(none.output).toMatch(/\n1\nnet:\[\d+\]\n/);
+    expect(none.output).not.toContain(own);
+  });
+});
+
+it('is what its target stage is, with the labels that are asked for', async () => {
+  const dockerfile = [
+    'FROM busybox AS first',
+    'LABEL at=first',
+    'FROM first',
+    'LABEL at=second',
+    'RUN exit 9',
+  ];
+  const answer = await build(dockerfile, {
+    target: 'first',
+    labels: JSON.stringify({ more: '"x" $y' }),
+    t: 'staged',
+  });
+  expect(answer.error).toBeUndefined();
+  const { config } = (await worker.images.store.resolve(answer.id!)).config;
+  expect(config?.Labels).toEqual({ at: 'first', more: '"x" $y' });
+  expect((await worker.images.store.resolve('staged')).id).toBe(answer.id);
+  expect((await build(dockerfile, { target: 'third' })).error).toContain('third');
+});
+
+it('builds for the platform that is asked for, if there is a base for it', async () => {
+  const other = process.arch === 'x64' ? 'arm64' : 'amd64';
+  const own = process.arch === 'x64' ? 'amd64' : 'arm64';
+  const made = await build(['FROM scratch', 'COPY f /f'], { platform: `linux/${other}` }, { f: 'x' });
+  expect((await worker.images.store.resolve(made.id!)).config.architecture).toBe(other);
+  expect((await build(['FROM busybox', 'ENV A=1'], { platform: `linux/${own}` })).error).toBeUndefined();
+  // What is here for one platform is not taken for another: it is pulled, which nobody can here.
+  const missing = await build(['FROM busybox', 'ENV A=1'], { platform: `linux/${other}` });
+  expect(missing.error).toContain('pull access denied for busybox');
+});
+
+it('pulls its base again when that is asked for', async () => {
+  expect((await build(['FROM busybox', 'ENV A=1'], { pull: '1' })).error).toContain('pull access denied');
+});
+
+it('makes one image of two builds from nothing, with SOURCE_DATE_EPOCH', async () => {
+  const dockerfile = [
+    'FROM busybox',
+    'ARG SOURCE_DATE_EPOCH',
+    'ENV A=1',
+    'COPY f /f',
+    'WORKDIR /',
+    'CMD ["x"]',
+  ];
+  const query = { buildargs: '{"SOURCE_DATE_EPOCH":"1700000000"}' };
+  const first = await build(dockerfile, query, { f: 'dated' });
+  await worker.prune();
+  const second = await build(dockerfile, query, { f: 'dated' });
+  expect(second.id).toBe(first.id);
+  const { created, history } = (await worker.images.store.resolve(first.id!)).config;
+  expect(created).toBe('2023-11-14T22:13:20Z');
+  expect(history?.at(-1)?.created).toBe('2023-11-14T22:13:20Z');
+});
+
+it('refuses to squash layers, in so many words', async () => {
+  expect(await build(['FROM busybox'], { squash: '1' })).toMatchObject({
+    status: 400,
+    error: 'squash is only supported with experimental mode',
   });
 });
 
