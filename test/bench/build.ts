@@ -16,6 +16,7 @@ import { Dockerd } from '../e2e/harness/dockerd.ts';
 import { type Slipway, startSlipway } from '../e2e/harness/slipway.ts';
 import { seedImages } from '../images/stand-ins.ts';
 import { type Builder, buildctl, dockerBuild } from './build/builder.ts';
+import { MEMORY_GOAL, type MemoryRow, peakMemory } from './build/memory.ts';
 import { benchPackages } from './build/packages.ts';
 import { currentEngine, releasedBuildkitd } from './build/peer-programs.ts';
 import { SCENARIOS, type Scenario } from './build/scenarios.ts';
@@ -41,7 +42,7 @@ interface Row {
 }
 
 /**
- * Slipway's builder beside BuildKit and the current engine, in alternation. `--only WORDS` chooses scenarios, `--client WORDS`
+ * Slipway's builder beside BuildKit and the current engine, in alternation, and the memory that its worker takes at most. `--only WORDS` chooses scenarios, `--client WORDS`
  * clients, `--rounds N` how often; `--no-engine` leaves the engine out, `--write FILE` writes the table to the end of a file.
  */
 export async function run(): Promise<void> {
@@ -55,8 +56,27 @@ export async function run(): Promise<void> {
       write: { type: 'string' },
     },
   });
+  const scenarios = SCENARIOS.filter(({ name }) => name.includes(values.only)).map((scenario) =>
+    values.rounds ? { ...scenario, rounds: Number(values.rounds) } : scenario,
+  );
+  const choice = { client: values.client, withEngine: !values['no-engine'] };
+  const rows = scenarios.length > 0 ? await compareAll(scenarios, choice) : [];
+  const memory: MemoryRow[] = [];
+  for await (const row of peakMemory(values.only)) {
+    memory.push(row);
+    process.stdout.write(
+      `${row.scenario}: ${row.peak} MB (≤ ${MEMORY_GOAL}: ${row.peak <= MEMORY_GOAL ? 'reached' : 'missed'})\n`,
+    );
+  }
+  if (values.write) writeTables(values.write, rows, memory);
+}
+
+async function compareAll(
+  scenarios: readonly Scenario[],
+  { client: chosen, withEngine }: { client: string; withEngine: boolean },
+): Promise<Row[]> {
   await benchPackages();
-  const engine = values['no-engine'] ? undefined : currentEngine();
+  const engine = withEngine ? currentEngine() : undefined;
   const folder = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
   await using stack = new AsyncDisposableStack();
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
@@ -93,11 +113,8 @@ export async function run(): Promise<void> {
     }
   }
   const rows: Row[] = [];
-  const scenarios = SCENARIOS.filter(({ name }) => name.includes(values.only)).map((scenario) =>
-    values.rounds ? { ...scenario, rounds: Number(values.rounds) } : scenario,
-  );
   for (const scenario of scenarios) {
-    for (const pair of pairs.filter(({ client }) => client.includes(values.client))) {
+    for (const pair of pairs.filter(({ client }) => client.includes(chosen))) {
       if (pair.goal === 'classic' && scenario.goals.classic === undefined) continue;
       if (pair.goal !== 'buildkit' && (scenario.pushAfter !== undefined || scenario.pushed)) continue;
       const row = await compare(scenario, pair, { root: folder, registry: slipway.registry });
@@ -105,7 +122,27 @@ export async function run(): Promise<void> {
       process.stdout.write(`${line(row)}\n`);
     }
   }
-  if (values.write) writeTable(values.write, rows);
+  return rows;
+}
+
+/** What either side still does behind its last build is not to be in the next one's way. Not waited for forever. */
+async function idle(): Promise<void> {
+  const deadline = performance.now() + 5_000;
+  for (let calm = 0; calm < 3 && performance.now() < deadline; ) {
+    const before = processorTimes();
+    await sleep(100);
+    const after = processorTimes();
+    calm = (after.idle - before.idle) / (after.all - before.all) > 0.9 ? calm + 1 : 0;
+  }
+}
+
+function processorTimes(): { idle: number; all: number } {
+  const times = cpus().map((cpu) => cpu.times);
+  const sum = (numbers: number[]) => numbers.reduce((total, one) => total + one, 0);
+  return {
+    idle: sum(times.map((one) => one.idle)),
+    all: sum(times.flatMap((one) => Object.values(one))),
+  };
 }
 
 async function compare(
@@ -131,8 +168,8 @@ async function compare(
       if (scenario.pushAfter !== undefined) {
         await builder.build({ context, buildArgs });
         await sleep(scenario.pushAfter);
-        push = `${registry}/bench/${builder.name.toLowerCase()}:${round + 1}`;
       }
+      if (scenario.pushAfter === undefined) await idle();
       const started = performance.now();
       await builder.build({ context, buildArgs, ...(push && { push }) });
       if (round >= 0) times.get(builder)!.push(performance.now() - started);
@@ -154,7 +191,7 @@ function line({ scenario, client, ours, theirs, goal }: Row): string {
   return `${scenario}, ${client}: ${ours.toFixed(0)} ms, peer ${theirs.toFixed(0)} ms, ${ratio.toFixed(2)}×${reached}`;
 }
 
-function writeTable(file: string, rows: readonly Row[]): void {
+function writeTables(file: string, rows: readonly Row[], memory: readonly MemoryRow[]): void {
   const [cpu] = cpus();
   const head = '| | client | Slipway | peer | ratio | goal |\n| --- | --- | ---: | ---: | ---: | ---: |';
   const body = rows.map(({ scenario, client, ours, theirs, goal }) => {
@@ -167,7 +204,12 @@ function writeTable(file: string, rows: readonly Row[]): void {
   const intro = `${SECTION}\n\n\`npm run bench -- build\` gave these figures: medians of builds in turns, the same client and context on\nboth sides. Peers: buildkitd 0.25.2 for buildctl, the current engine (moby 2) for docker. Less is better.\n\n- ${machine}\n`;
   // What others have written into the file stays.
   const before = existsSync(file) ? readFileSync(file, 'utf8').split(`\n${SECTION}\n`)[0]!.trimEnd() : '';
-  writeFileSync(file, `${before}\n\n${intro}\n${head}\n${body.join('\n')}\n`.trimStart());
+  const peaks = memory.map(
+    ({ scenario, peak }) =>
+      `| ${scenario} | ${peak} MB | ≤ ${MEMORY_GOAL} ${peak <= MEMORY_GOAL ? '✓' : '✗'} |`,
+  );
+  const memoryTable = `| the worker's memory | greatest RSS | goal |\n| --- | ---: | --- |\n${peaks.join('\n')}\n`;
+  writeFileSync(file, `${before}\n\n${intro}\n${head}\n${body.join('\n')}\n\n${memoryTable}`.trimStart());
 }
 
 function withBuildx(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
