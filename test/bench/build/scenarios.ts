@@ -164,3 +164,8 @@ function files(folder: string, count: number): void {
     writeFileSync(join(directory, `file-${i}.js`), `module.exports = ${i};\n`.repeat(8));
   }
 }
+
+function smallFiles(folder: string, images: string): void {
+  dockerfile(folder, `FROM ${images}busybox\nCOPY . /app\nRUN true`);
+  files(join(folder, 'tree'), 5000);
+}
