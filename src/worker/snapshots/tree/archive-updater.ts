@@ -214,7 +214,7 @@ export class ArchiveUpdater implements TarSink {
   #removeStale(): void {
     // Of an archive that does not say what its root is.
     if (!this.#now.has('')) chmodSync(this.#root, 0o755);
-    this.#known.delete('');
+    if (this.#known.delete('')) this.#changed = true;
     // Parents first: what goes with them is not looked at.
     for (const path of [...this.#known.keys()].sort()) if (this.#known.has(path)) this.#remove(path);
   }

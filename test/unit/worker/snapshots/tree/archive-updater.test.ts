@@ -168,6 +168,14 @@ describe('an archive that comes again', () => {
   });
 });
 
+it('knows what its root has become', async () => {
+  const closed = instead(directory('./', 0o700));
+  for (const parts of [closed, PROJECT.slice(1), closed, PROJECT.slice(1), PROJECT]) {
+    await receive(parts);
+    expect(listing()['']).toMatch(parts === closed ? /^d 700 / : /^d 755 /);
+  }
+});
+
 it('leaves no index of an archive that is none, and nothing of what was there counts', async () => {
   await receive(PROJECT);
   const broken = [file('Dockerfile', 'other'), { path: '../out', type: 'file', body: 'x' } as Part];
