@@ -1,0 +1,143 @@
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { openPoolDatabase, type PoolDatabase } from '#database/pool/open.ts';
+import { gatewayCredentials, WorkerServer } from '#pool/http/worker-server.ts';
+import { Membership } from '#pool/member/membership.ts';
+import { PoolConnection } from '#pool/member/pool-connection.ts';
+import { Enrolment } from '#pool/workers/enrolment.ts';
+import { MembershipRepository } from '#pool/workers/membership-repository.ts';
+import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
+
+const HOUR = 60 * 60_000;
+const log = pino({ level: 'silent' });
+const REPORT = {
+  address: 'unix:///nowhere',
+  offer: () => ({ platforms: ['linux/amd64'], labels: {}, cpus: 2, memory: 2 ** 30 }),
+};
+
+let folder: string;
+let db: PoolDatabase;
+let enrolment: Enrolment;
+let leases: WorkerLeasesRepository;
+let server: WorkerServer;
+let url: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'slipway-'));
+  db = await openPoolDatabase({ driver: 'sqlite', file: join(folder, 'pool.db') });
+  enrolment = await Enrolment.open(new MembershipRepository(db), { life: HOUR });
+  leases = new WorkerLeasesRepository(db);
+  const credentials = await gatewayCredentials(enrolment, HOUR);
+  server = new WorkerServer({ enrolment, leases, log }, { credentials, leaseDuration: 2_000 });
+  server.route('POST /whoami', (req) => server.authenticate(req));
+  server.server.listen(0, '127.0.0.1');
+  await once(server.server, 'listening');
+  url = `https://127.0.0.1:${(server.server.address() as AddressInfo).port}`;
+});
+afterAll(async () => {
+  server?.server.close();
+  server?.server.closeAllConnections();
+  await db?.destroy();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const token = async () => (await enrolment.createToken(HOUR)).text;
+const member = (name: string, text: string | undefined) =>
+  Membership.join({ url, token: text, name, folder: join(folder, name) }, log);
+
+it('is had for a token, kept without one, and comes with a lease', async () => {
+  {
+    using first = await member('one', await token());
+    expect(first.claimant).toBeUndefined();
+    await first.serve(REPORT);
+    expect(first.claimant).toMatchObject({ epoch: 1 });
+    expect(await first.ask('POST', '/whoami')).toEqual(first.claimant);
+  }
+  using again = await member('one', undefined);
+  await again.serve(REPORT);
+  expect(again.claimant).toMatchObject({ epoch: 2 });
+  expect((await leases.find('one'))?.offer).toEqual(REPORT.offer());
+});
+
+it('is refused for a token that was used, is another pool’s, or is none', async () => {
+  const used = await token();
+  using _two = await member('two', used);
+  await expect(member('three', used)).rejects.toThrow('the join token was used already');
+  const foreign = `${used.slice(0, 25)}${'A'.repeat(43)}${used.slice(68)}`;
+  await expect(member('three', foreign)).rejects.toThrow('the join token is not for the pool at');
+  const forged = `${used.slice(0, -43)}${'A'.repeat(43)}`;
+  await expect(member('three', forged)).rejects.toThrow('the pool knows no such join token');
+  await expect(member('three', 'secret')).rejects.toThrow('this is no join token');
+  await expect(member('three', undefined)).rejects.toThrow('needs a token');
+  const { text: old } = await enrolment.createToken(0);
+  await expect(member('three', old)).rejects.toThrow('ran out');
+  await rm(join(folder, 'two'), { recursive: true });
+  await expect(member('two', await token())).rejects.toThrow("another worker called 'two'");
+});
+
+it('has the name that its certificate says, whatever it says itself', async () => {
+  using _four = await member('four', await token());
+  const read = (name: string) => readFile(join(folder, 'four', name), 'utf8');
+  const identity = {
+    key: await read('key.pem'),
+    cert: await read('certificate.pem'),
+    ca: await read('authority.pem'),
+  };
+  using connection = new PoolConnection(url, identity);
+  const asked = { address: 'x', offer: REPORT.offer() };
+  await expect(connection.ask('POST', '/lease', { ...asked, name: 'one' })).rejects.toThrow('name');
+  const lease = (await connection.ask('POST', '/lease', asked)) as { worker: string };
+  expect(lease.worker).toBe((await leases.find('four'))?.worker);
+  for (const offer of [{ cpus: -1 }, { memory: 0.5 }, { platforms: [] }, { labels: 7 }, { more: 1 }]) {
+    const lie = { ...asked, offer: { ...asked.offer, ...offer } };
+    await expect(connection.ask('POST', '/lease', lie)).rejects.toThrow('offer');
+  }
+  using stranger = new PoolConnection(url, { ca: identity.ca });
+  await expect(stranger.ask('POST', '/lease', asked)).rejects.toThrow('takes a certificate of the pool');
+  const gateway = await gatewayCredentials(enrolment, HOUR);
+  using posing = new PoolConnection(url, gateway);
+  await expect(posing.ask('POST', '/lease', asked)).rejects.toThrow('takes a certificate of a worker');
+});
+
+it('loses its lease to whoever takes it away, and gets another epoch', async () => {
+  using five = await member('five', await token());
+  await five.serve(REPORT);
+  const first = five.claimant!;
+  const lost = once(five, 'lost');
+  const held = once(five, 'held');
+  await db.updateTable('workers').set({ lease_expires_at: 0 }).where('name', '=', 'five').execute();
+  const released: unknown[] = [];
+  const expire = () => leases.expire(async (_trx, who) => released.push(who));
+  // The worker may have renewed it in between.
+  await expect
+    .poll(async () => {
+      await db.updateTable('workers').set({ lease_expires_at: 0 }).where('name', '=', 'five').execute();
+      await expire();
+      return released;
+    })
+    .toContainEqual(first);
+  await lost;
+  const [second] = await held;
+  expect(second.epoch).toBeGreaterThan(first.epoch);
+  expect(await leases.renew(first, 1_000)).toBe(false);
+});
+
+it('ends with the removal of a worker', async () => {
+  using six = await member('six', await token());
+  await six.serve(REPORT);
+  await new MembershipRepository(db).remove('six');
+  await expect(six.ask('POST', '/whoami')).rejects.toThrow('was removed from the pool');
+  const lost = once(six, 'lost');
+  await lost;
+  expect(six.claimant).toBeUndefined();
+});
+
+it('says where nobody answers', async () => {
+  const options = { url: 'https://127.0.0.1:1', token: await token(), name: 'x', folder: join(folder, 'x') };
+  await expect(Membership.join(options, log)).rejects.toThrow('the pool does not answer');
+});
