@@ -19,8 +19,11 @@ export const FULL_PACE: Readonly<Pace> = { blocksAtOnce: 4 };
 const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
 /** An empty final block (RFC 1951, 3.2.4, fixed codes). */
 const LAST_BLOCK = Buffer.from([3, 0]);
-/** Large hash tables and buffers: a sixth less time for the same size. */
-const MEMORY = { memLevel: 9, chunkSize: 256 * 1024 } as const;
+/** Large hash tables, a sixth less time for the same size; most blocks fit into one buffer. */
+const MEMORY = { memLevel: 9, chunkSize: BLOCK_BYTES / 2 } as const;
+/** Of a stored block (RFC 1951, 3.2.4). */
+const STORED_BYTES = 65_535;
+const STORED_HEADER_BYTES = 5;
 
 /**
  * Compresses to one gzip member on several threads, as pigz does: blocks are deflated side by side, each with the
@@ -40,12 +43,14 @@ export async function* parallelGzip(
   for await (const block of blocksOf(source, FULL_PACE.blocksAtOnce + 2)) {
     checksum = crc32(block, checksum);
     size = (size + block.length) % 2 ** 32;
-    const compressed = deflate(block, {
-      ...MEMORY,
-      level: looksCompressed(block) ? 0 : level,
-      finishFlush: constants.Z_SYNC_FLUSH,
-      ...(dictionary && { dictionary }),
-    });
+    const compressed = looksCompressed(block)
+      ? Promise.resolve(stored(block))
+      : deflate(block, {
+          ...MEMORY,
+          level,
+          finishFlush: constants.Z_SYNC_FLUSH,
+          ...(dictionary && { dictionary }),
+        });
     // Awaited in order, below; a failure in the meantime is not unhandled.
     compressed.catch(() => undefined);
     queue.push(compressed);
@@ -57,6 +62,22 @@ export async function* parallelGzip(
   trailer.writeUInt32LE(checksum, 0);
   trailer.writeUInt32LE(size, 4);
   yield Buffer.concat([LAST_BLOCK, trailer]);
+}
+
+/** Between two byte borders, as deflate stores it at level 0. */
+function stored(block: Uint8Array): Buffer {
+  const count = Math.ceil(block.length / STORED_BYTES);
+  const output = Buffer.allocUnsafeSlow(block.length + count * STORED_HEADER_BYTES);
+  let at = 0;
+  for (let start = 0; start < block.length; start += STORED_BYTES) {
+    const piece = block.subarray(start, start + STORED_BYTES);
+    at = output.writeUInt8(0, at);
+    at = output.writeUInt16LE(piece.length, at);
+    at = output.writeUInt16LE(0xffff - piece.length, at);
+    output.set(piece, at);
+    at += piece.length;
+  }
+  return output;
 }
 
 /** Whole blocks, and the rest. Each has its memory until `count - 1` more have been asked for. */
