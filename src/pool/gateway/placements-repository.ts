@@ -172,10 +172,9 @@ export class PlacementsRepository {
   }
 
   /** Names that were reserved more than so many milliseconds ago for what never came. */
-  async releaseOlder(worker: string, age: number): Promise<void> {
+  async releaseOlder(age: number): Promise<void> {
     await this.#db
       .deleteFrom('placements')
-      .where('worker', '=', worker)
       .where('object_id', 'is', null)
       .where('created_at', '<', sql<number>`${databaseNow(this.#db)} - ${age}`)
       .execute();

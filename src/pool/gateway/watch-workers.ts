@@ -9,7 +9,9 @@ const LOOK = 1_000;
 const PAUSE = 1_000;
 const PATIENCE = 30_000;
 /** How long a name stays reserved for what does not come: longer than an image takes to get to a worker. */
-const STALE = 60 * 60_000;
+const STALE = 15 * 60_000;
+/** In looks. */
+const SELDOM = 60;
 const EVENTS = `/events?filters=${encodeURIComponent(JSON.stringify({ type: ['container', 'network', 'volume'] }))}`;
 const KINDS: readonly PlacedKind[] = ['container', 'network', 'volume'];
 
@@ -28,7 +30,7 @@ export class WorkersWatch {
   readonly #client: WorkerClient;
   readonly #placements: PlacementsRepository;
   readonly #log: Logger;
-  readonly #watched = new Map<string, Promise<void>>();
+  readonly #watched = new Map<string, Watch>();
 
   constructor(ports: {
     workers: Workers;
@@ -44,19 +46,32 @@ export class WorkersWatch {
 
   /** Until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
+    for (let round = 0; !signal.aborted; round++) {
       try {
-        for (const worker of await this.#workers.living()) {
-          if (this.#watched.has(worker.name)) continue;
-          const watching = this.#watch(worker, signal).finally(() => this.#watched.delete(worker.name));
-          this.#watched.set(worker.name, watching);
-        }
+        if (round % SELDOM === 0) await this.#placements.releaseOlder(STALE);
+        const living = await this.#workers.living();
+        this.#leave(living);
+        for (const worker of living) if (!this.#watched.has(worker.name)) this.#begin(worker, signal);
       } catch (error) {
         this.#log.warn({ err: error }, 'the workers are not known');
       }
       await sleep(LOOK, undefined, { signal }).catch(() => {});
     }
-    await Promise.all(this.#watched.values());
+    await Promise.all([...this.#watched.values()].map(({ done }) => done));
+  }
+
+  #begin(worker: LivingWorker, signal: AbortSignal): void {
+    const leaving = new AbortController();
+    const watching = this.#watch(worker, AbortSignal.any([signal, leaving.signal]));
+    const done = watching.finally(() => this.#watched.delete(worker.name));
+    this.#watched.set(worker.name, { epoch: worker.epoch, leaving, done });
+  }
+
+  /** A connection to a machine that lost its power is silent for ever: what was away begins anew. */
+  #leave(living: readonly LivingWorker[]): void {
+    for (const [name, { epoch, leaving }] of this.#watched) {
+      if (!living.some((worker) => worker.name === name && worker.epoch === epoch)) leaving.abort();
+    }
   }
 
   async #watch(worker: LivingWorker, signal: AbortSignal): Promise<void> {
@@ -89,7 +104,6 @@ export class WorkersWatch {
         if (!knownIds.has(each.id)) await this.#placements.adopt({ ...each, kind, worker: worker.name });
       }
     }
-    await this.#placements.releaseOlder(worker.name, STALE);
   }
 
   async #list(worker: LivingWorker, kind: PlacedKind): Promise<Listed[]> {
@@ -117,6 +131,12 @@ export class WorkersWatch {
       await this.#placements.adopt({ kind, id: actor.ID, name, worker: worker.name, project });
     }
   }
+}
+
+interface Watch {
+  readonly epoch: number;
+  readonly leaving: AbortController;
+  readonly done: Promise<void>;
 }
 
 interface EngineEvent {

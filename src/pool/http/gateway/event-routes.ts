@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { invalid } from '#errors/errors.ts';
+import { parseMoment } from '#worker/containers/list/moment.ts';
 import { requestSignal } from '#worker/http/request-signal.ts';
 import type { EngineContext, EngineRouter } from '#worker/http/router.ts';
 import type { GatewayParts } from './gateway-parts.ts';
@@ -22,7 +23,9 @@ export function poolEventRoutes(router: EngineRouter, parts: GatewayParts): void
     const now = moment(Date.now());
     const since = query.get('since');
     const until = query.get('until');
-    const past = since ? await history(ctx, parts, { query, until: until ?? now, signal }) : [];
+    // An end that is yet to come is waited for live.
+    const isOver = until !== null && parseMoment(until) <= parseMoment(now);
+    const past = since ? await history(ctx, parts, { query, until: isOver ? until : now, signal }) : [];
     ctx.respond = false;
     ctx.res.statusCode = 200;
     ctx.res.setHeader('Content-Type', 'application/json');
@@ -31,7 +34,7 @@ export function poolEventRoutes(router: EngineRouter, parts: GatewayParts): void
       if (!ctx.res.write(`${line}\n`)) await once(ctx.res, 'drain', { signal }).catch(() => undefined);
     };
     for (const { line } of past) await write(line);
-    if (!since || !until) {
+    if (!since || !isOver) {
       if (since) query.set('since', now);
       await follow(ctx, parts, { query, signal, write });
     }

@@ -26,8 +26,12 @@ export async function pass(
 /** Answers as a worker did. */
 export function reply(ctx: EngineContext, { status, body }: Answer): void {
   ctx.status = status;
-  ctx.body = body ?? null;
-  if (body === null) {
+  if (body === undefined) {
+    // Koa takes no body for 204.
+    ctx.body = status === 204 ? null : '';
+  } else if (body !== null) {
+    ctx.body = body;
+  } else {
     ctx.status = status;
     ctx.type = 'application/json';
     ctx.body = 'null';
