@@ -13,6 +13,8 @@ export async function pushSmallImages(registry: string, folder: string): Promise
   // Its first layer is one that registries do not keep.
   const foreign = await layer('foreign');
   const own = await layer('own');
+  // A program that tests of privileged commands run; what they show needs the real one.
+  await pushImage(registry, folder, 'tonistiigi/hellofs', 'latest', [await layer('hellofs')]);
   await pushImage(registry, folder, 'cpuguy83/buildkit-foreign', 'latest', [
     {
       ...foreign,

@@ -4,6 +4,7 @@ import { SourceError } from '#worker/build/llb/source-error.ts';
 import type { SourceRange } from '#worker/build/llb/source-info.ts';
 import { SolveError } from '#worker/build/solve/solve-error.ts';
 import { GrpcError, toGrpcError } from './grpc/grpc-error.ts';
+import type { Definition } from './proto/github.com/moby/buildkit/solver/pb/ops_pb.ts';
 
 /**
  * What to end a call with, with details as BuildKit's clients know them: they quote the lines that a `Source` names.
@@ -19,8 +20,15 @@ export function buildError(error: unknown): GrpcError {
 
 function sourceDetail({ info, ranges }: SourceRange): Any {
   const { filename, data, language } = info;
+  const definition = info.definition as Definition | undefined;
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
   return detail('Source', {
-    info: { filename, data: Buffer.from(data).toString('base64'), language },
+    info: {
+      filename,
+      data: base64(data),
+      language,
+      ...(definition && { definition: { def: definition.def.map(base64) } }),
+    },
     ranges,
   });
 }

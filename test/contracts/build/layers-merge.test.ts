@@ -68,6 +68,13 @@ describe('merging and comparing', () => {
       before,
       'rm -rf /dir && mkdir -p /dir/deep /plain/made /fresh && echo n > /dir/deep/b && rm /kind && mkdir /kind',
     ))!;
+    // By itself it has no names that nothing is behind.
+    const [alone] = await on.world.run({ kind: 'diff', lower: 0, upper: 1 }, [before, after]);
+    expect((await paths(alone!)).filter((path) => path.startsWith('dir'))).toEqual([
+      'dir',
+      'dir/deep',
+      'dir/deep/b',
+    ]);
     await rm(on.folder, { recursive: true });
     await files({ 'dir/other': '', 'dir/deep/c': '', 'dir/old': '', 'plain/made/y': '', 'fresh/z': '' });
     const others = await does([copy('/', '/')], [EMPTY, on.world.directory(on.folder, 'others')]);

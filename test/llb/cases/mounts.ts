@@ -56,7 +56,7 @@ export const mountCases: readonly LlbCase[] = [
   ]),
   one('bind-written-and-forgotten', 'echo x > /m/new; ls /m > /out', () => [{ dest: '/m', from: given() }]),
   one('bind-missing', 'true', () => [{ dest: '/m', from: given(), selector: '/none' }], {
-    fails: 'no such file',
+    fails: '"/none": not found',
   }),
   one('bind-in-bind', 'ls /m/d/in > /out', () => [
     { dest: '/m', from: given() },
@@ -104,7 +104,7 @@ export const mountCases: readonly LlbCase[] = [
     'ssh-missing',
     'true',
     () => [{ dest: '/ssh', mountType: MountType.SSH, SSHOpt: { ID: 'default', mode: 0o600 } }],
-    { fails: 'ssh' },
+    { fails: 'no SSH key "default" forwarded from the client' },
   ),
   one('ssh-missing-optional', 'echo ran > /out', () => [
     { dest: '/ssh', mountType: MountType.SSH, SSHOpt: { ID: 'default', mode: 0o600, optional: true } },
@@ -132,6 +132,7 @@ export const mountCases: readonly LlbCase[] = [
   },
   {
     name: 'mounts/cache-is-no-output',
+    fails: '"/cache": not found',
     graph: ({ busybox }) =>
       file(
         undefined,

@@ -36,11 +36,17 @@ export const sourceCases: readonly LlbCase[] = [
   local('shared-key', { 'local.sharedkeyhint': 'key', 'local.unique': 'x' }),
   local('differ-none', { 'local.differ': 'none' }),
   local('differ-metadata', { 'local.differ': 'metadata' }),
-  local('metadata-only', { 'local.metadatatransfer': 'true' }),
-  local('metadata-but', {
-    'local.metadatatransfer': 'true',
-    'local.metadatatransferexclude': list('dir/*.txt'),
-  }),
+  {
+    ...local('metadata-only', { 'local.metadatatransfer': 'true' }),
+    differs: 'here all is transferred',
+  },
+  {
+    ...local('metadata-but', {
+      'local.metadatatransfer': 'true',
+      'local.metadatatransferexclude': list('dir/*.txt'),
+    }),
+    differs: 'here all is transferred',
+  },
   { ...local('unknown'), graph: () => source('local://none'), fails: 'no access allowed to dir "none"' },
   local('differ-nonsense', { 'local.differ': 'bytes' }),
   {

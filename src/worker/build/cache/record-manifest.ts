@@ -40,7 +40,7 @@ export const EMPTY_CONFIG = {
 
 const outputsSchema = z.array(z.array(z.int().nonnegative()).max(1000)).max(1000);
 const keysSchema = z.array(z.string()).max(100);
-const kindSchema = z.enum(['source', 'exec', 'file', 'merge', 'diff']);
+const kindSchema = z.enum(['source', 'exec', 'file', 'merge', 'diff', 'passthrough']);
 const dateSchema = z.iso.datetime().transform((text) => new Date(text));
 
 /** As an OCI manifest: each layer once, and in an annotation which of them each output is. */

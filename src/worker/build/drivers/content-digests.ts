@@ -17,6 +17,8 @@ export interface ContentDigestsPorts {
   readonly manifests: ContentManifests;
 }
 
+/** Of whatever is selected of an empty file system. */
+const NOTHING = `sha256:${hash('')}`;
 /** Digests that are kept in memory: trees do not change. */
 const MAX_KNOWN = 20_000;
 
@@ -36,8 +38,9 @@ export class ContentDigests {
     this.#directory = options.directory;
   }
 
-  /** Throws `not-found` in BuildKit's words when a path is not there. */
+  /** Throws `not-found` in BuildKit's words when a path is not there. Of an empty file system whoever reads it says that. */
   async of(ref: Ref, selectors: readonly ContentSelector[], options: RequireOptions): Promise<string> {
+    if (ref.kind === 'layers' && ref.layers.length === 0) return NOTHING;
     const identity = ref.kind === 'directory' ? ref.id : ref.layers.map(({ diffId }) => diffId);
     const key = canonicalJson([ref.kind, identity, selectors]);
     const known = this.#known.get(key);

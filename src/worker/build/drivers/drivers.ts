@@ -9,7 +9,7 @@ import type { Mounter } from '#worker/snapshots/mount.ts';
 import type { Snapshotter } from '#worker/snapshots/snapshotter.ts';
 import type { LocalLayers } from '../export/layer-export.ts';
 import { FilePool } from '../files/file-pool.ts';
-import type { DiffOp, ExecOp, FileOp, MergeOp, SourceOp } from '../llb/op.ts';
+import type { DiffOp, ExecOp, FileOp, MergeOp, PassthroughOp, SourceOp } from '../llb/op.ts';
 import type { OpDriver } from '../solve/op-driver.ts';
 import { ContentDigests } from './content-digests.ts';
 import { ContentManifests } from './content-manifests.ts';
@@ -21,6 +21,7 @@ import { StepNetworks } from './exec/step-networks.ts';
 import { FileDriver } from './file/file-driver.ts';
 import { Layers } from './layers.ts';
 import { MergeDriver } from './merge-driver.ts';
+import { PassthroughDriver } from './passthrough-driver.ts';
 import { RefReader } from './ref-reader.ts';
 import { RefViews } from './ref-views.ts';
 import { AddressPolicy } from './source/address-policy.ts';
@@ -71,6 +72,7 @@ export interface Drivers {
     readonly file: OpDriver<FileOp>;
     readonly merge: OpDriver<MergeOp>;
     readonly diff: OpDriver<DiffOp>;
+    readonly passthrough: OpDriver<PassthroughOp>;
   };
   readonly images: ImageResolver;
   readonly reader: RefReader;
@@ -163,6 +165,7 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
       file: new FileDriver({ workspaces, views, files, digests }, { limits }),
       merge: new MergeDriver({ workspaces }),
       diff: new DiffDriver({ workspaces, views, files }),
+      passthrough: new PassthroughDriver(),
     },
     images: resolver,
     reader: new RefReader({ views, files }),

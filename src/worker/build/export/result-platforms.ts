@@ -14,15 +14,15 @@ export interface ResultPlatform {
 }
 
 const platformSchema = z.object({
-  os: z.string().min(1),
-  architecture: z.string().min(1),
+  os: z.string().default(''),
+  architecture: z.string().default(''),
   variant: z.string().optional(),
   'os.version': z.string().optional(),
   'os.features': z.array(z.string()).optional(),
 });
-const platformsSchema = z.object({
-  Platforms: z.array(z.object({ ID: z.string().min(1), Platform: platformSchema })).min(1),
-});
+const listedSchema = z.object({ ID: z.string(), Platform: platformSchema });
+const platformsSchema = z.object({ Platforms: z.array(listedSchema).nullish() }).nullable();
+const configSchema = platformSchema.nullable();
 
 /**
  * The platforms of a result, in its order: those of `refs.platforms`, else the one of the image's configuration, else
@@ -31,18 +31,21 @@ const platformsSchema = z.object({
 export function resultPlatforms(result: SolvedResult): ResultPlatform[] {
   const listed = result.metadata.get('refs.platforms');
   if (listed) {
-    const parsed = parse(platformsSchema, listed, 'refs.platforms');
-    return parsed.Platforms.map(({ ID: id, Platform }) => {
+    const platforms = parse(platformsSchema, listed, 'refs.platforms')?.Platforms ?? [];
+    if (platforms.length === 0) throw invalid('invalid empty platforms index for exporter');
+    return platforms.map(({ ID: id, Platform }) => {
+      if (id === '') throw invalid('invalid empty platform key for exporter');
       const platform = definedMembers(Platform) as Platform;
-      return { id, platform, ref: refOf(result, id, parsed.Platforms.length) };
+      if (platform.os === '' || platform.architecture === '') {
+        throw invalid(`invalid platform value ${JSON.stringify(platform)} for exporter`);
+      }
+      return { id, platform, ref: refOf(result, id, platforms.length) };
     });
   }
   if (result.refs.size > 1) throw invalid('unable to export multiple refs, missing platforms mapping');
   const [ref] = result.refs.values();
   const config = result.metadata.get('containerimage.config');
-  const platform = config
-    ? (definedMembers(parse(platformSchema, config, 'image config')) as Platform)
-    : hostPlatform();
+  const platform = config ? (definedMembers(platformOf(config)) as Platform) : hostPlatform();
   return [{ id: formatPlatform(platform), platform, ref }];
 }
 
@@ -79,6 +82,18 @@ export function statedOf(
   { id }: Pick<ResultPlatform, 'id'>,
 ): readonly Attestation[] {
   return attestations?.get(id) ?? attestations?.get('') ?? [];
+}
+
+/** Of an image's configuration; of one that says nothing of it, this machine's. */
+function platformOf(config: Uint8Array): Platform {
+  const parsed = parse(configSchema, config, 'image config');
+  if (parsed === null) throw invalid('invalid null image config for export');
+  const { os = '', architecture = '' } = parsed;
+  if (os === '' && architecture === '') return hostPlatform();
+  if (os === '' || architecture === '') {
+    throw invalid('invalid image config: os and architecture must be specified together');
+  }
+  return { ...parsed, os, architecture };
 }
 
 function refOf({ refs }: SolvedResult, id: string, count: number): Ref | undefined {

@@ -1,7 +1,7 @@
-import { constants, mkdirSync, rmdirSync, type Stats } from 'node:fs';
+import { mkdirSync, rmdirSync, type Stats } from 'node:fs';
 import { systemPath } from '#tar/byte-text.ts';
-import { mknod } from '#worker/snapshots/libc.ts';
 import { type ListedFile, listDirectory } from '#worker/snapshots/tree/directory-listing.ts';
+import { makeWhiteout } from '#worker/snapshots/tree/overlay-marks.ts';
 import { type FoundFile, sameFile, sameMetadata } from '#worker/snapshots/tree/same-file.ts';
 import { copyXattrs, modifiedAt, setOwnerAndMode, setTime } from './file-metadata.ts';
 import { statOf } from './root-path.ts';
@@ -37,7 +37,7 @@ export class TreeDifference {
       below.delete(file.name);
       different = this.#file(before, file, target) || different;
     }
-    for (const name of below.keys()) mknod(`${target}/${name}`, constants.S_IFCHR, 0, 0);
+    for (const name of below.keys()) makeWhiteout(target, name);
     return different || below.size > 0;
   }
 

@@ -2,7 +2,7 @@
  * What one vertex of a build does, as plain data: the vocabulary of BuildKit's `pb.Op` (solver/pb/ops.proto).
  * Numbers of inputs are positions in `Vertex.inputs`, numbers of outputs those of `Edge.output`.
  */
-export type Op = SourceOp | ExecOp | FileOp | MergeOp | DiffOp;
+export type Op = SourceOp | ExecOp | FileOp | MergeOp | DiffOp | PassthroughOp;
 
 /** Brings files from elsewhere. No inputs, one output. */
 export interface SourceOp {
@@ -170,4 +170,12 @@ export interface DiffOp {
   readonly kind: 'diff';
   readonly lower?: number;
   readonly upper?: number;
+}
+
+/** Some of its inputs; the others have to be done, too. */
+export interface PassthroughOp {
+  readonly kind: 'passthrough';
+  readonly id: string;
+  /** By output, the number of the input. */
+  readonly outputs: readonly number[];
 }

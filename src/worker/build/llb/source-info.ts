@@ -3,6 +3,8 @@ export interface SourceInfo {
   readonly filename: string;
   readonly data: Uint8Array;
   readonly language: 'Dockerfile' | (string & {});
+  /** What its client says it can be had by, in that client's words: handed on as it is. */
+  readonly definition?: object;
 }
 
 /** Lines and columns count from 1 and 0, as in `pb.Range`; `end` is included. */

@@ -8,6 +8,7 @@ import type {
   FileOp,
   MergeOp,
   Op,
+  PassthroughOp,
   SourceOp,
   UserOption,
 } from '#worker/build/llb/op.ts';
@@ -53,6 +54,15 @@ export function opFromPb(op: PbOp): { op: Op; inputs: readonly number[] } {
       };
       return { op: { kind: 'diff', ...defined(numbers) } satisfies DiffOp, inputs: all };
     }
+    case 'passthrough': {
+      const { id, outputs } = op.op.value;
+      if (id === '') throw invalid('invalid passthrough op with no id');
+      if (outputs.length === 0) throw invalid('invalid passthrough op with no outputs');
+      const beyond = outputs.find((input) => input < 0n || input >= BigInt(count));
+      if (beyond !== undefined) throw invalid(`invalid passthrough output input index ${beyond}`);
+      const passed = { kind: 'passthrough', id, outputs: outputs.map(Number) } satisfies PassthroughOp;
+      return { op: passed, inputs: all };
+    }
     case 'build':
       throw unsupported('build ops are not supported');
     default:
@@ -73,6 +83,8 @@ function execFromPb(exec: PbExecOp, inputs: number): ExecOp {
   const device = exec.cdiDevices.find(({ optional }) => !optional);
   if (device) throw unsupported(`required device ${JSON.stringify(device.name)} is not registered`);
   const mounts = exec.mounts.map((mount) => mountFromPb(mount, inputs));
+  if (exec.network > NetMode.NONE) throw invalid(`invalid network mode ${exec.network}`);
+  if (exec.security > SecurityMode.INSECURE) throw invalid(`invalid security mode ${exec.security}`);
   if (!mounts.some(({ dest }) => dest === '/')) throw invalid('invalid exec op with no rootfs');
   const proxy = meta.proxyEnv;
   const proxyEnv = proxy

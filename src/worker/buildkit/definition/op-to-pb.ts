@@ -37,6 +37,8 @@ export function opToPb(op: Op, inputs: number): Pick<PbOp, 'op'> {
       const all = Array.from({ length: inputs }, (_, at) => ({ input: BigInt(at) }));
       return { op: { case: 'merge', value: { inputs: all } } };
     }
+    case 'passthrough':
+      return { op: { case: 'passthrough', value: { id: op.id, outputs: op.outputs.map(BigInt) } } };
     case 'diff': {
       const [lower, upper] = [{ input: orNone(op.lower) }, { input: orNone(op.upper) }];
       return { op: { case: 'diff', value: { lower, upper } } };

@@ -23,6 +23,8 @@ function fullName(op: Op, inputs: readonly Edge[]): string {
       return `merge (${inputs.map(({ vertex }) => vertex.metadata.name).join(', ')})`;
     case 'diff':
       return `diff ${named(op.lower)} -> ${named(op.upper)}`;
+    case 'passthrough':
+      return op.id;
   }
 }
 

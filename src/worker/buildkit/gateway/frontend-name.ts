@@ -9,7 +9,7 @@ const DOCKERFILE_IMAGE = /^(docker\.io\/)?docker\/dockerfile(-upstream)?(:|@|$)/
 export function frontendOf(name: string, options: Readonly<Record<string, string>>): string {
   if (name !== 'gateway.v0') return name;
   const source = options.source ?? '';
-  if (DOCKERFILE_IMAGE.test(source)) return 'dockerfile.v0';
+  if (source === 'dockerfile.v0' || DOCKERFILE_IMAGE.test(source)) return 'dockerfile.v0';
   throw unsupported(
     `frontend images are not run here, and ${source || 'none'} is no version of docker/dockerfile`,
   );

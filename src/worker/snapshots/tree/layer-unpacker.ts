@@ -25,6 +25,7 @@ import { mknod, setFileTimes, setPathTimes, setXattr } from '../libc.ts';
 import {
   isOverlayXattr,
   META_PREFIX,
+  makeWhiteout,
   OPAQUE_WHITEOUT,
   OPAQUE_XATTR,
   WHITEOUT_PREFIX,
@@ -215,7 +216,7 @@ export class LayerUnpacker implements TarSink {
     }
     const target = `${directory}/${deleted}`;
     try {
-      mknod(target, S_IFCHR, 0, 0);
+      makeWhiteout(directory, deleted);
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error;
       // A whiteout speaks of the layers below, never of this one's own: what this layer has, stays, and hides them.

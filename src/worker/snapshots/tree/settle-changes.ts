@@ -1,9 +1,9 @@
-import { constants, lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { systemPath } from '#tar/byte-text.ts';
-import { mknod, removeXattr, setPathTimes } from '../libc.ts';
+import { removeXattr, setPathTimes } from '../libc.ts';
 import { type ListedFile, listDirectory } from './directory-listing.ts';
 import { isOpaque, lookBelow, namesBelow } from './layers-below.ts';
-import { OPAQUE_XATTR } from './overlay-marks.ts';
+import { makeWhiteout, OPAQUE_XATTR } from './overlay-marks.ts';
 import { isWhiteout } from './rooted-directories.ts';
 import { type FoundFile, sameFile, sameMetadata } from './same-file.ts';
 
@@ -28,7 +28,7 @@ function settle(upper: string, lowers: readonly string[], hides: boolean): void 
     const above = new Set(files.map(({ name }) => name));
     for (const name of names) {
       if (above.has(name) || !lookBelow(lowers, name).stats) continue;
-      mknod(`${upper}/${name}`, constants.S_IFCHR, 0, 0);
+      makeWhiteout(upper, name);
       changed = true;
     }
   }

@@ -14,12 +14,13 @@ export interface PortableMap {
 
 /**
  * The cache map that BuildKit has for a vertex (solver/llbsolver/ops), so that its records are ours and ours are its.
- * undefined for sources, and for what only the classic builder has.
+ * undefined for sources, for what only the classic builder has, and for what makes nothing.
  */
 export function portableMap(vertex: Vertex): PortableMap | undefined {
   const { op, inputs } = vertex;
   switch (op.kind) {
     case 'source':
+    case 'passthrough':
       return undefined;
     case 'exec':
       return execMap(op, vertex);
