@@ -3,6 +3,7 @@ import type { CacheContents } from '../build/cache/cache-contents.ts';
 import { type PruneRequest, prune } from '../build/cache/prune.ts';
 import type { ClassicBuilds } from '../build/classic/classic-builds.ts';
 import { ClassicFailure } from '../build/classic/classic-failure.ts';
+import type { BuildRequest } from '../buildkit/request/build-request.ts';
 import type { RequestBuilds } from '../buildkit/request/request-builds.ts';
 import { requestBody } from './body.ts';
 import { BuildProgress } from './build-progress.ts';
@@ -14,7 +15,7 @@ import type { EngineContext, EngineRouter } from './router.ts';
 
 export interface BuildServices {
   readonly classic: Pick<ClassicBuilds, 'build' | 'cancel'>;
-  readonly requested: Pick<RequestBuilds, 'build' | 'upload' | 'cancel'>;
+  readonly requested: Pick<RequestBuilds, 'build' | 'upload' | 'cancel' | 'awaitSession'>;
   /** What all builders have left for later builds, and what is free on its disk. */
   readonly kept: { readonly contents: readonly CacheContents[]; readonly freeBytes: () => Promise<number> };
 }
@@ -58,8 +59,8 @@ async function buildClassic(ctx: EngineContext, classic: BuildServices['classic'
 }
 
 async function buildWithBuildkit(ctx: EngineContext, requested: BuildServices['requested']): Promise<void> {
-  const request = buildkitRequest(ctx);
   const stream = new ProgressStream(ctx);
+  const request = await requestOrRefusal(ctx, requested, stream.signal);
   const progress = new BuildProgress(stream, { quiet: booleanQuery(ctx, 'q') });
   try {
     const id = await requested.build(request, progress, { signal: stream.signal });
@@ -68,6 +69,19 @@ async function buildWithBuildkit(ctx: EngineContext, requested: BuildServices['r
   } catch (error) {
     await progress.replay();
     await stream.fail(error);
+  }
+}
+
+async function requestOrRefusal(
+  ctx: EngineContext,
+  requested: BuildServices['requested'],
+  signal: AbortSignal,
+): Promise<BuildRequest> {
+  try {
+    return buildkitRequest(ctx);
+  } catch (error) {
+    await requested.awaitSession(stringQuery(ctx, 'session') ?? '', { signal });
+    throw error;
   }
 }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { canceled, invalid } from '#errors/errors.ts';
 import type { Build, BuildService, BuildStart } from '#worker/build/build-service.ts';
@@ -16,6 +17,9 @@ export interface RequestBuildsPorts {
   readonly builds: Pick<BuildService, 'begin'>;
   readonly sessions: Sessions;
 }
+
+const SESSION_PATIENCE_MS = 2_000;
+const SESSION_LEAD_MS = 100;
 
 interface Files {
   readonly session?: BuildSession;
@@ -70,6 +74,18 @@ export class RequestBuilds {
   /** Gives a build its context. Resolves when it has it. Throws `not-found` where no such build comes. */
   upload(id: string, body: AsyncIterable<Uint8Array>, options: { signal: AbortSignal }): Promise<void> {
     return this.#uploads.give(id, body, options);
+  }
+
+  /**
+   * To be called before a request is refused: a client that hears of it while it still opens its session waits, for ten
+   * seconds, for a session that nobody uses. Resolves when the session is there, or does not come.
+   */
+  async awaitSession(id: string, options: { signal: AbortSignal }): Promise<void> {
+    if (id === '') return;
+    const signal = AbortSignal.any([options.signal, AbortSignal.timeout(SESSION_PATIENCE_MS)]);
+    await this.#ports.sessions.find(id, { signal }).catch(() => undefined);
+    // It has to hear of that on its side first.
+    await sleep(SESSION_LEAD_MS, undefined, { signal: options.signal }).catch(() => undefined);
   }
 
   /** Ends the build that was begun with this id; not finding it is no error. */
