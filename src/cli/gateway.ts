@@ -1,10 +1,12 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import { openPoolDatabase, type PoolDatabase } from '#database/pool/open.ts';
+import { HttpTransport } from '#distribution/http-transport.ts';
+import { Registries } from '#distribution/registries.ts';
+import { RegistryHosts } from '#distribution/registry-hosts.ts';
 import { BuildHomes } from '#pool/gateway/build-homes.ts';
 import { BuildHomesRepository } from '#pool/gateway/build-homes-repository.ts';
 import { Forwarder } from '#pool/gateway/forward.ts';
@@ -17,27 +19,30 @@ import { WorkersWatch } from '#pool/gateway/watch-workers.ts';
 import { WorkerAgents } from '#pool/gateway/worker-agents.ts';
 import { WorkerClient } from '#pool/gateway/worker-client.ts';
 import { type GatewayCredentials, Workers } from '#pool/gateway/workers.ts';
+import { contextRoutes } from '#pool/http/context-routes.ts';
 import { gatewayRoutes } from '#pool/http/gateway/gateway-routes.ts';
+import { queueRoutes } from '#pool/http/queue-routes.ts';
 import { gatewayCredentials, WorkerServer } from '#pool/http/worker-server.ts';
 import { fingerprint } from '#pool/workers/certificates.ts';
 import { Enrolment } from '#pool/workers/enrolment.ts';
 import { MembershipRepository } from '#pool/workers/membership-repository.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
+import { apiRoutes } from '#worker/http/api/api.ts';
 import { createEngineRouter } from '#worker/http/router.ts';
 import { createEngineServer } from '#worker/http/server.ts';
+import { jobCredentials } from './job-credentials.ts';
 import { listen } from './listen.ts';
 import { poolDatabaseOptions } from './pool-database.ts';
+import { createPoolJobs } from './pool-jobs.ts';
 import type { RoleContext, RunningRole } from './role.ts';
-
-/** Leases that ran out are looked for so often a lease. */
-const LOOKS = 4;
 
 /** The Docker Engine API of a pool. All that it knows is in the pool's database: there may be any number of gateways. */
 export async function startGateway(config: Config, role: RoleContext): Promise<RunningRole> {
   const { logger } = role;
   await using started = new AsyncDisposableStack();
   const stopping = new AbortController();
-  const db = await openPoolDatabase(await poolDatabaseOptions(config));
+  const database = await poolDatabaseOptions(config);
+  const db = await openPoolDatabase(database);
   started.defer(() => db.destroy());
   started.defer(() => stopping.abort());
   const leases = new WorkerLeasesRepository(db);
@@ -54,11 +59,24 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
   const router = createEngineRouter();
   gatewayRoutes(router, parts, { id: fingerprint(enrolment.authority.certificate) });
   const watching = new WorkersWatch({ ...parts, log: logger }).run(stopping.signal);
-  const expiring = expireLeases(leases, config.pool.lease / LOOKS, { logger, signal: stopping.signal });
   started.defer(async () => {
     stopping.abort();
-    await Promise.all([watching, expiring]);
+    await watching;
   });
+  const jobs = await createPoolJobs(
+    {
+      db,
+      database,
+      registries: registriesOf(config, started),
+      credentials: jobCredentials(config),
+      log: logger,
+    },
+    config,
+    started,
+  );
+  queueRoutes(workerServer, { queue: jobs.queue(), wakes: jobs.wakes });
+  contextRoutes(router, jobs.jobs);
+  apiRoutes(router, jobs.operations, logger);
 
   const workersAt = config.gateway.workers.listen ?? `unix://${join(config.runDir, 'pool.sock')}`;
   const addresses: string[] = [];
@@ -134,19 +152,10 @@ async function renewedCredentials(enrolment: Enrolment, life: number, started: A
   };
 }
 
-async function expireLeases(
-  leases: WorkerLeasesRepository,
-  pause: number,
-  { logger, signal }: { logger: Logger; signal: AbortSignal },
-): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      for (const lost of await leases.expire(async () => {})) logger.warn(lost, 'a worker is lost');
-    } catch (error) {
-      logger.warn({ err: error }, 'leases could not be looked at');
-    }
-    await sleep(pause, undefined, { signal }).catch(() => {});
-  }
+/** Where what jobs made gets its names. */
+function registriesOf({ worker }: Config, started: AsyncDisposableStack): Registries {
+  const hosts = new RegistryHosts({ mirrors: worker.registryMirrors, insecure: worker.insecureRegistries });
+  return new Registries({ transport: started.use(new HttpTransport()), hosts });
 }
 
 async function closed(server: Server): Promise<void> {

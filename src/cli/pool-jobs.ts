@@ -87,12 +87,14 @@ export async function createPoolJobs(
   return {
     jobs,
     leases,
+    wakes,
     operations: [...jobOperations({ jobs, logs }), ...tenantOperations(tenants)],
     /** Has what a lease that is over was at done by others. */
     release: (lost: Claimant) => inTransaction(db, (trx) => claims.release(trx, lost)),
     /** For one agent. */
     queue: () =>
       new DatabaseJobQueue({
+        rows,
         claims,
         requirements: new RequirementsRepository(db),
         logs,

@@ -17,9 +17,9 @@ import type { Claimant } from '#pool/jobs/job.ts';
 import type { JobQueue } from '#pool/jobs/job-queue.ts';
 import { OwnLease } from '#pool/workers/own-lease.ts';
 import { BuildClient } from '#worker/buildkit/client/build-client.ts';
-import { dockerCredentials } from './build/docker-credentials.ts';
 import { PlainProgress } from './build/plain-progress.ts';
 import { engineAddress } from './build/worker-api.ts';
+import { jobCredentials } from './job-credentials.ts';
 import { poolDatabaseOptions } from './pool-database.ts';
 import { createPoolJobs } from './pool-jobs.ts';
 
@@ -104,18 +104,6 @@ function offerOf(config: Config) {
     labels,
     cpus: cpus().length,
     memory: totalmem(),
-  };
-}
-
-/** The accounts that jobs use, read when they are needed: they may change. */
-function jobCredentials(config: Config): (domain: string) => Promise<Credentials | undefined> {
-  const { credentials: directory } = config.pool.jobs;
-  return async (domain) => {
-    if (directory === null) return undefined;
-    const found = await dockerCredentials(directory, domain);
-    if (!found) return undefined;
-    const { username, secret } = found;
-    return username === '' ? { identityToken: secret } : { username, password: secret };
   };
 }
 

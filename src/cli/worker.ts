@@ -4,7 +4,9 @@ import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import { unavailable } from '#errors/errors.ts';
+import { GatewayJobQueue } from '#pool/agent/gateway-job-queue.ts';
 import { contextRoutes } from '#pool/http/context-routes.ts';
+import type { Membership } from '#pool/member/membership.ts';
 import { absentRoutes } from '#worker/http/absent-routes.ts';
 import { apiRoutes } from '#worker/http/api/api.ts';
 import { buildOperations } from '#worker/http/api/build-operations.ts';
@@ -29,7 +31,7 @@ import { listen } from './listen.ts';
 import { createObservability } from './observability.ts';
 import type { RoleContext, RunningRole } from './role.ts';
 import { version } from './version.ts';
-import { createOwnJobs } from './worker-jobs.ts';
+import { createOwnJobs, startAgent } from './worker-jobs.ts';
 import { joinPool } from './worker-membership.ts';
 import { watchWorker } from './worker-monitoring.ts';
 import { createWorkerParts, type WorkerParts } from './worker-parts.ts';
@@ -63,10 +65,22 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   addresses.push(...(await listenForBuildkit(config, { grpc: parts.builds.grpc, role, started })));
   await watchWorker(config.worker.monitoring, parts, observability, { logger, started });
   const engine = createEngineServer(router, logger, observed);
-  await joinPool(config, { engine, logger, started });
+  const membership = await joinPool(config, { engine, logger, started });
+  if (membership) await startPoolAgent(membership, config, { parts, logger, started });
   await jobs?.start();
   const running = started.move();
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** A worker of a pool does its jobs, which it gets from the gateway. */
+async function startPoolAgent(
+  membership: Membership,
+  config: Config,
+  { parts, logger: log, started }: { parts: WorkerParts; logger: Logger; started: AsyncDisposableStack },
+): Promise<void> {
+  const queue = new GatewayJobQueue(membership);
+  const claimant = () => membership.claimant;
+  started.use(await startAgent({ queue, claimant, registries: parts.images.registries, log }, config));
 }
 
 /** A worker of nobody's pool has a queue of its own. */

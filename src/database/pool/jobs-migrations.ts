@@ -8,9 +8,7 @@ export function jobsMigrations(words: TableWords): Record<string, Migration> {
     'pool-0002-jobs': jobs(words),
     'pool-0003-job-logs': logs(words),
     'pool-0004-job-contexts': contexts(words),
-    'pool-0005-job-schedules': schedules(words),
-    'pool-0006-job-hooks': hooks(words),
-    'pool-0007-job-dependents': dependents,
+    'pool-0005-job-dependents': dependents,
   };
 }
 
@@ -113,48 +111,6 @@ function contexts(words: TableWords): Migration {
         .addPrimaryKeyConstraint('job_contexts_key', ['tenant', 'digest'])
         .execute();
       await db.schema.createIndex('job_contexts_used').on('job_contexts').column('used_at').execute();
-    },
-  };
-}
-
-function schedules(words: TableWords): Migration {
-  return {
-    async up(db) {
-      await db.schema
-        .createTable('job_schedules')
-        .addColumn('id', words.id, (column) => column.primaryKey())
-        .addColumn('tenant', words.name, (column) => column.notNull().references('tenants.name'))
-        .addColumn('name', words.name, (column) => column.notNull())
-        .addColumn('cron', 'text', (column) => column.notNull())
-        .addColumn('timezone', 'text', (column) => column.notNull())
-        .addColumn('request', 'text', (column) => column.notNull())
-        .addColumn('enabled', 'integer', (column) => column.notNull())
-        .addColumn('next_at', 'bigint')
-        .addColumn('last_at', 'bigint')
-        .addColumn('created_at', 'bigint', (column) => column.notNull())
-        .addUniqueConstraint('job_schedules_name', ['tenant', 'name'])
-        .execute();
-      await db.schema.createIndex('job_schedules_next').on('job_schedules').column('next_at').execute();
-    },
-  };
-}
-
-function hooks(words: TableWords): Migration {
-  return {
-    async up(db) {
-      await db.schema
-        .createTable('job_hooks')
-        .addColumn('id', words.id, (column) => column.primaryKey())
-        .addColumn('job_id', 'bigint', (column) => column.notNull().references('jobs.id').onDelete('cascade'))
-        .addColumn('url', 'text', (column) => column.notNull())
-        .addColumn('secret', 'text')
-        .addColumn('state', 'text', (column) => column.notNull())
-        .addColumn('attempt', 'integer', (column) => column.notNull())
-        .addColumn('due_at', 'bigint')
-        .addColumn('answer', 'text')
-        .execute();
-      await db.schema.createIndex('job_hooks_of').on('job_hooks').column('job_id').execute();
-      await sql`create index job_hooks_due on job_hooks (due_at) where state = 'due'`.execute(db);
     },
   };
 }

@@ -5,9 +5,7 @@ export interface JobsSchema {
   jobs: JobsTable;
   job_needs: JobNeedsTable;
   job_log_chunks: JobLogChunksTable;
-  job_schedules: JobSchedulesTable;
   job_contexts: JobContextsTable;
-  job_hooks: JobHooksTable;
 }
 
 /** Who may use the pool, and what share of it is theirs. */
@@ -97,22 +95,6 @@ interface JobLogChunksTable {
   location: string | null;
 }
 
-/** Jobs that are asked for again and again. */
-interface JobSchedulesTable {
-  id: Generated<number>;
-  tenant: string;
-  name: string;
-  /** Five or six fields, or `@daily`. */
-  cron: string;
-  timezone: string;
-  /** JSON: what is asked for, as the API takes it. */
-  request: string;
-  enabled: number;
-  next_at: number | null;
-  last_at: number | null;
-  created_at: number;
-}
-
 /** Archives that clients have sent, for builds to come. */
 interface JobContextsTable {
   digest: string;
@@ -120,17 +102,4 @@ interface JobContextsTable {
   size: number;
   location: string;
   used_at: number;
-}
-
-/** Whoever is to be told of a job's end, once for each. */
-interface JobHooksTable {
-  id: Generated<number>;
-  job_id: number;
-  url: string;
-  secret: string | null;
-  /** `waiting` for the job's end, then `due` at `due_at`, until it was `told` or nobody wanted to hear it. */
-  state: 'waiting' | 'due' | 'told' | 'failed';
-  attempt: number;
-  due_at: number | null;
-  answer: string | null;
 }

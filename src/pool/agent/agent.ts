@@ -23,7 +23,7 @@ interface Options {
 }
 
 /** Milliseconds after which the queue is asked, though nobody has said that there is news. */
-const PATIENCE = 1_000;
+const PATIENCE = 2_000;
 /** And after which a queue that could not be asked is asked again. */
 const PAUSE = 1_000;
 

@@ -80,7 +80,7 @@ export class AttemptUnderWay {
         job,
         log,
         signal: this.#stopping.signal,
-        openContext: (digest) => queue.openContext(job.tenant, digest),
+        openContext: (digest) => queue.openContext(job, this.claimant, digest),
       });
       return { state: 'succeeded', result, publications };
     } catch (error) {

@@ -176,6 +176,26 @@ export class ClaimsRepository {
     for (const tenant of tenants.values()) await admit(trx, tenant);
     return counts;
   }
+
+  /** What workers were at before they got the leases that they have now: they know nothing of it any more. */
+  async releaseOrphans(): Promise<number> {
+    const orphans = await this.#db
+      .selectFrom('jobs')
+      .innerJoin('workers', 'workers.id', 'jobs.worker')
+      .select(['workers.id', 'workers.epoch'])
+      .distinct()
+      .where('jobs.state', '=', 'running')
+      .whereRef('jobs.worker_epoch', '<', 'workers.epoch')
+      .execute();
+    let count = 0;
+    for (const { id: worker, epoch } of orphans) {
+      const released = await inTransaction(this.#db, (trx) =>
+        this.release(trx, { worker, epoch: epoch - 1 }),
+      );
+      count += released.again + released.ended;
+    }
+    return count;
+  }
 }
 
 interface TriedRow {

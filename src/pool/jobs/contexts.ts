@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
 import type { ContentStore } from '#content/content-store.ts';
 import { invalid, notFound, tooLarge } from '#errors/errors.ts';
 import type { ContextsRepository } from './contexts-repository.ts';
@@ -48,11 +49,12 @@ export class Contexts {
     if (!(await this.#rows.find(tenant, digest))) throw missing(digest);
   }
 
-  /** Throws `not-found`. */
-  async open(tenant: string, digest: string): Promise<AsyncIterable<Uint8Array>> {
+  /** From a byte on. Throws `not-found`. */
+  async open(tenant: string, digest: string, start: number): Promise<AsyncIterable<Uint8Array>> {
     const context = await this.#rows.find(tenant, digest);
     if (!context) throw missing(digest);
-    return await this.#content.open(context.location);
+    if (start >= context.size) return Readable.from([]);
+    return await this.#content.open(context.location, { start, end: context.size - 1 });
   }
 
   async removeUnused(moment: number): Promise<void> {

@@ -1,14 +1,18 @@
+import { notFound } from '#errors/errors.ts';
+import { requireAsked } from './asked-names.ts';
 import type { ClaimsRepository } from './claims-repository.ts';
 import type { Contexts } from './contexts.ts';
 import type { Claim, Claimant, ClaimedJob, HeldClaim } from './job.ts';
 import type { JobLogs } from './job-logs.ts';
 import type { JobQueue, Outcome } from './job-queue.ts';
+import type { JobsRepository } from './jobs-repository.ts';
 import { PUBLISHING_LEASE, type Publisher } from './publisher.ts';
 import { meets } from './requirement.ts';
 import type { RequirementsRepository } from './requirements-repository.ts';
 import type { Wakes } from './wakes.ts';
 
 interface Ports {
+  readonly rows: JobsRepository;
   readonly claims: ClaimsRepository;
   readonly requirements: RequirementsRepository;
   readonly logs: JobLogs;
@@ -51,7 +55,8 @@ export class DatabaseJobQueue implements JobQueue {
   }
 
   async end(claim: Claim, claimant: Claimant, { state, result, publications }: Outcome): Promise<boolean> {
-    const { claims, publisher, ended, wakes } = this.#ports;
+    const { rows, claims, publisher, ended, wakes } = this.#ports;
+    if (publications.length > 0) requireAsked((await rows.get(claim.id)).spec, publications);
     if (state === 'succeeded' && publications.length > 0) {
       const all = { ...result, publications };
       if (!(await claims.publish(claim, claimant, all, PUBLISHING_LEASE))) return false;
@@ -70,8 +75,18 @@ export class DatabaseJobQueue implements JobQueue {
     return given;
   }
 
-  openContext(tenant: string, digest: string): Promise<AsyncIterable<Uint8Array>> {
-    return this.#ports.contexts.open(tenant, digest);
+  async openContext(
+    claim: Claim,
+    claimant: Claimant,
+    digest: string,
+    start = 0,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const { rows, claims, contexts } = this.#ports;
+    const held = (await claims.of(claimant)).some(
+      ({ id, attempt }) => id === claim.id && attempt === claim.attempt,
+    );
+    if (!held) throw notFound(`job ${claim.id} is not this worker's`);
+    return await contexts.open((await rows.get(claim.id)).tenant, digest, start);
   }
 
   async news(patience: number, signal: AbortSignal): Promise<void> {

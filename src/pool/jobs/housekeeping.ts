@@ -73,6 +73,7 @@ export class Housekeeping implements AsyncDisposable {
     for (const { worker, epoch } of await leases.expire((trx, lost) => claims.release(trx, lost))) {
       log.warn({ worker, epoch }, 'a worker was lost: others do its jobs');
     }
+    await claims.releaseOrphans();
     if ((await due.release()) > 0) wakes.wake();
     await publisher.resume();
   }

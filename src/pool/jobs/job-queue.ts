@@ -35,14 +35,19 @@ export interface JobQueue {
   /** Adds bytes at `start`, the log's end. */
   log(claim: Claim, claimant: Claimant, start: number, bytes: Uint8Array): Promise<boolean>;
 
-  /** Ends an attempt, and with it the job. */
+  /** Ends an attempt, and with it the job. Throws `forbidden` for names that the job did not ask for. */
   end(claim: Claim, claimant: Claimant, outcome: Outcome): Promise<boolean>;
 
   /** Has it tried again, here or elsewhere, after a pause: what failed is not the job. */
   giveBack(claim: Claim, claimant: Claimant, reason: string): Promise<boolean>;
 
-  /** An archive that a client has sent for one of the tenant's builds. Throws `not-found`. */
-  openContext(tenant: string, digest: string): Promise<AsyncIterable<Uint8Array>>;
+  /** An archive that a client has sent, from a byte on, for a job that the claimant is at. Throws `not-found`. */
+  openContext(
+    claim: Claim,
+    claimant: Claimant,
+    digest: string,
+    start?: number,
+  ): Promise<AsyncIterable<Uint8Array>>;
 
   /** Resolves when there may be something new to claim, or to end; at the latest after `patience` milliseconds. */
   news(patience: number, signal: AbortSignal): Promise<void>;

@@ -74,14 +74,14 @@ class Pool {
   }
 
   queue(): DatabaseJobQueue {
-    const { claims, logs, publisher, wakes } = this;
+    const { jobs: rows, claims, logs, publisher, wakes } = this;
     const contexts = new Contexts(
       { rows: new ContextsRepository(this.#db), content: this.content },
       { maxBytes: 1000 },
     );
     const requirements = new RequirementsRepository(this.#db);
     const ended = (id: string) => logs.settle(id);
-    return new DatabaseJobQueue({ claims, requirements, logs, contexts, publisher, wakes, ended });
+    return new DatabaseJobQueue({ rows, claims, requirements, logs, contexts, publisher, wakes, ended });
   }
 
   worker(name: string, duration = 60_000): Promise<Claimant> {
@@ -145,14 +145,14 @@ onEachPoolDatabase('an agent', (create) => {
     const pool = await Pool.open(database.db);
     const made = { repository: 'r.example/app', digest: 'sha256:1', tags: ['1'] };
     await using _ = pool.agent(await pool.worker('one'), 2, async ({ job, log }) => {
-      await log(`this is ${job.spec}`);
+      await log(`this is ${job.kind}`);
       return { result: { exitCode: 0 }, publications: [made] };
     });
-    const id = await pool.add('a', 'first');
+    const id = await pool.add('a', 'first', { spec: { tags: ['r.example/app:1'] } });
     const job = await pool.until(id, 'succeeded');
     expect(job.result).toEqual({ exitCode: 0, publications: [made] });
     expect(pool.given).toEqual([made]);
-    expect(await pool.log(id)).toBe('this is first');
+    expect(await pool.log(id)).toBe('this is run');
   });
 
   it('has no more at once than it has room for, and begins the next as soon as there is', async () => {
@@ -243,14 +243,14 @@ onEachPoolDatabase('an agent', (create) => {
     const pool = await Pool.open(database.db);
     const late = await pool.worker('late');
     const finish = Promise.withResolvers<void>();
-    const made = (by: string) => ({ repository: by, digest: 'sha256:1', tags: ['latest'] });
+    const made = (by: string) => ({ repository: 'r.example/app', digest: `sha256:${by}`, tags: ['1'] });
     // Frozen, it does not hear that its lease is over.
     await using _ = pool.agent(late, 1, async ({ log }) => {
       await finish.promise;
       await log('from the grave');
       return { result: {}, publications: [made('late')] };
     });
-    const id = await pool.add('a', 'work');
+    const id = await pool.add('a', 'work', { spec: { tags: ['r.example/app:1'] } });
     await pool.until(id, 'running');
     await pool.leases.renew(late, 0);
     const other = await pool.worker('other');
@@ -262,7 +262,7 @@ onEachPoolDatabase('an agent', (create) => {
     expect(await pool.until(id, 'succeeded')).toMatchObject({ attempt: 2, worker: other.worker });
     finish.resolve();
     await sleep(50);
-    expect(pool.given.map(({ repository }) => repository)).toEqual(['other']);
+    expect(pool.given).toEqual([made('other')]);
     expect(await pool.log(id)).not.toContain('grave');
   });
 
@@ -270,18 +270,44 @@ onEachPoolDatabase('an agent', (create) => {
     await using database = await create();
     const pool = await Pool.open(database.db);
     pool.registry = 'down';
-    const made = { repository: 'r', digest: 'sha256:1', tags: ['1'] };
+    const made = { repository: 'r.example/app', digest: 'sha256:1', tags: ['1'] };
     await using _ = pool.agent(await pool.worker('one'), 1, async () => ({
       result: {},
       publications: [made],
     }));
-    const id = await pool.add('a', 'work');
+    const id = await pool.add('a', 'work', { spec: { tags: ['r.example/app:1'] } });
     await pool.until(id, 'publishing');
     pool.registry = 'up';
     await database.db.updateTable('jobs').set({ due_at: 1 }).where('state', '=', 'publishing').execute();
     await pool.publisher.resume();
     expect((await pool.jobs.get(id)).state).toBe('succeeded');
     expect(pool.given).toEqual([made]);
+  });
+
+  it('gives no names that a job did not ask for, whatever its worker says', async () => {
+    await using database = await create();
+    const pool = await Pool.open(database.db);
+    const worker = await pool.worker('liar');
+    const id = await pool.add('a', 'work', { spec: { tags: ['r.example/app:1'] } });
+    const queue = pool.queue();
+    const [claim] = await queue.claim(worker, 1);
+    const publications = [{ repository: 'r.example/other', digest: 'sha256:1', tags: ['1'] }];
+    const lie = queue.end(claim!, worker, { state: 'succeeded', result: {}, publications });
+    await expect(lie).rejects.toThrow('does not ask for the name r.example/other:1');
+    expect((await pool.jobs.get(id)).state).toBe('running');
+    expect(pool.given).toEqual([]);
+  });
+
+  it('has done again what its worker was at before it got another lease', async () => {
+    await using database = await create();
+    const pool = await Pool.open(database.db);
+    const before = await pool.worker('one');
+    const id = await pool.add('a', 'work');
+    expect(await pool.queue().claim(before, 1)).toHaveLength(1);
+    await pool.worker('one');
+    expect(await pool.claims.releaseOrphans()).toBe(1);
+    expect((await pool.jobs.get(id)).state).toBe('delayed');
+    expect(await pool.claims.releaseOrphans()).toBe(0);
   });
 
   it('keeps so much of a log without lines, and no more', async () => {
