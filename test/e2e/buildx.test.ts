@@ -198,24 +198,27 @@ it('writes images into a directory of the client, and builds on them', async () 
   expect(readdirSync(dest).sort()).toEqual(['file', 'made']);
 });
 
-it('makes one image of two cold builds, with SOURCE_DATE_EPOCH', async () => {
-  const metadata = join(slipway.folder, 'metadata.json');
-  const archive = join(slipway.folder, 'reproduced.tar');
-  const secret = ['--secret', `id=token,src=${join(context, 'secret')}`];
-  const epoch = ['--build-arg', 'SOURCE_DATE_EPOCH=1700000000', '--provenance=false', '--no-cache'];
-  const build = async () => {
-    const output = ['--output', `type=oci,dest=${archive},rewrite-timestamp=true`];
-    const args = ['build', '--builder', 'remote', ...secret, ...epoch, ...output];
-    const { code, stderr } = await clients.buildx([...args, '--metadata-file', metadata, context]);
-    expect(code, stderr).toBe(0);
-    const { 'containerimage.digest': digest } = JSON.parse(readFileSync(metadata, 'utf8'));
-    return [digest, createHash('sha256').update(readFileSync(archive)).digest('hex')];
-  };
-  const first = await build();
-  // Files' times are seconds.
-  await new Promise((resolve) => setTimeout(resolve, 1_100));
-  expect(await build()).toEqual(first);
-});
+it.each(['type=oci', 'type=docker', 'type=oci,compression=zstd,force-compression=true'])(
+  'makes one image of two cold builds, with SOURCE_DATE_EPOCH: %s',
+  async (kind) => {
+    const metadata = join(slipway.folder, 'metadata.json');
+    const archive = join(slipway.folder, 'reproduced.tar');
+    const secret = ['--secret', `id=token,src=${join(context, 'secret')}`];
+    const epoch = ['--build-arg', 'SOURCE_DATE_EPOCH=1700000000', '--provenance=false', '--no-cache'];
+    const build = async () => {
+      const output = ['--output', `${kind},dest=${archive},rewrite-timestamp=true`];
+      const args = ['build', '--builder', 'remote', ...secret, ...epoch, ...output];
+      const { code, stderr } = await clients.buildx([...args, '--metadata-file', metadata, context]);
+      expect(code, stderr).toBe(0);
+      const { 'containerimage.digest': digest } = JSON.parse(readFileSync(metadata, 'utf8'));
+      return [digest, createHash('sha256').update(readFileSync(archive)).digest('hex')];
+    };
+    const first = await build();
+    // Files' times are seconds.
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    expect(await build()).toEqual(first);
+  },
+);
 
 it('attaches a list of packages, and says what it keeps', async () => {
   const name = `${slipway.registry}/team/listed:1`;
