@@ -32,3 +32,35 @@ describe('what is cleaned up after a command', () => {
     );
   });
 });
+
+describe('a cache that others write in at the same time', () => {
+  const cache = (more: object = {}) =>
+    ({ type: 'cache', dest: '/cache', id: 'raced', sharing: 'shared', ...more }) as ExecMount;
+
+  it('leads nowhere else while its directories change into links and back', async () => {
+    const outside = await world.folder('raced');
+    await writeFile(join(outside, 'secret'), 'of-the-host');
+    const swap = [
+      'cd /cache; mkdir -p real; echo own > real/secret; mv real way',
+      `for i in $(seq 5000); do mv way aside; ln -s ${outside} way; rm way; mv aside way; test -e stop && break; done`,
+      'touch swapped',
+    ];
+    const swapping = world.sh(base, swap.join('; '), { mounts: [cache()] });
+    let reads = 0;
+    for (let tries = 0; tries < 12 || reads < 3; tries++) {
+      // It may be a link at the moment, and then leads into the cache alone, where nothing is.
+      const reading = world.ask(base, 'cat /mine/secret; echo > /mine/written', {
+        mounts: [cache({ dest: '/mine', selector: '/way' })],
+      });
+      await reading.then(
+        () => reads++,
+        (error: { kind?: string }) => expect(['not-found', 'invalid', undefined]).toContain(error.kind),
+      );
+    }
+    await world.sh(base, 'touch /cache/stop', { mounts: [cache()] });
+    await swapping;
+    expect(world.output).toContain('own');
+    expect(world.output).not.toContain('of-the-host');
+    expect(await readdir(outside)).toEqual(['secret']);
+  });
+});

@@ -81,7 +81,18 @@ describe('what is hostile', () => {
       '-c',
       `mkdir ${own}/many; cd ${own}/many; seq 100 | xargs touch; tar -cf ../many.tar .`,
     ]);
-    for (const name of ['big.tgz', 'many.tar']) {
+    await run('sh', ['-c', `cd ${own}; for p in zstd xz bzip2; do tar -cf - zeros | $p -c > big.$p; done`]);
+    // What it says of itself is longer than what it has; and a name without end.
+    await run('python3', [
+      '-c',
+      `import tarfile; t=tarfile.open("${own}/name.tar","w",format=tarfile.PAX_FORMAT); i=tarfile.TarInfo("n"*3000000); t.addfile(i); t.close()
+i=tarfile.TarInfo("lie"); i.size=1<<40; open("${own}/lie.tar","wb").write(i.tobuf()+b"x"*1024)`,
+    ]);
+    for (const name of ['name.tar', 'lie.tar']) {
+      const lying = small.run(fileOf(copy(`/${name}`, '/', { unpack: true })), [EMPTY, small.directory(own)]);
+      await expect(lying, name).rejects.toMatchObject({ kind: expect.stringMatching(/invalid|too-large/) });
+    }
+    for (const name of ['big.tgz', 'big.zstd', 'big.xz', 'big.bzip2', 'many.tar']) {
       const copying = small.run(fileOf(copy(`/${name}`, '/', { unpack: true })), [
         EMPTY,
         small.directory(own),
