@@ -57,6 +57,7 @@ export const packages = [
   },
   { purpose: 'test', name: 'qemu-user-static', paths: ['/usr/lib/binfmt.d/qemu-aarch64.conf'] },
   { purpose: 'test', name: 'curl', paths: ['curl'] },
+  { purpose: 'test', name: 'e2fsprogs', paths: ['lsattr'] },
   { purpose: 'test', name: 'openssl', paths: ['openssl'] },
   { purpose: 'test', name: 'python3', paths: ['python3'] },
   { purpose: 'test', name: 'zstd', paths: ['zstd'] },
