@@ -26,10 +26,13 @@ export interface ProjectRun {
 const CONTEXT = { 'src/a': 'a\n', 'src/b': 'b\n', file: 'contents\n' };
 const TO_NOTHING = ['--provenance=false', '--output', 'type=cacheonly'];
 const SHOWN = new Set(['fails-run', 'fails-parse']);
+/** A transfer is under way when they fail. */
+const RACY = new Set(['fails-from', 'fails-target', 'fails-stages']);
 const once = (name: string, files: Record<string, string>, ...args: string[]): Project => ({
   name,
   files,
   runs: [{ name: 'build', args: [...TO_NOTHING, ...args], shown: SHOWN.has(name) }],
+  racy: RACY.has(name),
 });
 
 export const projects: readonly Project[] = [
@@ -78,9 +81,8 @@ COPY src /src
   once('fails-parse', { Dockerfile: 'FROM busybox\nRUNN true\n' }),
   once('fails-target', { Dockerfile: 'FROM busybox AS base\n' }, '--target', 'bsae'),
   once('fails-secret', { Dockerfile: 'FROM busybox\nRUN --mount=type=secret,id=token,required true\n' }),
-  {
-    ...once('fails-stages', {
-      Dockerfile: `FROM busybox AS slow
+  once('fails-stages', {
+    Dockerfile: `FROM busybox AS slow
 RUN sleep 30
 FROM busybox AS broken
 RUN echo so && false
@@ -88,9 +90,7 @@ FROM scratch
 COPY --from=slow / /
 COPY --from=broken / /
 `,
-    }),
-    racy: true,
-  },
+  }),
   once('warnings', {
     ...CONTEXT,
     Dockerfile: `from busybox AS Base
