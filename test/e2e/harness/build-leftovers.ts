@@ -10,7 +10,10 @@ export function buildLeftovers(slipway: Slipway): string[] {
   };
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
   return [
-    ...mounts.filter((line) => line.includes(`${slipway.folder}/`)),
+    // A test may have mounted the data's directory itself.
+    ...mounts.filter(
+      (line) => line.includes(`${slipway.dataDir}/`) || line.includes(join(slipway.folder, 'run')),
+    ),
     ...['mounts', 'steps', 'checkouts'].flatMap((name) => entries(`data/worker/builds/drivers/${name}`)),
     ...entries('data/worker/content/ingest/compressed'),
     ...entries('run/worker/steps/runc'),

@@ -1,3 +1,4 @@
+import { orDiskFull } from '#errors/disk-full.ts';
 import { messageOf } from '#errors/errors.ts';
 import { digestOf } from '#oci/digest.ts';
 import type { ProgressSink } from '../solve/progress.ts';
@@ -26,7 +27,8 @@ export class ExportStep {
       const result = await task(new ExportStep(progress, digest));
       progress.vertex({ ...vertex, completed: new Date() });
       return result;
-    } catch (error) {
+    } catch (thrown) {
+      const error = orDiskFull(thrown);
       progress.vertex({ ...vertex, completed: new Date(), error: messageOf(error) });
       throw error;
     }

@@ -1,3 +1,4 @@
+import { orDiskFull } from '#errors/disk-full.ts';
 import { isKind, messageOf } from '#errors/errors.ts';
 import type { CacheStore } from '../cache/cache-store.ts';
 import type { Vertex } from '../llb/vertex.ts';
@@ -55,7 +56,8 @@ export async function shown<T>(progress: StepWatcher, task: () => Promise<Driven
     const driven = await task();
     progress.completed(new Date(), { cached: driven.reused });
     return driven;
-  } catch (error) {
+  } catch (thrown) {
+    const error = orDiskFull(thrown);
     const canceled = isKind(error, 'canceled');
     progress.completed(new Date(), {
       cached: false,

@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { type Any, AnySchema } from '@bufbuild/protobuf/wkt';
+import { orDiskFull } from '#errors/disk-full.ts';
 import { messageOf, SlipwayError } from '#errors/errors.ts';
 import { StatusSchema } from '../proto/google/rpc/status_pb.ts';
 
@@ -42,7 +43,8 @@ export class GrpcError extends Error {
  * What to end a call with for a thrown value. BuildKit's clients put the code's name before the message unless it is
  * `unknown`; so that is what the kinds get that a client does not act upon.
  */
-export function toGrpcError(error: unknown): GrpcError {
+export function toGrpcError(thrown: unknown): GrpcError {
+  const error = orDiskFull(thrown);
   if (error instanceof GrpcError) return error;
   const aborted = error instanceof Error && error.name === 'AbortError';
   if (aborted || (error instanceof SlipwayError && error.kind === 'canceled')) {

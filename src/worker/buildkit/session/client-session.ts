@@ -1,4 +1,5 @@
 import type { FetchedToken, TokenRequest } from '#distribution/credential-keeper.ts';
+import { orDiskFull } from '#errors/disk-full.ts';
 import {
   canceled,
   invalid,
@@ -116,6 +117,8 @@ export class ClientSession implements BuildSession {
       directory.settle(synced);
       return directory;
     } catch (error) {
+      // What was sent before a build was given up is of use to the next one; what was refused, or had no room, is not.
+      if (!isKind(error, 'canceled') && !this.closed.aborted) directory.drop();
       await directory[Symbol.asyncDispose]();
       throw error;
     }
@@ -268,7 +271,7 @@ export class ClientSession implements BuildSession {
 
   #explained(error: unknown): unknown {
     if (this.closed.aborted) return unavailable(`the client of session ${this.id} is gone`, { cause: error });
-    if (!(error instanceof GrpcError) || isNotFound(error)) return error;
+    if (!(error instanceof GrpcError) || isNotFound(error)) return orDiskFull(error);
     if (error.code === Code.cancelled) return unavailable('the client does not answer', { cause: error });
     return invalid(error.message, { cause: error });
   }
