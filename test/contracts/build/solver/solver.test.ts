@@ -110,7 +110,7 @@ describe('solving a graph', () => {
     const host = step('host', undefined, { network: 'host' });
     await expect(refused.solve(step('top', [host]))).rejects.toMatchObject({
       kind: 'forbidden',
-      message: 'network.host is not allowed',
+      message: 'failed to load LLB: network.host is not allowed',
       vertex: { metadata: { name: 'host' } },
     });
     await using allowed = world.job({ entitlements: new Set(['network.host'] as const) }).job;
@@ -198,7 +198,7 @@ describe('a step that fails', () => {
     world.fake.behaviours.set('identify docker-image://gone', failing('no such image'));
     const { job, heard } = world.job();
     await expect(job.solve(step('top', [source('docker-image://gone')]))).rejects.toMatchObject({
-      message: 'no such image',
+      message: 'failed to load cache key: no such image',
       vertex: { metadata: { name: 'docker-image://gone' } },
     });
     expect(heard.shown['docker-image://gone']).toBe('no such image');
