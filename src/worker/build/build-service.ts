@@ -24,7 +24,8 @@ export interface BuildStart {
   readonly program?: BuildProgram;
   readonly frontendOptions: Readonly<Record<string, string>>;
   readonly frontendInputs: Readonly<Record<string, Edge>>;
-  readonly definition?: Edge;
+  /** null: an empty file system. */
+  readonly definition?: Edge | null;
   readonly exporters: readonly { readonly type: string; readonly attrs: Readonly<Record<string, string>> }[];
   readonly cacheExports: readonly CacheOption[];
   readonly cacheImports: readonly CacheOption[];

@@ -242,7 +242,8 @@ export class RunningBuild implements Build {
     const { frontend, program, frontendOptions: options, frontendInputs: inputs, definition } = this.#start;
     if (program) return await program.solve({ options, inputs }, this.bridge);
     if (frontend) return await this.runFrontend(frontend, { options, inputs });
-    if (definition) return { refs: new Map([['', definition]]), metadata: new Map() };
+    if (definition !== undefined)
+      return { refs: new Map([['', definition ?? undefined]]), metadata: new Map() };
     return await this.#returned.promise;
   }
 

@@ -19,14 +19,15 @@ export function buildStart(request: SolveRequest): BuildStart {
     throw unsupported('source policies are not supported');
   }
   const frontend = name ? frontendOf(name, request.FrontendAttrs) : undefined;
-  const graph = definition && readDefinition(definition);
+  // Not the same as none: a client that sends none has a graph made through the bridge.
+  const graph = definition && (readDefinition(definition) ?? null);
   return {
     ref,
     sessionId,
     ...(frontend && { frontend }),
     frontendOptions: request.FrontendAttrs,
     frontendInputs: readInputs(request.FrontendInputs),
-    ...(graph && { definition: graph }),
+    ...(graph !== undefined && { definition: graph }),
     exporters: exportersOf(request),
     ...cachesOf(request),
     entitlements: request.Entitlements,

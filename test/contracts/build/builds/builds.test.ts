@@ -37,6 +37,11 @@ describe('a build', () => {
     expect(world.solving.fake.ran).toContain('given');
   });
 
+  it('comes to nothing at once when that is what it was given', async () => {
+    await world.begin({ frontend: undefined, definition: null }).done;
+    expect([...world.exported[0]!.refs]).toEqual([['', undefined]]);
+  });
+
   it('does what a frontend on the client asks for, and waits for what it comes to', async () => {
     const build = world.begin({ frontend: undefined });
     world.frontend = async (bridge) => {
