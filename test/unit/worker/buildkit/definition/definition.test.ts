@@ -204,17 +204,17 @@ describe("a client's definition", () => {
     refused(create(DefinitionSchema, { def: whole.def.slice(1) }), /missing input digest/);
     refused(create(DefinitionSchema, { def: whole.def.slice(0, 1) }), /without a result/);
     refused(create(DefinitionSchema, { def: [Buffer.from([0xff, 0xff])] }), /cannot be read/);
-    refused(definition(source('nonsense')), /invalid source/);
+    refused(definition(source('nonsense')), /failed to parse nonsense: invalid/);
     refused(definition(source('a://b'), { ...source('c://d'), from: [0] }), /no inputs/);
     for (const number of [-2n, 2n, 2n ** 62n]) {
-      refused(definition(source('a://b'), { ...copy(number, 0n), from: [0] }), /input that is not there/);
-      refused(definition(source('a://b'), { ...copy(-1n, number), from: [0] }), /input that is not there/);
+      refused(definition(source('a://b'), { ...copy(number, 0n), from: [0] }), /invalid input index/);
+      refused(definition(source('a://b'), { ...copy(-1n, number), from: [0] }), /invalid input index/);
     }
-    refused(definition({ op: { case: 'exec', value: { meta: { args: ['x'] } } } }), /without a mount at \//);
-    refused(definition({ op: { case: 'exec', value: {} } }), /without arguments/);
-    refused(definition({ op: { case: 'file', value: {} } }), /without actions/);
+    refused(definition({ op: { case: 'exec', value: { meta: { args: ['x'] } } } }), /exec op with no mounts/);
+    refused(definition({ op: { case: 'exec', value: {} } }), /exec op with no meta/);
+    refused(definition({ op: { case: 'file', value: {} } }), /file op with no actions/);
     refused(definition({ op: { case: 'build', value: {} } }), /not supported/);
-    refused(definition({}), /does nothing/);
+    refused(definition({}), /no support for <nil>/);
     refused(
       create(DefinitionSchema, { def: Array.from({ length: 100_001 }, () => new Uint8Array()) }),
       /more than 100000 steps/,
