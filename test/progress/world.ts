@@ -103,19 +103,23 @@ export class World implements AsyncDisposable {
 
   /** Without what differs from machine to machine, and from one run to the next. */
   #normal(text: string, builder: string, place: string): string {
-    return text
-      .replaceAll(place, 'CONTEXT')
-      .replaceAll(join(this.#folder, builder), 'FOLDER')
-      .replaceAll(this.#files, 'FILES')
-      .replaceAll(this.#repositories, 'GIT')
-      .replaceAll(`${this.#registry}/${builder}/`, 'REGISTRY/WHO/')
-      .replaceAll(this.#registry, 'REGISTRY')
-      .replaceAll(`"${builder}"`, '"WHO"')
-      .replaceAll(`remote:${builder}`, 'remote:WHO')
-      .replace(/(?:sha256:)?[0-9a-f]{64}/g, 'sha256:…')
-      .replace(/\b[0-9a-f]{40}\b/g, 'COMMIT')
-      .replace(/checksum of ref \S+:/g, 'checksum of ref REF:')
-      .replace(/local:\d+/g, 'local:HASH');
+    return (
+      text
+        .replaceAll(place, 'CONTEXT')
+        .replaceAll(join(this.#folder, builder), 'FOLDER')
+        .replaceAll(this.#files, 'FILES')
+        .replaceAll(this.#repositories, 'GIT')
+        .replaceAll(`${this.#registry}/${builder}/`, 'REGISTRY/WHO/')
+        .replaceAll(this.#registry, 'REGISTRY')
+        .replaceAll(`"${builder}"`, '"WHO"')
+        .replaceAll(`remote:${builder}`, 'remote:WHO')
+        .replace(/(?:sha256:)?[0-9a-f]{64}/g, 'sha256:…')
+        // A terminal has no room for all of it.
+        .replace(/@sha256:[0-9a-f]+/g, '@sha256:…')
+        .replace(/\b[0-9a-f]{40}\b/g, 'COMMIT')
+        .replace(/checksum of ref \S+:/g, 'checksum of ref REF:')
+        .replace(/local:\d+/g, 'local:HASH')
+    );
   }
 
   get #files(): string {
