@@ -1,5 +1,6 @@
 import { connect as connectNet } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { unavailable } from '#errors/errors.ts';
 import { serverName } from '../workers/certificates.ts';
@@ -8,6 +9,8 @@ import type { Upstream, WorkerAgents } from './worker-agents.ts';
 
 /** What was read of the database is good for so long, in milliseconds. */
 const FRESH = 250;
+/** How long a request waits for the first worker of a pool that has just begun, or whose only one comes back. */
+const PATIENCE = 10_000;
 
 /** What a gateway shows workers. All in PEM. */
 export interface GatewayCredentials {
@@ -50,10 +53,15 @@ export class Workers {
     return this.#read.workers;
   }
 
-  /** At least one. Throws `unavailable`. */
+  /** At least one, of which a little is waited for. Throws `unavailable`. */
   async some(): Promise<LivingWorker[]> {
-    const workers = await this.living();
-    if (workers.length > 0) return workers;
+    const until = performance.now() + PATIENCE;
+    for (;;) {
+      const workers = await this.living();
+      if (workers.length > 0) return workers;
+      if (performance.now() >= until) break;
+      await sleep(FRESH);
+    }
     throw unavailable('the pool has no worker that is alive: see slipway pool worker-list');
   }
 
