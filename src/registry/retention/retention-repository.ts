@@ -111,28 +111,31 @@ export class RetentionRepository {
 
   /** Has the collector look at the untagged manifests of a repository, by rules that may be new. Returns how many. */
   async reviewUntagged({ id }: NamedRepository): Promise<number> {
-    const result = await this.#db
-      .insertInto('gc_manifest_queue')
-      .columns(['repository_id', 'digest', 'review_after'])
-      .expression((eb) =>
-        eb
-          .selectFrom('manifests as m')
-          .select(['m.repository_id', 'm.digest', databaseNow(this.#db).as('review_after')])
-          .where('m.repository_id', '=', id)
-          .where(({ not, exists, selectFrom }) =>
-            not(
-              exists(
-                selectFrom('tags as t')
-                  .select(sql`1`.as('one'))
-                  .whereRef('t.repository_id', '=', 'm.repository_id')
-                  .whereRef('t.manifest', '=', 'm.digest'),
+    // Pushes put manifests on the queue in an order of theirs: one may be in the other's way.
+    const result = await inTransaction(this.#db, (trx) =>
+      trx
+        .insertInto('gc_manifest_queue')
+        .columns(['repository_id', 'digest', 'review_after'])
+        .expression((eb) =>
+          eb
+            .selectFrom('manifests as m')
+            .select(['m.repository_id', 'm.digest', databaseNow(trx).as('review_after')])
+            .where('m.repository_id', '=', id)
+            .where(({ not, exists, selectFrom }) =>
+              not(
+                exists(
+                  selectFrom('tags as t')
+                    .select(sql`1`.as('one'))
+                    .whereRef('t.repository_id', '=', 'm.repository_id')
+                    .whereRef('t.manifest', '=', 'm.digest'),
+                ),
               ),
-            ),
-          )
-          .orderBy('m.digest'),
-      )
-      .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing())
-      .executeTakeFirst();
+            )
+            .orderBy('m.digest'),
+        )
+        .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing())
+        .executeTakeFirst(),
+    );
     return Number(result.numInsertedOrUpdatedRows ?? 0);
   }
 }
