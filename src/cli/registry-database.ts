@@ -1,9 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ConfigError } from '#config/config-error.ts';
 import type { Config } from '#config/schema.ts';
 import type { RegistryDatabaseOptions } from '#database/registry/open.ts';
-import { messageOf } from '#errors/errors.ts';
+import { databaseUrl } from './database-url.ts';
 
 /** What of the configuration says where metadata is. */
 export type RegistryDatabaseConfig = Pick<Config, 'dataDir'> & {
@@ -16,21 +14,13 @@ export async function registryDatabaseOptions(
 ): Promise<RegistryDatabaseOptions> {
   const { driver, postgres } = config.registry.database;
   if (driver === 'sqlite') return { driver, file: join(config.dataDir, 'registry', 'registry.db') };
-  const { url, urlFile, maxConnections, connectTimeout, statementTimeout } = postgres;
+  const { maxConnections, connectTimeout, statementTimeout } = postgres;
   return {
     driver,
-    url: url ?? (await urlIn(urlFile!)),
+    url: await databaseUrl('registry.database.postgres', postgres),
     applicationName: 'slipway registry',
     maxConnections,
     connectTimeout,
     statementTimeout,
   };
-}
-
-async function urlIn(file: string): Promise<string> {
-  try {
-    return (await readFile(file, 'utf8')).trim();
-  } catch (error) {
-    throw new ConfigError(`registry.database.postgres.urlFile: ${messageOf(error)}`);
-  }
 }

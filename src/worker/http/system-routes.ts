@@ -1,5 +1,6 @@
 import type { Host } from '../system/host.ts';
-import type { EngineContext, EngineRouter } from './router.ts';
+import { pingRoutes } from './ping-routes.ts';
+import type { EngineRouter } from './router.ts';
 import { API_VERSION, MIN_API_VERSION } from './server.ts';
 
 export interface SystemServices {
@@ -25,17 +26,8 @@ export interface SystemServices {
 
 /** Ping, version and info. */
 export function systemRoutes(router: EngineRouter, services: SystemServices): void {
-  const ping = (ctx: EngineContext) => {
-    // BuildKit, which the classic builder's clients have to ask against: as of Docker 23.
-    ctx.set('Builder-Version', '2');
-    ctx.set('Swarm', 'inactive');
-    ctx.set('Cache-Control', 'no-cache, no-store, must-revalidate');
-    ctx.set('Pragma', 'no-cache');
-    ctx.type = 'text/plain; charset=utf-8';
-    ctx.body = ctx.method === 'HEAD' ? '' : 'OK';
-  };
-  router.get('/_ping', ping);
-  router.head('/_ping', ping);
+  // BuildKit, which the classic builder's clients have to ask against: as of Docker 23.
+  pingRoutes(router, { builder: 2 });
   router.get('/version', (ctx) => {
     ctx.body = versionShape(services);
   });

@@ -1,3 +1,4 @@
+import { pingRoutes } from '#worker/http/ping-routes.ts';
 import { listQuery } from '#worker/http/query.ts';
 import type { EngineContext, EngineRouter } from '#worker/http/router.ts';
 import { askAll } from './ask-all.ts';
@@ -9,16 +10,8 @@ const SUMS = ['Containers', 'ContainersRunning', 'ContainersPaused', 'Containers
 
 /** What the pool says of itself: as one engine with the cores, the memory and the containers of all. */
 export function poolSystemRoutes(router: EngineRouter, parts: GatewayParts, { id }: { id: string }): void {
-  const ping = (ctx: EngineContext) => {
-    ctx.set('Builder-Version', '1');
-    ctx.set('Swarm', 'inactive');
-    ctx.set('Cache-Control', 'no-cache, no-store, must-revalidate');
-    ctx.set('Pragma', 'no-cache');
-    ctx.type = 'text/plain; charset=utf-8';
-    ctx.body = ctx.method === 'HEAD' ? '' : 'OK';
-  };
-  router.get('/_ping', ping);
-  router.head('/_ping', ping);
+  // BuildKit by `POST /build?version=2`, which 2 invites to, is not brought to one worker yet.
+  pingRoutes(router, { builder: 1 });
 
   const anyWorker = async (ctx: EngineContext) => pass(ctx, parts, (await parts.workers.some())[0]!);
   router.get('/version', anyWorker);
