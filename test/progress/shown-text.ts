@@ -1,3 +1,5 @@
+import xterm from '@xterm/headless';
+
 const TIME = /\b\d+(?:\.\d+)?m?s\b/g;
 
 /** What `--progress plain` printed: steps in order of names, without their numbers, times, and progress. */
@@ -19,11 +21,12 @@ export function plainText(output: string): string {
   return `${blocks.sort().join('\n')}\n${rest.map(withoutTimes).join('\n').trim()}\n`;
 }
 
-/** What was on the terminal in the end, without times, in order of lines. */
-export function lastScreen(output: string): string {
-  // Each screen is drawn over the one before: the cursor goes up first.
-  const screen = output.split(/\x1b\[\d+A/).at(-1)!;
-  const lines = screen.replace(/\x1b\[[\d;?]*[a-zA-Z]/g, '').split(/\r?\n/);
+/** What was left on the terminal in the end, without times, in order of lines. */
+export async function leftOnTerminal(output: string): Promise<string> {
+  const terminal = new xterm.Terminal({ cols: 80, rows: 60, scrollback: 10_000, allowProposedApi: true });
+  await new Promise<void>((resolve) => terminal.write(output, resolve));
+  const { active } = terminal.buffer;
+  const lines = Array.from({ length: active.length }, (_, at) => active.getLine(at)!.translateToString(true));
   return `${lines.map(withoutTimes).sort().join('\n').trim()}\n`;
 }
 

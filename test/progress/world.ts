@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { type Clients, createClients } from '../api/buildkit/clients.ts';
 import { GitServer } from '../contracts/build/git-server.ts';
 import type { Project, ProjectRun } from './projects.ts';
-import { lastScreen, plainText } from './shown-text.ts';
+import { leftOnTerminal, plainText } from './shown-text.ts';
 import { traceOf } from './trace.ts';
 
 const DOWNLOADS: Readonly<Record<string, Buffer>> = {
@@ -79,7 +79,7 @@ export class World implements AsyncDisposable {
       yield { name: `${name}-plain`, trace: normal(plainText(plain.stderr)) };
       using terminal = this.#clients.terminal(this.#command('tty', builder, place, run));
       await terminal.ends();
-      yield { name: `${name}-tty`, trace: normal(lastScreen(terminal.output)) };
+      yield { name: `${name}-tty`, trace: normal(await leftOnTerminal(terminal.output)) };
     }
   }
 
