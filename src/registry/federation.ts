@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { RegistryDatabase } from '#database/registry/open.ts';
 import { type Metrics, NO_METRICS } from '#observability/metrics.ts';
+import { TargetPolicy } from '#webhooks/target-policy.ts';
 import { EventFeedRepository } from './events/event-feed-repository.ts';
 import { createMirror, type MirrorOptions } from './mirror/create-mirror.ts';
 import type { Mirror } from './mirror/mirror.ts';
@@ -16,7 +17,6 @@ import { SearchRepository } from './search/search-repository.ts';
 import { PullStatistics } from './statistics/pull-statistics.ts';
 import { PullsRepository } from './statistics/pulls-repository.ts';
 import type { EventSource } from './webhooks/envelopes.ts';
-import { TargetPolicy } from './webhooks/target-policy.ts';
 import { WebhookSender } from './webhooks/webhook-sender.ts';
 import { Webhooks } from './webhooks/webhooks.ts';
 import { WebhooksRepository } from './webhooks/webhooks-repository.ts';
@@ -66,7 +66,10 @@ export function createFederation(
   const outbox = new OutboxRepository(db);
   const feed = new EventFeedRepository(db);
   const { allowedNetworks, retry, timeout, keep } = options.webhooks;
-  const targets = new TargetPolicy({ allowed: allowedNetworks });
+  const targets = new TargetPolicy({
+    allowed: allowedNetworks,
+    setting: 'registry.webhooks.allowedNetworks',
+  });
   const sender = new WebhookSender({ targets }, { source: options.source, timeout });
   const webhooks = new Webhooks(
     { webhooks: new WebhooksRepository(db), outbox, feed, targets, sender },

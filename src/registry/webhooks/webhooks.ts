@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { messageOf, notFound } from '#errors/errors.ts';
+import { newSecret, parseSecret } from '#webhooks/signature.ts';
+import type { TargetPolicy } from '#webhooks/target-policy.ts';
 import { type Actor, SYSTEM } from '../events/event.ts';
 import type { EventFeed } from '../events/event-feed.ts';
 import type { RecordedEvent } from '../events/recorded-event.ts';
 import type { Consumer, RetryPlan } from '../outbox/consumer.ts';
 import type { Delivery, DeliveryState, OutboxRepository } from '../outbox/outbox-repository.ts';
-import { newSecret, parseSecret } from './signature.ts';
-import type { TargetPolicy } from './target-policy.ts';
 import type { Webhook, WebhookSettings } from './webhook.ts';
 import { consumerName, WebhookConsumer } from './webhook-consumer.ts';
 import type { WebhookSender } from './webhook-sender.ts';

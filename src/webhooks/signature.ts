@@ -1,5 +1,5 @@
-import { createHmac, randomBytes } from 'node:crypto';
-import { invalid } from '#errors/errors.ts';
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { invalid, unauthorized } from '#errors/errors.ts';
 
 /**
  * Signing as Standard Webhooks has it (https://www.standardwebhooks.com): HMAC-SHA256 over `id.timestamp.body`, thus a
@@ -37,6 +37,28 @@ export function signatureHeaders(
     'webhook-timestamp': timestamp,
     'webhook-signature': signatures.join(' '),
   };
+}
+
+/** Milliseconds that a delivery may be old, or of the future. */
+const TOLERANCE = 5 * 60_000;
+
+/** Checks what `signatureHeaders` made, and returns the delivery's id. Throws `unauthorized`. */
+export function verifySignature(
+  headers: Readonly<Record<string, string | undefined>>,
+  body: string,
+  { secret, now }: { secret: string; now: number },
+): string {
+  const { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': given = '' } = headers;
+  if (!id || !timestamp || !/^\d{1,12}$/.test(timestamp)) throw unauthorized('the delivery is not signed');
+  if (Math.abs(now - Number(timestamp) * 1000) > TOLERANCE) throw unauthorized('the delivery is too old');
+  const signed = createHmac('sha256', keyOf(secret)).update(`${id}.${timestamp}.${body}`).digest();
+  const matches = given.split(' ').some((each) => {
+    const [version, signature = ''] = each.split(',');
+    const bytes = Buffer.from(signature, 'base64');
+    return version === 'v1' && bytes.length === signed.length && timingSafeEqual(bytes, signed);
+  });
+  if (!matches) throw unauthorized('the signature of the delivery is not of its secret');
+  return id;
 }
 
 function keyOf(secret: string): Buffer {

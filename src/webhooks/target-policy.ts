@@ -35,16 +35,18 @@ const SPECIAL = [
 type Done = (error: Error | null, address: string | LookupAddress[], family?: number) => void;
 
 /**
- * Where requests that others ask for may go: to the internet, not into the registry's own network, unless the operator
+ * Where requests that others ask for may go: to the internet, not into Slipway's own network, unless the operator
  * allows it. What is checked is the very address that is connected to, so a name cannot mean another one by then.
  */
 export class TargetPolicy {
   readonly #special = networks(SPECIAL);
   readonly #allowed: BlockList;
+  readonly #setting: string;
 
-  /** `allowed`: networks such as `10.1.0.0/16`, or addresses. Throws `invalid`. */
-  constructor(options: { allowed: readonly string[] }) {
+  /** `allowed`: networks such as `10.1.0.0/16`, or addresses, from the operator's `setting`. Throws `invalid`. */
+  constructor(options: { allowed: readonly string[]; setting: string }) {
     this.#allowed = networks(options.allowed);
+    this.#setting = options.setting;
   }
 
   /** Throws `invalid` for what is no plain HTTP URL, `forbidden` for an address that is out of bounds. */
@@ -54,7 +56,7 @@ export class TargetPolicy {
       throw invalid('expected an http or https URL without credentials');
     }
     const host = url.hostname.replace(/^\[|\]$/g, '');
-    if (isIP(host) !== 0 && !this.#permits(host)) throw refused(host);
+    if (isIP(host) !== 0 && !this.#permits(host)) throw this.#refused(host);
     return url;
   }
 
@@ -64,7 +66,7 @@ export class TargetPolicy {
       if (error) return done(error, []);
       const permitted = addresses.filter(({ address }) => this.#permits(address));
       const [first] = permitted;
-      if (!first) return done(refused(hostname), []);
+      if (!first) return done(this.#refused(hostname), []);
       if (options.all) done(null, permitted);
       else done(null, first.address, first.family);
     });
@@ -74,10 +76,10 @@ export class TargetPolicy {
     const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
     return this.#allowed.check(address, family) || !this.#special.check(address, family);
   }
-}
 
-function refused(host: string) {
-  return forbidden(`${host} is not on the internet, and registry.webhooks.allowedNetworks does not have it`);
+  #refused(host: string) {
+    return forbidden(`${host} is not on the internet, and ${this.#setting} does not have it`);
+  }
 }
 
 function networks(texts: readonly string[]): BlockList {
