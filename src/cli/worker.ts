@@ -6,35 +6,25 @@ import type { Config } from '#config/schema.ts';
 import { unavailable } from '#errors/errors.ts';
 import { GatewayJobQueue } from '#pool/agent/gateway-job-queue.ts';
 import { contextRoutes } from '#pool/http/context-routes.ts';
+import { triggerEvents } from '#pool/http/trigger-events.ts';
 import type { Membership } from '#pool/member/membership.ts';
-import { absentRoutes } from '#worker/http/absent-routes.ts';
 import { apiRoutes } from '#worker/http/api/api.ts';
 import { buildOperations } from '#worker/http/api/build-operations.ts';
-import { buildRoutes } from '#worker/http/build-routes.ts';
-import { buildkitRoutes } from '#worker/http/buildkit-routes.ts';
-import { containersRoutes } from '#worker/http/containers-routes.ts';
-import { diskUsageRoutes } from '#worker/http/disk-usage-routes.ts';
-import { eventsRoutes } from '#worker/http/events-routes.ts';
-import { imagesRoutes } from '#worker/http/images-routes.ts';
-import { networksRoutes } from '#worker/http/networks-routes.ts';
 import { observedRequests } from '#worker/http/observed-requests.ts';
-import { createEngineRouter, type EngineRouter } from '#worker/http/router.ts';
+import { createEngineRouter } from '#worker/http/router.ts';
 import { createEngineServer } from '#worker/http/server.ts';
-import { systemRoutes } from '#worker/http/system-routes.ts';
-import { volumesRoutes } from '#worker/http/volumes-routes.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import { missingParts } from '#worker/runtime/host/missing-parts.ts';
 import { probeHost } from '#worker/runtime/host/probe-host.ts';
-import { readHost } from '#worker/system/host.ts';
 import { listenForBuildkit } from './buildkit-listener.ts';
 import { listen } from './listen.ts';
 import { createObservability } from './observability.ts';
 import type { RoleContext, RunningRole } from './role.ts';
-import { version } from './version.ts';
 import { createOwnJobs, startAgent } from './worker-jobs.ts';
 import { joinPool } from './worker-membership.ts';
 import { watchWorker } from './worker-monitoring.ts';
 import { createWorkerParts, type WorkerParts } from './worker-parts.ts';
+import { addWorkerRoutes } from './worker-routes.ts';
 
 /** How long requests under way may go on after a stop was asked for. */
 const STOP_GRACE = 3_000;
@@ -49,7 +39,7 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const { metrics } = observability;
   const parts = await createWorkerParts(config, host, { logger, metrics }, started);
   const router = createEngineRouter();
-  await addRoutes(router, parts, host, config);
+  await addWorkerRoutes(router, parts, host, config);
   const jobs = await ownJobs(config, parts, logger, started);
   if (jobs) contextRoutes(router, jobs.jobs);
   apiRoutes(router, [...buildOperations(parts.builds.catalog), ...(jobs?.operations ?? [])], logger);
@@ -92,39 +82,6 @@ async function ownJobs(
 ): Promise<Awaited<ReturnType<typeof createOwnJobs>> | undefined> {
   if (config.worker.pool.join !== null) return undefined;
   return await createOwnJobs({ registries, log }, config, started);
-}
-
-async function addRoutes(
-  router: EngineRouter,
-  parts: WorkerParts,
-  host: HostFacts,
-  config: Config,
-): Promise<void> {
-  const { containers, events, images, networks, volumes, builds } = parts;
-  systemRoutes(router, {
-    id: parts.id,
-    slipwayVersion: version,
-    host: await readHost(),
-    dataDir: config.dataDir,
-    components: {
-      runc: host.tools.runc.version ?? '',
-      conmon: host.tools.conmon.version ?? '',
-    },
-    cgroupVersion: host.cgroup.version === 'v2' ? '2' : '1',
-    seccomp: host.seccompProfile !== undefined,
-    registryMirrors: config.worker.registryMirrors,
-    insecureRegistries: { cidrs: ['127.0.0.0/8', '::1/128'], names: config.worker.insecureRegistries },
-    counts: async () => ({ ...containers.counts(), images: await images.lister.count() }),
-  });
-  containersRoutes(router, { containers, images: images.store });
-  diskUsageRoutes(router, { images, containers, volumes, cache: builds.kept.contents });
-  networksRoutes(router, { networks, containers: containers.networks });
-  volumesRoutes(router, { volumes });
-  buildRoutes(router, builds);
-  buildkitRoutes(router, builds);
-  eventsRoutes(router, { events });
-  imagesRoutes(router, images);
-  absentRoutes(router);
 }
 
 function refuseIncomplete(host: HostFacts): void {

@@ -9,6 +9,13 @@ const MAX_JSON_BYTES = 8 * 1024 * 1024;
 /** What is read, and for how long, of a body that nobody wants: an archive's client may well be sending gigabytes. */
 const DRAIN = { bytes: 64 * 1024 * 1024, ms: 30_000 };
 
+const given = new WeakMap<IncomingMessage, { readonly value: unknown }>();
+
+/** What `readJson` reads from now on in the place of the body, which was read. */
+export function givenJson(ctx: EngineContext, value: unknown): void {
+  given.set(ctx.req, { value });
+}
+
 /** The request's body as it comes. Whoever stops before its end leaves the connection to the answer. */
 export function requestBody(ctx: EngineContext): AsyncIterable<Uint8Array> {
   return ctx.req.iterator({ destroyOnReturn: false });
@@ -30,20 +37,28 @@ export function letGoOfBody(req: IncomingMessage): void {
 export async function readJson<T>(ctx: EngineContext, schema: z.ZodType<T>): Promise<T>;
 export async function readJson(ctx: EngineContext): Promise<unknown>;
 export async function readJson<T>(ctx: EngineContext, schema?: z.ZodType<T>): Promise<unknown> {
-  const bytes = await readBody(upgradeBody(ctx) ?? requestBody(ctx));
-  let value: unknown;
-  if (bytes.length > 0) {
-    try {
-      value = JSON.parse(bytes.toString('utf8'));
-    } catch (cause) {
-      throw invalid(`invalid JSON: ${(cause as Error).message}`, { cause });
-    }
-  }
+  const before = given.get(ctx.req);
+  const value = before ? before.value : await parsedBody(ctx);
   if (!schema) return value;
   const result = schema.safeParse(value ?? {});
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw invalid(`invalid request body: ${issue?.path.join('.') || 'body'}: ${issue?.message ?? 'invalid'}`);
+}
+
+/** The request's body as it was sent. Throws `too-large`. */
+export function readBytes(ctx: EngineContext): Promise<Buffer> {
+  return readBody(requestBody(ctx));
+}
+
+async function parsedBody(ctx: EngineContext): Promise<unknown> {
+  const bytes = await readBody(upgradeBody(ctx) ?? requestBody(ctx));
+  if (bytes.length === 0) return undefined;
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch (cause) {
+    throw invalid(`invalid JSON: ${(cause as Error).message}`, { cause });
+  }
 }
 
 async function readBody(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
