@@ -6,7 +6,6 @@ import type { Config } from '#config/schema.ts';
 import { unavailable } from '#errors/errors.ts';
 import { GatewayJobQueue } from '#pool/agent/gateway-job-queue.ts';
 import { contextRoutes } from '#pool/http/context-routes.ts';
-import { triggerEvents } from '#pool/http/trigger-events.ts';
 import type { Membership } from '#pool/member/membership.ts';
 import { apiRoutes } from '#worker/http/api/api.ts';
 import { buildOperations } from '#worker/http/api/build-operations.ts';
