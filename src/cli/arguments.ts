@@ -18,6 +18,8 @@ Commands that ask a worker (COMMAND --help says more):
   build      Build an image from a directory or a git repository
   builds     What was built, how long each step took and why, logs
   job        Builds and runs that are queued: ask for them, see what became of them
+  trigger    What asks for jobs by itself: cron lines, images that change, pushes
+  hook       Who is told of jobs by HTTP
 
 Commands on the pool's data, whether or not a gateway runs:
   pool       Tokens that let workers join; workers

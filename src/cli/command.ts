@@ -64,6 +64,8 @@ const clientCommands: Readonly<Record<string, () => Promise<ClientCommand | Grou
   build: async () => (await import('./commands/build.ts')).build,
   builds: async () => (await import('./commands/builds.ts')).builds,
   job: async () => (await import('./commands/job.ts')).job,
+  trigger: async () => (await import('./commands/trigger.ts')).trigger,
+  hook: async () => (await import('./commands/hook.ts')).hook,
 };
 
 /** Runs a command and ends the process with its exit code: 2 for what the caller has to mend, 1 for the rest. */

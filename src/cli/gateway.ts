@@ -26,6 +26,7 @@ import { gatewayCredentials, WorkerServer } from '#pool/http/worker-server.ts';
 import { fingerprint } from '#pool/workers/certificates.ts';
 import { Enrolment } from '#pool/workers/enrolment.ts';
 import { MembershipRepository } from '#pool/workers/membership-repository.ts';
+import { triggerEvents } from '#pool/http/trigger-events.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { apiRoutes } from '#worker/http/api/api.ts';
 import { createEngineRouter } from '#worker/http/router.ts';
@@ -85,6 +86,7 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
     started.defer(() => closed(server));
     addresses.push(await listen(server, address, { group: config.worker.socketGroup }));
   }
+  triggerEvents(router, jobs.triggers);
   addresses.push(await listen(workerServer.server, workersAt, { secure: true }));
   const running = started.move();
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };

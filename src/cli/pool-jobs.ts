@@ -9,8 +9,14 @@ import { PostgresListener } from '#database/postgres-listener.ts';
 import { inTransaction } from '#database/transaction.ts';
 import type { Credentials } from '#distribution/authorizer.ts';
 import type { Registries } from '#distribution/registries.ts';
+import { DeliveriesRepository } from '#pool/hooks/deliveries-repository.ts';
+import { Hooks } from '#pool/hooks/hooks.ts';
+import { HooksRepository } from '#pool/hooks/hooks-repository.ts';
+import { hookOperations } from '#pool/http/hook-operations.ts';
 import { jobOperations } from '#pool/http/job-operations.ts';
+import { readSubmission } from '#pool/http/job-shapes.ts';
 import { tenantOperations } from '#pool/http/tenant-operations.ts';
+import { triggerOperations } from '#pool/http/trigger-operations.ts';
 import { JOBS_CHANNEL } from '#pool/jobs/admission-repository.ts';
 import { JobChangesRepository } from '#pool/jobs/changes-repository.ts';
 import { ClaimsRepository } from '#pool/jobs/claims-repository.ts';
@@ -30,7 +36,11 @@ import { RegistryNames } from '#pool/jobs/registry-names.ts';
 import { RequirementsRepository } from '#pool/jobs/requirements-repository.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
 import { Wakes } from '#pool/jobs/wakes.ts';
+import { RegistryDigests } from '#pool/triggers/registry-digests.ts';
+import { Triggers } from '#pool/triggers/triggers.ts';
+import { TriggersRepository } from '#pool/triggers/triggers-repository.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
+import { TargetPolicy } from '#webhooks/target-policy.ts';
 import { openContentStorage } from './content-storage.ts';
 
 /** Whoever asks without saying for whom. */
@@ -76,11 +86,25 @@ export async function createPoolJobs(
   });
   const jobs = new Jobs({ rows, changes, logs, contexts, wakes });
   await tenants.ensure(DEFAULT_TENANT);
+  const triggers = new Triggers({
+    rows: new TriggersRepository(db),
+    jobs,
+    digests: new RegistryDigests({ registries, credentials }),
+    read: readSubmission,
+  });
+  const hooks = new Hooks({
+    hooks: new HooksRepository(db),
+    deliveries: new DeliveriesRepository(db),
+    targets: new TargetPolicy({
+      allowed: config.pool.jobs.webhookNetworks,
+      setting: 'pool.jobs.webhookNetworks',
+    }),
+  });
   const { keep, keepContexts } = config.pool.jobs;
   const due = new DueRepository(db);
   closing.use(
     new Housekeeping(
-      { leases, claims, due, changes, publisher, logs, contexts, wakes, log },
+      { leases, claims, due, changes, publisher, logs, contexts, triggers, hooks, wakes, log },
       { keep, keepContexts },
     ),
   );
@@ -88,7 +112,13 @@ export async function createPoolJobs(
     jobs,
     leases,
     wakes,
-    operations: [...jobOperations({ jobs, logs }), ...tenantOperations(tenants)],
+    triggers,
+    operations: [
+      ...jobOperations({ jobs, logs }),
+      ...triggerOperations(triggers),
+      ...hookOperations(hooks),
+      ...tenantOperations(tenants),
+    ],
     /** Has what a lease that is over was at done by others. */
     release: (lost: Claimant) => inTransaction(db, (trx) => claims.release(trx, lost)),
     /** For one agent. */

@@ -47,6 +47,7 @@ export async function createOwnJobs(
   closing.use(lease);
   return {
     jobs: pool.jobs,
+    triggers: pool.triggers,
     operations: pool.operations,
     async start() {
       await lease.start();

@@ -6,6 +6,7 @@ import type { Config } from '#config/schema.ts';
 import { unavailable } from '#errors/errors.ts';
 import { GatewayJobQueue } from '#pool/agent/gateway-job-queue.ts';
 import { contextRoutes } from '#pool/http/context-routes.ts';
+import { triggerEvents } from '#pool/http/trigger-events.ts';
 import type { Membership } from '#pool/member/membership.ts';
 import { apiRoutes } from '#worker/http/api/api.ts';
 import { buildOperations } from '#worker/http/api/build-operations.ts';
@@ -41,6 +42,7 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   await addWorkerRoutes(router, parts, host, config);
   const jobs = await ownJobs(config, parts, logger, started);
   if (jobs) contextRoutes(router, jobs.jobs);
+  if (jobs) triggerEvents(router, jobs.triggers);
   apiRoutes(router, [...buildOperations(parts.builds.catalog), ...(jobs?.operations ?? [])], logger);
 
   const addresses: string[] = [];

@@ -15,6 +15,7 @@ export const jobsSchema = z.strictObject({
   maxLog: size,
   maxContext: size,
   maxArtifact: size,
+  webhookNetworks: z.array(z.string()),
   keep: duration,
   keepContexts: duration,
 });

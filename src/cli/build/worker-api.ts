@@ -46,6 +46,12 @@ export class WorkerApi {
     return JSON.parse(await textOf(response)) as T;
   }
 
+  async put<T>(path: string, body: object, options: { signal?: AbortSignal } = {}): Promise<T> {
+    const source = [Buffer.from(JSON.stringify(body))];
+    const response = await this.#send('PUT', path, { ...options, source, type: 'application/json' });
+    return JSON.parse(await textOf(response)) as T;
+  }
+
   /** The lines that a path answers, as they come. */
   async *lines<T>(path: string, options: { signal?: AbortSignal } = {}): AsyncGenerator<T> {
     const response = await this.#send('GET', path, options);

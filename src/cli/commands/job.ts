@@ -1,13 +1,10 @@
 import { statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
-import { parse } from 'yaml';
-import { messageOf } from '#errors/errors.ts';
 import { archiveDirectory } from '../build/archive-directory.ts';
 import { printable } from '../build/shown-text.ts';
 import { WorkerApi } from '../build/worker-api.ts';
 import { Refusal } from '../refusal.ts';
 import type { ClientCommand, ClientInvocation, GroupShape } from './command.ts';
+import { readDocument } from './read-document.ts';
 
 interface JobSummary {
   readonly id: string;
@@ -43,7 +40,7 @@ const submit: ClientCommand = {
   async run(invocation) {
     const { environment, options, arguments: given, output, signal } = invocation;
     const api = new WorkerApi(environment.host);
-    const request = await readRequest(given[0]!);
+    const request = (await readDocument(given[0]!, 'expected what a job is (docs/jobs.md)')) as Request;
     if (typeof options.tenant === 'string') request.tenant ??= options.tenant;
     if (typeof options.context === 'string') await sendContext(api, request, options.context, signal);
     const { id, isNew, jobs } = await api.post<{ id: string; isNew: boolean; jobs: JobSummary[] }>(
@@ -136,17 +133,6 @@ export const job: GroupShape<ClientCommand> = {
 };
 
 type Request = Record<string, unknown>;
-
-/** YAML or JSON; `-` is standard input. Throws `Refusal`. */
-async function readRequest(file: string): Promise<Request> {
-  try {
-    const value: unknown = parse(file === '-' ? await text(process.stdin) : await readFile(file, 'utf8'));
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Request;
-  } catch (error) {
-    throw new Refusal(`${file}: ${messageOf(error)}`, { exitCode: 2, cause: error });
-  }
-  throw new Refusal(`${file}: expected what a job is (docs/jobs.md)`, { exitCode: 2 });
-}
 
 /** Sends a directory, and has the build be of that. Throws `Refusal`. */
 async function sendContext(

@@ -4,6 +4,7 @@ import { jobsMigrations } from './jobs-migrations.ts';
 import { membershipMigrations } from './membership-migrations.ts';
 import { placementsMigrations } from './placements-migrations.ts';
 import type { PoolSchema } from './schema.ts';
+import { triggersMigrations } from './triggers-migrations.ts';
 import { workersMigrations } from './workers-migrations.ts';
 
 export type PoolDatabase = Kysely<PoolSchema>;
@@ -15,6 +16,7 @@ export const poolDatabase = new SharedDatabase<PoolSchema>((words) => ({
     ...jobsMigrations(words),
     ...membershipMigrations(words),
     ...placementsMigrations(words),
+    ...triggersMigrations(words),
   },
   journal: 'pool_migration',
 }));

@@ -1,7 +1,8 @@
 import type { JobsSchema } from './jobs-schema.ts';
 import type { MembershipSchema } from './membership-schema.ts';
 import type { PlacementsSchema } from './placements-schema.ts';
+import type { TriggersSchema } from './triggers-schema.ts';
 import type { WorkersSchema } from './workers-schema.ts';
 
 /** What a pool knows: a file for each domain has its tables, another its migrations. */
-export type PoolSchema = JobsSchema & MembershipSchema & PlacementsSchema & WorkersSchema;
+export type PoolSchema = JobsSchema & MembershipSchema & PlacementsSchema & TriggersSchema & WorkersSchema;

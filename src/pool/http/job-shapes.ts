@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { checkPart } from '#api/check-parts.ts';
 import { givenMoment, isoTime, moment } from '#api/page.ts';
-import { messageOf } from '#errors/errors.ts';
+import { invalid, messageOf } from '#errors/errors.ts';
 import { isDigest } from '#oci/digest.ts';
 import { parseImageReference } from '#oci/reference.ts';
 import type { Job } from '../jobs/job.ts';
@@ -151,6 +152,14 @@ export const submission = z.discriminatedUnion('kind', [
       .refine((jobs) => Object.keys(jobs).length > 0 && Object.keys(jobs).length <= 500, '1 to 500 jobs'),
   }),
 ]);
+
+/** What a trigger asks for, for its own tenant. Throws `invalid`. */
+export function readSubmission(given: unknown): Submission {
+  if (typeof given === 'object' && given !== null && 'tenant' in given) {
+    throw invalid('body: job.tenant: it is the trigger’s');
+  }
+  return submissionOf(checkPart('body', submission, given) as z.output<typeof submission>);
+}
 
 export function submissionOf(given: z.output<typeof submission>): Submission {
   const { tenant: _, ...rest } = given;

@@ -187,6 +187,7 @@ async function forget(trx: PoolDatabase, ids: readonly number[]): Promise<string
     .execute();
   // By name, as SQLite follows references only where it was told to.
   await trx.deleteFrom('job_log_chunks').where('job_id', 'in', ids).execute();
+  await trx.deleteFrom('job_hook_deliveries').where('job_id', 'in', ids).execute();
   await trx
     .deleteFrom('job_needs')
     .where(({ or, eb }) => or([eb('job_id', 'in', ids), eb('needs_id', 'in', ids)]))

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { Hooks } from '../hooks/hooks.ts';
+import type { Triggers } from '../triggers/triggers.ts';
 import type { WorkerLeasesRepository } from '../workers/worker-leases-repository.ts';
 import type { JobChangesRepository } from './changes-repository.ts';
 import type { ClaimsRepository } from './claims-repository.ts';
@@ -17,6 +19,8 @@ interface Ports {
   readonly publisher: Publisher;
   readonly logs: JobLogs;
   readonly contexts: Contexts;
+  readonly triggers: Triggers;
+  readonly hooks: Hooks;
   readonly wakes: Wakes;
   readonly log: Logger;
 }
@@ -37,13 +41,19 @@ const BATCH = 500;
 export class Housekeeping implements AsyncDisposable {
   readonly #ports: Ports;
   readonly #options: Options;
+  #cleaned = 0;
   readonly #stopping = new AbortController();
-  readonly #running: Promise<void>;
+  readonly #running: Promise<unknown>;
 
   constructor(ports: Ports, options: Options) {
     this.#ports = ports;
     this.#options = options;
-    this.#running = this.#run();
+    // What others answer slowly holds up nothing of the pool's own.
+    this.#running = Promise.all([
+      this.#each(() => this.#tick()),
+      this.#each(() => ports.triggers.fireDue(this.#stopping.signal)),
+      this.#each(() => ports.hooks.deliver(this.#stopping.signal)),
+    ]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -51,15 +61,11 @@ export class Housekeeping implements AsyncDisposable {
     await this.#running;
   }
 
-  async #run(): Promise<void> {
+  async #each(task: () => Promise<unknown>): Promise<void> {
     const { signal } = this.#stopping;
-    for (let cleaned = 0; !signal.aborted; ) {
+    while (!signal.aborted) {
       try {
-        await this.#tick();
-        if (Date.now() - cleaned > RARELY) {
-          cleaned = Date.now();
-          await this.#clean();
-        }
+        await task();
       } catch (error) {
         if (!signal.aborted) this.#ports.log.warn({ err: error }, 'the housekeeping of jobs failed');
       }
@@ -76,10 +82,13 @@ export class Housekeeping implements AsyncDisposable {
     await claims.releaseOrphans();
     if ((await due.release()) > 0) wakes.wake();
     await publisher.resume();
+    if (Date.now() - this.#cleaned < RARELY) return;
+    this.#cleaned = Date.now();
+    await this.#clean();
   }
 
   async #clean(): Promise<void> {
-    const { changes, logs, contexts, due } = this.#ports;
+    const { changes, logs, contexts, due, triggers } = this.#ports;
     await due.admitHeld();
     for (let count = BATCH; count === BATCH; ) {
       const removed = await changes.removeOld(Date.now() - this.#options.keep, BATCH);
@@ -87,5 +96,6 @@ export class Housekeeping implements AsyncDisposable {
       count = removed.count;
     }
     await contexts.removeUnused(Date.now() - this.#options.keepContexts);
+    await triggers.forgetEvents();
   }
 }

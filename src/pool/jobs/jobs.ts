@@ -60,12 +60,19 @@ export class Jobs {
 
   /** Throws `invalid`, and `not-found` for a tenant, a need or a context that is not there. */
   async submit(tenant: string, submission: Submission): Promise<Submitted> {
-    const { rows, wakes } = this.#ports;
-    if (submission.kind !== 'pipeline') {
-      const { job, isNew } = await rows.enqueue(await this.#newJob(tenant, submission));
-      wakes.wake();
-      return { id: job.id, jobs: [job], isNew };
-    }
+    const { id: pipeline, jobs } = await this.newJobs(tenant, submission);
+    const added = await this.#ports.rows.enqueueAll(jobs);
+    this.wake();
+    return {
+      id: pipeline ?? added[0]!.job.id,
+      jobs: added.map(({ job }) => job),
+      isNew: added.some(({ isNew }) => isNew),
+    };
+  }
+
+  /** What a submission comes to, and the id of the pipeline that it is, if it is one. Throws as `submit`. */
+  async newJobs(tenant: string, submission: Submission): Promise<{ id?: string; jobs: NewJob[] }> {
+    if (submission.kind !== 'pipeline') return { jobs: [await this.#newJob(tenant, submission)] };
     const { jobs } = submission;
     const order = inOrder(Object.fromEntries(Object.entries(jobs).map(([name, { needs }]) => [name, needs])));
     const pipeline = randomUUID();
@@ -76,9 +83,12 @@ export class Jobs {
       const job = await this.#newJob(tenant, { ...request, name });
       all.push({ ...job, pipeline, needs: request.needs.map((need) => places.get(need)!) });
     }
-    const added = await rows.enqueueAll(all);
-    wakes.wake();
-    return { id: pipeline, jobs: added.map(({ job }) => job), isNew: true };
+    return { id: pipeline, jobs: all };
+  }
+
+  /** Jobs were added: workers look. */
+  wake(): void {
+    this.#ports.wakes.wake();
   }
 
   /** The job of this id, or those of this pipeline. Throws `not-found`. */

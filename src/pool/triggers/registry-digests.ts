@@ -1,0 +1,25 @@
+import type { Credentials } from '#distribution/authorizer.ts';
+import type { Registries } from '#distribution/registries.ts';
+import { parseImageReference } from '#oci/reference.ts';
+import type { ImageDigests } from './triggers.ts';
+
+/** Asks registries that speak the Distribution API: each itself, as a mirror may be behind. */
+export class RegistryDigests implements ImageDigests {
+  readonly #registries: Registries;
+  readonly #credentials: (domain: string) => Promise<Credentials | undefined>;
+
+  constructor(ports: {
+    registries: Registries;
+    credentials: (domain: string) => Promise<Credentials | undefined>;
+  }) {
+    this.#registries = ports.registries;
+    this.#credentials = ports.credentials;
+  }
+
+  async digestOf(image: string, signal?: AbortSignal): Promise<string> {
+    const reference = parseImageReference(image);
+    const credentials = await this.#credentials(reference.domain);
+    const fetcher = this.#registries.fetchers(reference, credentials).at(-1)!;
+    return (await fetcher.resolve(reference.tag ?? 'latest', { ...(signal && { signal }) })).digest;
+  }
+}

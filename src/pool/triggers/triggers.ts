@@ -1,0 +1,185 @@
+import { randomBytes } from 'node:crypto';
+import { conflict, invalid, isKind, messageOf, SlipwayError } from '#errors/errors.ts';
+import type { Jobs, Submission } from '../jobs/jobs.ts';
+import { nextTime } from './cron.ts';
+import { readPush, type Sent } from './pushes.ts';
+import { fillIn } from './template.ts';
+import { type EventValues, SAMPLE_VALUES, type Trigger, type TriggerSource } from './trigger.ts';
+import type { TriggersRepository } from './triggers-repository.ts';
+
+/** PORT: what images mean in their registries. */
+export interface ImageDigests {
+  /** Throws `not-found`, `unavailable`, `unauthorized`. */
+  digestOf(image: string, signal?: AbortSignal): Promise<string>;
+}
+
+interface Ports {
+  readonly rows: TriggersRepository;
+  readonly jobs: Jobs;
+  readonly digests: ImageDigests;
+  /** Checks what somebody asks for, as the API has it. Throws `invalid`. */
+  readonly read: (submission: unknown) => Submission;
+}
+
+/** What somebody says a trigger is. */
+export interface WantedTrigger {
+  readonly source: TriggerSource;
+  readonly submission: unknown;
+  readonly enabled: boolean;
+  /** For events: instead of one that is made up. */
+  readonly secret?: string | undefined;
+}
+
+const BATCH = 100;
+/** Milliseconds after which a time counts as missed. */
+const LATE = 60_000;
+/** And for which an event that comes again is known. */
+const EVENTS_KEPT = 30 * 86_400_000;
+
+/** What asks for jobs by itself. Any number of processes may serve it: each time, event and change starts jobs once. */
+export class Triggers {
+  readonly #ports: Ports;
+
+  constructor(ports: Ports) {
+    this.#ports = ports;
+  }
+
+  /** Makes a trigger, or changes one; the secret of a new one that takes events is told this once. Throws `invalid`. */
+  async put(
+    tenant: string,
+    name: string,
+    { source, submission, enabled, secret }: WantedTrigger,
+  ): Promise<{ trigger: Trigger; secret?: string }> {
+    const { rows } = this.#ports;
+    await this.#jobsOf(tenant, submission, SAMPLE_VALUES[source.kind]);
+    const takesEvents = source.kind === 'git' || source.kind === 'registry';
+    if (secret !== undefined && !takesEvents) throw invalid('only what takes events has a secret');
+    const before = await rows.get(tenant, name).catch((error: unknown) => {
+      if (isKind(error, 'not-found')) return undefined;
+      throw error;
+    });
+    const made = takesEvents && secret === undefined && !before?.hasSecret ? newSecretFor(source) : undefined;
+    const dueAt = this.#firstTime(source, await rows.now());
+    const wanted = { source, submission, enabled, dueAt, secret: secret ?? made ?? null };
+    return { trigger: await rows.put(tenant, name, wanted), ...(made !== undefined && { secret: made }) };
+  }
+
+  list(tenant: string | undefined): Promise<Trigger[]> {
+    return this.#ports.rows.list(tenant);
+  }
+
+  get(tenant: string, name: string): Promise<Trigger> {
+    return this.#ports.rows.get(tenant, name);
+  }
+
+  remove(tenant: string, name: string): Promise<void> {
+    return this.#ports.rows.remove(tenant, name);
+  }
+
+  /** Starts jobs for all whose time has come; how many there were. Stops early when the database is away. */
+  async fireDue(signal?: AbortSignal): Promise<number> {
+    const { rows } = this.#ports;
+    let fired = 0;
+    for (const trigger of await rows.due(BATCH)) {
+      if (signal?.aborted) break;
+      try {
+        const { source } = trigger;
+        if (source.kind === 'schedule') fired += await this.#onTime(trigger, source);
+        if (source.kind === 'image') fired += await this.#onLook(trigger, source, signal);
+      } catch (error) {
+        if (!(error instanceof SlipwayError)) throw error;
+        await rows.noteError(trigger.id, messageOf(error));
+      }
+    }
+    return fired;
+  }
+
+  /**
+   * An event that somebody sends. The id of what it starts; undefined for what the trigger does not wait for, and for what
+   * it was told before. Throws `not-found`, `unauthorized`, `invalid`, `conflict` for one that is switched off.
+   */
+  async receive(id: string, sent: Sent): Promise<string | undefined> {
+    const { rows } = this.#ports;
+    const { trigger, secret } = await rows.receiver(id);
+    const { source } = trigger;
+    if (source.kind !== 'git' && source.kind !== 'registry') throw invalid('this trigger takes no events');
+    const { event, values } = readPush(source, sent, { secret, now: await rows.now() });
+    if (!trigger.enabled) throw conflict(`the trigger ${trigger.name} is switched off`);
+    if (!values) return undefined;
+    try {
+      const made = await this.#jobsOf(trigger.tenant, trigger.submission, values);
+      return await this.#fired(rows.fire({ trigger, dueAt: null, event }, made));
+    } catch (error) {
+      if (error instanceof SlipwayError) await rows.noteError(trigger.id, messageOf(error));
+      throw error;
+    }
+  }
+
+  forgetEvents(): Promise<void> {
+    return this.#ports.rows.forgetEvents(EVENTS_KEPT);
+  }
+
+  async #onTime(trigger: Trigger, source: Extract<TriggerSource, { kind: 'schedule' }>): Promise<number> {
+    const { rows } = this.#ports;
+    const now = await rows.now();
+    const planned = trigger.dueAt!;
+    const firing = { trigger, dueAt: nextTime(source.cron, source.timeZone, now) };
+    if (source.missed === 'skip' && now - planned > LATE) {
+      await rows.fire(firing, { jobs: [] });
+      return 0;
+    }
+    try {
+      const values = { time: new Date(planned).toISOString() };
+      const made = await this.#jobsOf(trigger.tenant, trigger.submission, values);
+      return (await this.#fired(rows.fire(firing, made))) === undefined ? 0 : 1;
+    } catch (error) {
+      // What cannot be asked for now is not asked for each second.
+      if (error instanceof SlipwayError && !isKind(error, 'unavailable'))
+        await rows.fire(firing, { jobs: [] });
+      throw error;
+    }
+  }
+
+  async #onLook(
+    trigger: Trigger & { readonly seen: string | null },
+    { image, every }: Extract<TriggerSource, { kind: 'image' }>,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    const { rows, digests } = this.#ports;
+    const dueAt = (await rows.now()) + every;
+    if (!(await rows.take(trigger, dueAt))) return 0;
+    const digest = await digests.digestOf(image, signal);
+    if (digest === trigger.seen) return 0;
+    const firing = { trigger, dueAt, seen: digest };
+    // What was there before there was a trigger is no news.
+    const made =
+      trigger.seen === null
+        ? { jobs: [] }
+        : await this.#jobsOf(trigger.tenant, trigger.submission, { image, digest });
+    const id = await this.#fired(rows.fire(firing, made));
+    return id === undefined || id === '' ? 0 : 1;
+  }
+
+  async #jobsOf(tenant: string, submission: unknown, values: EventValues) {
+    const { read, jobs } = this.#ports;
+    return await jobs.newJobs(tenant, read(fillIn(submission, values)));
+  }
+
+  async #fired(firing: Promise<string | undefined>): Promise<string | undefined> {
+    const id = await firing;
+    if (id) this.#ports.jobs.wake();
+    return id;
+  }
+
+  #firstTime(source: TriggerSource, now: number): number | null {
+    if (source.kind === 'schedule') return nextTime(source.cron, source.timeZone, now);
+    return source.kind === 'image' ? now : null;
+  }
+}
+
+/** As who sends events wants it. */
+function newSecretFor({ kind }: TriggerSource): string {
+  return kind === 'registry'
+    ? `whsec_${randomBytes(32).toString('base64')}`
+    : randomBytes(32).toString('base64url');
+}

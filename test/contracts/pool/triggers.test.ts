@@ -1,0 +1,219 @@
+import { createHmac } from 'node:crypto';
+import { sql } from 'kysely';
+import { expect, it } from 'vitest';
+import type { PoolDatabase } from '#database/pool/open.ts';
+import { readSubmission } from '#pool/http/job-shapes.ts';
+import { Jobs } from '#pool/jobs/jobs.ts';
+import { JobsRepository } from '#pool/jobs/jobs-repository.ts';
+import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
+import { Wakes } from '#pool/jobs/wakes.ts';
+import { Triggers, type WantedTrigger } from '#pool/triggers/triggers.ts';
+import { TriggersRepository } from '#pool/triggers/triggers-repository.ts';
+import { onEachPoolDatabase, type TestPool } from '../../database/pool-databases.ts';
+
+const DAY = 86_400_000;
+const job = { kind: 'run', run: { image: 'busybox', env: { AT: '{{time}}' } } };
+const nightly: WantedTrigger = {
+  source: { kind: 'schedule', cron: '0 4 * * *', timeZone: 'UTC', missed: 'once' },
+  submission: job,
+  enabled: true,
+};
+
+/** A gateway's triggers, as far as they need one. */
+function gateway(db: PoolDatabase, digestOf: (image: string) => Promise<string> = async () => 'sha256:0') {
+  const rows = new JobsRepository(db);
+  const absent = undefined as never;
+  const jobs = new Jobs({ rows, changes: absent, logs: absent, contexts: absent, wakes: new Wakes() });
+  const repository = new TriggersRepository(db);
+  const triggers = new Triggers({ rows: repository, jobs, digests: { digestOf }, read: readSubmission });
+  return { triggers, jobs: () => rows.list({ limit: 1000 }), rows: repository };
+}
+
+/** Several gateways on one database, with a tenant. A thread that waits for a lock of SQLite's keeps it from who has it. */
+async function open(database: TestPool, dialect: string, digestOf?: (image: string) => Promise<string>) {
+  await new TenantsRepository(database.db).ensure('a');
+  const all = [gateway(database.db, digestOf)];
+  for (let i = 0; i < 2; i++)
+    all.push(gateway(dialect === 'sqlite' ? database.db : await database.another(), digestOf));
+  return { ...all[0]!, all, fireAll: () => Promise.all(all.map(({ triggers }) => triggers.fireDue())) };
+}
+
+/** As if a trigger's time had come so many milliseconds ago. */
+async function comesDue(db: PoolDatabase, ago: number): Promise<number> {
+  const due = (await new TriggersRepository(db).now()) - ago;
+  await db.updateTable('job_triggers').set({ due_at: due }).execute();
+  return due;
+}
+
+onEachPoolDatabase('triggers', (create, dialect) => {
+  it('of a time start once, however many gateways there are', async () => {
+    await using database = await create();
+    const { triggers, jobs, fireAll } = await open(database, dialect);
+    await triggers.put('a', 'nightly', nightly);
+    expect((await fireAll()).reduce((sum, each) => sum + each)).toBe(0);
+    for (let round = 1; round <= 5; round++) {
+      const due = await comesDue(database.db, 10);
+      const fired = await fireAll();
+      expect(fired.reduce((sum, each) => sum + each)).toBe(1);
+      const all = await jobs();
+      expect(all).toHaveLength(round);
+      expect(all[0]).toMatchObject({ state: 'queued', spec: { env: { AT: new Date(due).toISOString() } } });
+      expect(await triggers.get('a', 'nightly')).toMatchObject({ lastId: all[0]!.id, lastError: null });
+    }
+  });
+
+  it('of times that nobody was there for start once, or not at all', async () => {
+    await using database = await create();
+    const { triggers, jobs, fireAll } = await open(database, dialect);
+    const often = { kind: 'schedule', cron: '* * * * *', timeZone: 'UTC' } as const;
+    await triggers.put('a', 'once', { ...nightly, source: { ...often, missed: 'once' } });
+    await triggers.put('a', 'skip', { ...nightly, source: { ...often, missed: 'skip' } });
+    await comesDue(database.db, 3 * DAY);
+    await fireAll();
+    await fireAll();
+    expect(await jobs()).toHaveLength(1);
+    for (const name of ['once', 'skip']) {
+      expect((await triggers.get('a', name)).dueAt).toBeGreaterThan(Date.now() - 60_000);
+    }
+  });
+
+  it('are not in need of their gateway’s clock', async () => {
+    await using database = await create();
+    const { triggers, jobs, fireAll } = await open(database, dialect);
+    const real = Date.now;
+    for (const skew of [-600_000, 600_000]) {
+      Date.now = () => real() + skew;
+      try {
+        await triggers.put('a', 'nightly', nightly);
+        await fireAll();
+        expect(await jobs()).toHaveLength(0);
+        const { dueAt } = await triggers.get('a', 'nightly');
+        expect(dueAt! % DAY).toBe(4 * 3_600_000);
+        expect(dueAt! - real()).toBeLessThanOrEqual(DAY);
+      } finally {
+        Date.now = real;
+      }
+    }
+  });
+
+  it('that are switched off, or removed, start nothing', async () => {
+    await using database = await create();
+    const { triggers, jobs, fireAll } = await open(database, dialect);
+    await triggers.put('a', 'off', { ...nightly, enabled: false });
+    await triggers.put('a', 'gone', nightly);
+    await comesDue(database.db, 10);
+    await triggers.remove('a', 'gone');
+    await fireAll();
+    expect(await jobs()).toHaveLength(0);
+    await expect(triggers.remove('a', 'gone')).rejects.toMatchObject({ kind: 'not-found' });
+  });
+
+  it('start whole pipelines', async () => {
+    await using database = await create();
+    const { triggers, jobs, fireAll } = await open(database, dialect);
+    const submission = { kind: 'pipeline', jobs: { one: job, two: { ...job, needs: ['one'] } } };
+    await triggers.put('a', 'both', { ...nightly, submission });
+    await comesDue(database.db, 10);
+    await fireAll();
+    const [two, one] = await jobs();
+    expect([one, two].map((it) => [it!.name, it!.state])).toEqual([
+      ['one', 'queued'],
+      ['two', 'blocked'],
+    ]);
+    expect((await triggers.get('a', 'both')).lastId).toBe(one!.pipeline);
+  });
+
+  it('say what is wrong with what they ask for, and are not asked again each second', async () => {
+    await using database = await create();
+    const { triggers, jobs, fireAll } = await open(database, dialect);
+    await triggers.put('a', 'needy', { ...nightly, submission: { ...job, needs: ['nobody'] } });
+    await comesDue(database.db, 10);
+    await fireAll();
+    expect(await jobs()).toHaveLength(0);
+    const { lastError, dueAt } = await triggers.get('a', 'needy');
+    expect(lastError).toContain('needs a job that is not there');
+    expect(dueAt).toBeGreaterThan(Date.now() - 60_000);
+  });
+
+  it('are refused for what no job can be', async () => {
+    await using database = await create();
+    const { triggers } = await open(database, dialect);
+    const put = (submission: unknown) => triggers.put('a', 'x', { ...nightly, submission });
+    await expect(put({ ...job, color: 'red' })).rejects.toThrow('color');
+    await expect(put({ ...job, tenant: 'b' })).rejects.toThrow('tenant');
+    await expect(put({ ...job, name: '{{commit}}' })).rejects.toThrow('no placeholder commit here, but time');
+    await expect(triggers.put('b', 'x', nightly)).rejects.toMatchObject({ kind: 'not-found' });
+    await expect(triggers.put('a', 'x', { ...nightly, secret: 'x'.repeat(20) })).rejects.toThrow('secret');
+  });
+
+  it('of an image start when its tag means another digest', async () => {
+    await using database = await create();
+    let digest = 'sha256:one';
+    let away = false;
+    const { triggers, jobs, fireAll } = await open(database, dialect, async () => {
+      if (away)
+        throw new (await import('#errors/errors.ts')).SlipwayError('unavailable', 'no registry answers');
+      return digest;
+    });
+    const submission = { kind: 'run', run: { image: 'busybox', env: { BASE: '{{digest}}' } } };
+    const source = { kind: 'image', image: 'registry.example/base:1', every: 60_000 } as const;
+    await triggers.put('a', 'base', { source, submission, enabled: true });
+    await fireAll();
+    await comesDue(database.db, 0);
+    await fireAll();
+    expect(await jobs()).toHaveLength(0);
+    digest = 'sha256:two';
+    away = true;
+    await comesDue(database.db, 0);
+    await fireAll();
+    expect((await triggers.get('a', 'base')).lastError).toContain('no registry answers');
+    away = false;
+    for (let i = 0; i < 3; i++) {
+      await comesDue(database.db, 0);
+      await fireAll();
+    }
+    expect((await jobs()).map(({ spec }) => spec)).toMatchObject([{ env: { BASE: 'sha256:two' } }]);
+  });
+
+  it('of a Git host start once for an event, however often and wherever it is sent', async () => {
+    await using database = await create();
+    const { triggers, jobs, all } = await open(database, dialect);
+    const submission = {
+      kind: 'build',
+      build: { context: { url: 'https://git.example/app.git#{{commit}}' }, tags: ['r.example/app:{{slug}}'] },
+    };
+    const source = { kind: 'git', from: 'github', refs: ['refs/heads/*'] } as const;
+    const { trigger, secret } = await triggers.put('a', 'push', { source, submission, enabled: true });
+    const commit = 'a'.repeat(40);
+    const body = Buffer.from(JSON.stringify({ ref: 'refs/heads/x/Y', after: commit }));
+    const signature = createHmac('sha256', secret!).update(body).digest('hex');
+    const sent = { headers: { 'x-hub-signature-256': `sha256=${signature}` }, body };
+    const ids = await Promise.all([...all, ...all].map((it) => it.triggers.receive(trigger.id, sent)));
+    const [added] = await jobs();
+    expect(ids.filter((id) => id !== undefined)).toEqual([added!.id]);
+    expect(added!.spec).toMatchObject({
+      context: { url: `https://git.example/app.git#${commit}` },
+      tags: ['r.example/app:x-y'],
+    });
+    await expect(triggers.receive(trigger.id, { ...sent, body: Buffer.from('{}') })).rejects.toMatchObject({
+      kind: 'unauthorized',
+    });
+    await expect(triggers.receive('guess', sent)).rejects.toMatchObject({ kind: 'not-found' });
+    // The secret is kept when the rest is changed.
+    expect(await triggers.put('a', 'push', { source, submission, enabled: false })).not.toHaveProperty(
+      'secret',
+    );
+    await expect(triggers.receive(trigger.id, sent)).rejects.toMatchObject({ kind: 'conflict' });
+    expect(await jobs()).toHaveLength(1);
+  });
+
+  it('forget events in time', async () => {
+    await using database = await create();
+    const { triggers } = await open(database, dialect);
+    await sql`insert into job_trigger_events (trigger_id, event, at) values ('t', 'old', 1)`.execute(
+      database.db,
+    );
+    await triggers.forgetEvents();
+    expect(await database.db.selectFrom('job_trigger_events').selectAll().execute()).toEqual([]);
+  });
+});
