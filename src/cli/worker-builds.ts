@@ -27,6 +27,7 @@ import { BuildMetrics } from '#worker/build/history/build-metrics.ts';
 import { Misses } from '#worker/build/misses/misses.ts';
 import { Solver } from '#worker/build/solve/solver.ts';
 import { createBuildkit } from '#worker/buildkit/buildkit.ts';
+import { tellGraph } from '#worker/buildkit/definition/tell-graph.ts';
 import { ReceiveThreads } from '#worker/buildkit/fsutil/receive-threads.ts';
 import { buildkitRecordFormat } from '#worker/buildkit/record-format.ts';
 import { RequestBuilds } from '#worker/buildkit/request/request-builds.ts';
@@ -94,6 +95,7 @@ export async function createWorkerBuilds(
       images: drivers.images,
       reader: drivers.reader,
       packages: (ref, options) => drivers.reader.packages(ref, options),
+      tellGraph,
       misses: new Misses({ database, changes: drivers.manifests.changes.bind(drivers.manifests), report }),
       frontends: new Map([['dockerfile.v0', new DockerfileFrontend({ platform: hostPlatform() })]]),
       exporters,

@@ -1,3 +1,4 @@
+import type { Descriptor } from '#oci/descriptor.ts';
 import type { Digest } from '#oci/digest.ts';
 
 /** Something that is stated of a result, in the words of in-toto. */
@@ -6,6 +7,8 @@ export interface Attestation {
   /** What it is called among exported files: `provenance.json`. */
   readonly filename: string;
   readonly predicate: object;
+  /** The predicate when it is known which blobs layers have become, by diff ID. */
+  readonly withLayers?: (blobs: ReadonlyMap<Digest, Descriptor>) => object;
   /** Only beside an image, not among exported files. */
   readonly inlineOnly: boolean;
 }

@@ -27,6 +27,7 @@ export function graphInputs(edge: Edge | undefined): GraphInputs {
   const agents = new Map<string, boolean>();
   let network = false;
   for (const { op } of vertices) {
+    if (op.kind === 'source') addLogins(op, secrets, agents);
     if (op.kind !== 'exec') continue;
     network ||= op.network !== 'none';
     for (const { id, optional } of secretsOf(op)) add(secrets, id, optional);
@@ -48,6 +49,14 @@ function secretsOf(op: ExecOp): { id: string; optional: boolean }[] {
     id,
     optional: optional ?? false,
   }));
+}
+
+/** What a repository may be fetched with, if the client has it. */
+function addLogins({ attrs }: SourceOp, secrets: Map<string, boolean>, agents: Map<string, boolean>): void {
+  for (const name of ['git.authtokensecret', 'git.authheadersecret']) {
+    if (attrs[name]) add(secrets, attrs[name], true);
+  }
+  if (attrs['git.mountsshsock']) add(agents, attrs['git.mountsshsock'], true);
 }
 
 /** What is needed once is needed. */

@@ -1,24 +1,27 @@
 import type { Attestation } from '../attest/attestation.ts';
 import type { AttestationOptions } from '../attest/attestation-options.ts';
+import type { KnownSources } from '../attest/dependencies.ts';
+import type { OutcomeLayers } from '../attest/graph-metadata.ts';
+import type { TellGraph } from '../attest/graph-words.ts';
 import { provenanceOf } from '../attest/provenance.ts';
 import type { FoundPackages } from '../attest/sbom/find-packages.ts';
 import { spdxOf } from '../attest/sbom/spdx.ts';
 import type { FrontendResult } from '../frontend/frontend.ts';
-import type { Edge, Vertex } from '../llb/vertex.ts';
+import type { Edge } from '../llb/vertex.ts';
 import type { Ref } from '../solve/ref.ts';
 
 /** What package managers have installed in a file system. */
 export type PackageScan = (ref: Ref, options: { signal: AbortSignal }) => Promise<FoundPackages>;
 
-export interface AttestedBuild {
+export interface AttestedBuild extends KnownSources {
   readonly ref: string;
   readonly frontend: string;
   readonly frontendOptions: Readonly<Record<string, string>>;
   /** What the frontend has looked at. */
-  readonly consulted?: readonly Edge[];
+  readonly consulted: readonly Edge[];
   readonly startedAt: Date;
-  /** What a source was found to be. */
-  readonly resolved: (vertex: Vertex) => string | undefined;
+  readonly tell: TellGraph;
+  readonly layers: (edge: Edge) => Promise<OutcomeLayers>;
   readonly signal: AbortSignal;
 }
 
@@ -42,11 +45,23 @@ export async function attestationsOf(
       const created = sourceDate(build.frontendOptions) ?? build.startedAt;
       stated.push(spdxOf(found, { name: 'sbom', created, creator: CREATOR }));
     }
-    if (provenance)
-      stated.push(provenanceOf({ ...build, edge, invocationId: build.ref, finishedAt }, provenance));
+    if (provenance) {
+      const { ref: invocationId, layers: find, ...facts } = build;
+      const consulted = lookedAt(result, build.consulted);
+      const layers = edge && provenance.mode === 'max' ? { layers: await find(edge) } : {};
+      stated.push(
+        provenanceOf({ ...facts, edge, consulted, invocationId, finishedAt, ...layers }, provenance),
+      );
+    }
     if (stated.length > 0) attestations.set(platform, stated);
   }
   return attestations;
+}
+
+/** What of a graph was looked at on the way. Results of other platforms are not this one's business. */
+export function lookedAt(result: FrontendResult, consulted: readonly Edge[]): Edge[] {
+  const results = new Set([...result.refs.values()].map((edge) => edge?.vertex.digest));
+  return consulted.filter(({ vertex }) => !results.has(vertex.digest));
 }
 
 function sourceDate(options: Readonly<Record<string, string>>): Date | undefined {

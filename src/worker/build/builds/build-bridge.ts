@@ -54,6 +54,7 @@ export class BuildBridge implements Bridge {
   readonly #progress: ProgressSink;
   readonly #opened: Promise<OpenBuild>;
   readonly #images = new Map<string, Promise<ResolvedImage>>();
+  readonly #asked = new Set<string>();
   #session: BuildSession | undefined;
 
   constructor(
@@ -92,7 +93,13 @@ export class BuildBridge implements Bridge {
       ),
     );
     this.#images.set(key, resolved);
+    this.#asked.add(reference);
     return resolved;
+  }
+
+  /** References of images that frontends have asked for. */
+  get asked(): ReadonlySet<string> {
+    return this.#asked;
   }
 
   get consulted(): readonly Edge[] {

@@ -1,6 +1,7 @@
 import { canceled, isKind, messageOf, SlipwayError, unsupported } from '#errors/errors.ts';
 import { digestOf } from '#oci/digest.ts';
 import { attestationOptions } from '../attest/attestation-options.ts';
+import type { TellGraph } from '../attest/graph-words.ts';
 import { provenanceOf } from '../attest/provenance.ts';
 import type { Build, BuildStart, CacheOption } from '../build-service.ts';
 import { formatSource } from '../dockerfile/source-excerpt.ts';
@@ -21,7 +22,7 @@ import type { BuildLimits } from '../solve/op-driver.ts';
 import type { ProgressSink } from '../solve/progress.ts';
 import type { SolveJob } from '../solve/solve-job.ts';
 import type { Solver } from '../solve/solver.ts';
-import { attestationsOf, type PackageScan } from './attestations.ts';
+import { attestationsOf, lookedAt, type PackageScan } from './attestations.ts';
 import { BuildBridge, type ImageResolver, type OpenBuild, type RefReader } from './build-bridge.ts';
 import { BuildCaches, type BuildCachesPorts, importsIn } from './build-caches.ts';
 import { KeptDocuments } from './kept-documents.ts';
@@ -34,6 +35,8 @@ export interface RunningBuildPorts {
   readonly images: ImageResolver;
   readonly reader: RefReader;
   readonly packages: PackageScan;
+  /** How provenance tells a graph. */
+  readonly tellGraph: TellGraph;
   readonly misses: Misses;
   /** By name: `dockerfile.v0`. */
   readonly frontends: ReadonlyMap<string, Frontend>;
@@ -217,7 +220,7 @@ export class RunningBuild implements Build {
   }
 
   /** All that is known of how it was made is kept with it, whatever goes along with its image. */
-  #recordProvenance({ refs }: FrontendResult, job: SolveJob): void {
+  #recordProvenance(result: FrontendResult, job: SolveJob): void {
     const { frontend, options } = this.#asked;
     const { provenance } = attestationOptions(options);
     const facts = {
@@ -227,10 +230,12 @@ export class RunningBuild implements Build {
       startedAt: this.createdAt,
       finishedAt: new Date(),
       resolved: job.resolved.bind(job),
-      consulted: this.bridge.consulted,
+      consulted: lookedAt(result, this.bridge.consulted),
+      asked: this.bridge.asked,
+      tell: this.#ports.tellGraph,
     };
     const all = { mode: 'max', version: 'v1', reproducible: false, inlineOnly: false } as const;
-    for (const [platform, edge] of refs) {
+    for (const [platform, edge] of result.refs) {
       if (!edge) continue;
       const builderId = provenance?.builderId ?? '';
       this.documents.made(platform, provenanceOf({ ...facts, edge }, { ...all, builderId }));
@@ -253,8 +258,11 @@ export class RunningBuild implements Build {
     const { ref, createdAt: startedAt } = this;
     const { signal } = this.#controller;
     const resolved = job.resolved.bind(job);
-    const { consulted } = this.bridge;
-    const build = { ref, frontend, frontendOptions, consulted, startedAt, resolved, signal };
+    const { consulted, asked } = this.bridge;
+    const { tellGraph: tell } = this.#ports;
+    const layers = job.layers.bind(job);
+    const described = { ref, frontend, frontendOptions, consulted, startedAt };
+    const build = { ...described, resolved, asked, tell, layers, signal };
     const scan: PackageScan = (tree, given) => {
       const name = '[internal] scanning for packages';
       return shownAsVertex(this.#progress, { digest: digestOf(`${ref} ${name}`), name }, () =>

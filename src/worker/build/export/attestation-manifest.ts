@@ -4,6 +4,7 @@ import { MEDIA_TYPE } from '#oci/media-type.ts';
 import { type Attestation, digestSet, IN_TOTO_MEDIA_TYPE, statementOf } from '../attest/attestation.ts';
 import { imagePurl } from '../attest/image-purl.ts';
 import { documentOf, type ExportedDocument, jsonOf } from './exported-document.ts';
+import type { ExportedLayer } from './layer-export.ts';
 import type { ResultPlatform } from './result-platforms.ts';
 
 export interface ExportedAttestations {
@@ -21,7 +22,11 @@ const UNKNOWN = { architecture: 'unknown', os: 'unknown' };
  */
 export function attestationManifest(
   attestations: readonly Attestation[],
-  image: { readonly platform: ResultPlatform; readonly manifest: ExportedDocument },
+  image: {
+    readonly platform: ResultPlatform;
+    readonly manifest: ExportedDocument;
+    readonly layers: readonly ExportedLayer[];
+  },
   names: readonly string[],
 ): ExportedAttestations {
   const { digest, mediaType, size } = image.manifest.descriptor;
@@ -29,7 +34,11 @@ export function attestationManifest(
     name: imagePurl(name, image.platform.platform),
     digest: digestSet(digest),
   }));
-  const statements = attestations.map((attestation) =>
+  const blobs = new Map(image.layers.map(({ diffId, descriptor }) => [diffId, descriptor]));
+  const complete = attestations.map(({ withLayers, ...attestation }) =>
+    withLayers ? { ...attestation, predicate: withLayers(blobs) } : attestation,
+  );
+  const statements = complete.map((attestation) =>
     documentOf(statementOf(attestation, subjects), IN_TOTO_MEDIA_TYPE, {
       annotations: { 'in-toto.io/predicate-type': attestation.predicateType },
     }),

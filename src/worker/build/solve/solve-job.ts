@@ -1,4 +1,5 @@
 import { canceled, isKind, messageOf } from '#errors/errors.ts';
+import type { OutcomeLayers } from '../attest/graph-metadata.ts';
 import type { CacheRecord, LoadedRecord } from '../cache/cache-store.ts';
 import { type ImportedCache, type ImportedRecord, isImported } from '../cache/portable/imported-cache.ts';
 import type { ExportedStep } from '../cache/portable/record-graph.ts';
@@ -6,6 +7,7 @@ import type { Edge, Vertex } from '../llb/vertex.ts';
 import { refuseUnentitled } from './entitlements.ts';
 import type { Passenger } from './flights.ts';
 import { graphExport } from './graph-export.ts';
+import { graphLayers } from './graph-layers.ts';
 import { identityOf } from './identity.ts';
 import { ImportLookups } from './import-lookups.ts';
 import { JobProgress } from './job-progress.ts';
@@ -117,6 +119,15 @@ export class SolveJob implements AsyncDisposable {
       keep: (lease: Holdable) => void this.#leases.push(lease),
     };
     return graphExport(nodes, parts, wanted);
+  }
+
+  /** The layers that the vertices below an edge came to, by their digests and outputs, as far as that is known. */
+  layers(edge: Edge): Promise<OutcomeLayers> {
+    return graphLayers(below(this.#nodes.load(edge, () => undefined)), {
+      cache: this.#parts.cache,
+      signal: this.#signal,
+      definition: (node) => this.#keys.definition(node),
+    });
   }
 
   /** What a source was found to be, as far as it is known by now. */

@@ -161,12 +161,14 @@ function mountFromPb(mount: Mount, inputs: number): ExecMount {
     case MountType.SECRET: {
       if (!mount.secretOpt) throw invalid('a secret mount without options');
       const { ID: id, uid, gid, mode, optional } = mount.secretOpt;
-      return { ...base, type: 'secret', id, uid, gid, mode, ...(optional && { optional }) };
+      const { output: _, ...place } = base;
+      return { ...place, type: 'secret', id, uid, gid, mode, ...(optional && { optional }) };
     }
     case MountType.SSH: {
       if (!mount.SSHOpt) throw invalid('an ssh mount without options');
       const { ID: id, uid, gid, mode, optional } = mount.SSHOpt;
-      return { ...base, type: 'ssh', id: id || 'default', uid, gid, mode, ...(optional && { optional }) };
+      const { output: _, ...place } = base;
+      return { ...place, type: 'ssh', id: id || 'default', uid, gid, mode, ...(optional && { optional }) };
     }
     default:
       throw unsupported(`mounts of type ${mount.mountType} are not supported`);

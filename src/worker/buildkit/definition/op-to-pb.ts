@@ -113,9 +113,9 @@ function mountToPb(mount: ExecMount): MessageInitShape<typeof MountSchema> {
     case 'tmpfs':
       return { ...base, mountType: MountType.TMPFS, TmpfsOpt: { size: BigInt(mount.size ?? 0) } };
     case 'secret':
-      return { ...base, mountType: MountType.SECRET, secretOpt: fileToPb(mount, 0o400) };
+      return { ...base, output: 0n, mountType: MountType.SECRET, secretOpt: fileToPb(mount, 0o400) };
     case 'ssh':
-      return { ...base, mountType: MountType.SSH, SSHOpt: fileToPb(mount, 0o600) };
+      return { ...base, output: 0n, mountType: MountType.SSH, SSHOpt: fileToPb(mount, 0o600) };
   }
 }
 

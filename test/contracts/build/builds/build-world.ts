@@ -11,6 +11,7 @@ import type { Bridge, Frontend, FrontendResult } from '#worker/build/frontend/fr
 import { BuildHistory, type BuildHistoryOptions } from '#worker/build/history/build-history.ts';
 import type { Edge } from '#worker/build/llb/vertex.ts';
 import { Misses } from '#worker/build/misses/misses.ts';
+import { tellGraph } from '#worker/buildkit/definition/tell-graph.ts';
 import { buildkitRecordFormat } from '#worker/buildkit/record-format.ts';
 import { Recorder, SolverWorld, session } from '../solver/solver-world.ts';
 
@@ -57,6 +58,7 @@ export class BuildWorld implements AsyncDisposable {
         },
         reader: { readFile: refuse, readDirectory: refuse, statFile: refuse },
         packages: async () => ({ packages: [], distribution: undefined, distributionRelease: undefined }),
+        tellGraph,
         frontends: new Map([['dockerfile.v0', frontend]]),
         exporters: {
           of: (type) => {

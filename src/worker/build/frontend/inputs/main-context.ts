@@ -73,7 +73,7 @@ export class MainContext {
     const ignoreFile = await readIfThere(this.#bridge, ref, `${this.filename}${IGNORE_FILE}`);
     this.#ignoreFile = ignoreFile && decode(ignoreFile);
     return {
-      info: { filename: this.filename, data, language: 'Dockerfile' },
+      info: { filename: this.filename, data, language: 'Dockerfile', edge },
       text: decode(data),
       vertex: edge.vertex.digest,
     };

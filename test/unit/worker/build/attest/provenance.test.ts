@@ -4,6 +4,7 @@ import { imagePurl } from '#worker/build/attest/image-purl.ts';
 import { provenanceOf } from '#worker/build/attest/provenance.ts';
 import type { ExecOp } from '#worker/build/llb/op.ts';
 import { type Edge, type Vertex, vertex } from '#worker/build/llb/vertex.ts';
+import { tellGraph } from '#worker/buildkit/definition/tell-graph.ts';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 const platform = { os: 'linux', architecture: 'amd64' };
@@ -44,6 +45,7 @@ function predicate(of: Edge, provenance: string, frontendOptions: Record<string,
       invocationId: 'ref1',
       startedAt: new Date(1000),
       finishedAt: new Date(2000),
+      tell: tellGraph,
       resolved: ({ op }) => (op.kind === 'source' && op.identifier.startsWith('https') ? DIGEST : undefined),
     },
     options,
@@ -61,10 +63,10 @@ describe('provenance', () => {
     expect(predicateType).toBe('https://slsa.dev/provenance/v1');
     expect(made.buildDefinition.resolvedDependencies).toEqual([
       {
-        uri: `pkg:docker/debian@12?digest=${encodeURIComponent(DIGEST)}&platform=linux%2Famd64`,
+        uri: `pkg:docker/debian@12?digest=${DIGEST}&platform=linux%2Famd64`,
         digest: { sha256: 'a'.repeat(64) },
       },
-      { uri: 'https://xxxxx@example.com/a.tar', digest: { sha256: 'a'.repeat(64) } },
+      { uri: 'https://xxxxx:xxxxx@example.com/a.tar', digest: { sha256: 'a'.repeat(64) } },
     ]);
     expect(made.runDetails.metadata).toMatchObject({
       invocationId: 'ref1',
@@ -109,11 +111,11 @@ describe('provenance', () => {
     expect(llbDefinition.map(({ id, inputs }: { id: string; inputs?: string[] }) => [id, inputs])).toEqual([
       ['step0', undefined],
       ['step1', ['step0:0']],
+      ['step2', ['step1:0']],
     ]);
     const { source: told } = runDetails.metadata.buildkit_metadata;
     expect(Buffer.from(told.infos[0].data, 'base64').toString()).toContain('RUN true');
     expect(told.locations.step1.locations[0]).toMatchObject({
-      sourceIndex: 0,
       ranges: [{ start: { line: 2 } }],
     });
   });
@@ -153,7 +155,7 @@ describe('what attestations are wanted', () => {
 
 it.each([
   ['debian', 'pkg:docker/debian@latest'],
-  ['127.0.0.1:5000/team/app:1', 'pkg:docker/127.0.0.1:5000/team/app@1'],
+  ['127.0.0.1:5000/team/app:1', 'pkg:docker/127.0.0.1%3A5000/team/app@1'],
 ])('%s is %s as a package URL', (reference, purl) => {
   expect(imagePurl(reference, undefined)).toBe(purl);
 });
