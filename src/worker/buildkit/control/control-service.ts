@@ -7,9 +7,8 @@ import type {
   Control,
   SolveRequest,
 } from '../proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
-import { messageDuplex } from '../session/message-duplex.ts';
-import { MessageQueue } from '../session/message-queue.ts';
 import type { SessionManager } from '../session/session-manager.ts';
+import { sessionTunnel } from '../session/session-tunnel.ts';
 import { buildStart } from './build-start.ts';
 import { type CacheParts, cacheCalls } from './cache-calls.ts';
 import { historyCalls, sendTime } from './history-calls.ts';
@@ -44,7 +43,7 @@ export function controlService(parts: ControlParts): ServiceHandlers<typeof Cont
     },
     ...cacheCalls(parts.cache),
     ...historyCalls(parts.history),
-    session: (messages, call) => tunnel(parts.sessions, messages, call),
+    session: (messages, call) => sessionTunnel(parts.sessions, messages, call),
   };
 }
 
@@ -71,23 +70,4 @@ async function watch(
   if (past?.completedAt) return history.replay(ref, feed, { signal });
   const build = await builds.find(ref, { signal });
   await build.watch(feed, { signal });
-}
-
-/** A session within the call: the client serves HTTP/2 on the bytes of these messages. */
-async function* tunnel(
-  sessions: SessionManager,
-  messages: AsyncIterable<{ data: Uint8Array }>,
-  call: ServerCall,
-): AsyncGenerator<{ data: Uint8Array }> {
-  const outgoing = new MessageQueue<{ data: Uint8Array }>();
-  const connection = messageDuplex(messages, {
-    send: (data) => outgoing.push({ data }),
-    finish: () => outgoing.end(),
-  });
-  connection.on('error', () => {});
-  const over = sessions.serve(connection, call.metadata, call.signal).finally(() => outgoing.end());
-  over.catch(() => {});
-  call.sendHeaders();
-  yield* outgoing;
-  await over;
 }

@@ -19,6 +19,12 @@ export class MessageQueue<T> implements AsyncIterable<T> {
     this.#wake?.();
   }
 
+  /** What was not taken yet is dropped. */
+  close(): void {
+    for (const { taken } of this.#waiting.splice(0)) taken();
+    this.end();
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<T> {
     try {
       for (;;) {
@@ -34,8 +40,7 @@ export class MessageQueue<T> implements AsyncIterable<T> {
         }
       }
     } finally {
-      this.#ended = true;
-      for (const { taken } of this.#waiting.splice(0)) taken();
+      this.close();
     }
   }
 }
