@@ -23,6 +23,9 @@ import { contextRoutes } from '#pool/http/context-routes.ts';
 import { gatewayRoutes } from '#pool/http/gateway/gateway-routes.ts';
 import { queueRoutes } from '#pool/http/queue-routes.ts';
 import { gatewayCredentials, WorkerServer } from '#pool/http/worker-server.ts';
+import { OverlayEndpointsRepository } from '#pool/overlay/overlay-endpoints-repository.ts';
+import { OverlayNetworksRepository } from '#pool/overlay/overlay-networks-repository.ts';
+import { Overlays } from '#pool/overlay/overlays.ts';
 import { fingerprint } from '#pool/workers/certificates.ts';
 import { Enrolment } from '#pool/workers/enrolment.ts';
 import { MembershipRepository } from '#pool/workers/membership-repository.ts';
@@ -31,6 +34,7 @@ import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.t
 import { apiRoutes } from '#worker/http/api/api.ts';
 import { createEngineRouter } from '#worker/http/router.ts';
 import { createEngineServer } from '#worker/http/server.ts';
+import { overlayRequests } from './gateway-overlays.ts';
 import { jobCredentials } from './job-credentials.ts';
 import { listen } from './listen.ts';
 import { poolDatabaseOptions } from './pool-database.ts';
@@ -75,6 +79,7 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
     config,
     started,
   );
+  overlayRequests(workerServer, { db, database, parts, leases, started });
   queueRoutes(workerServer, { queue: jobs.queue(), wakes: jobs.wakes });
   contextRoutes(router, jobs.jobs);
   apiRoutes(router, jobs.operations, logger);
@@ -114,6 +119,10 @@ function gatewayParts(
   const placements = new PlacementsRepository(db);
   const objects = new PoolObjects({ placements, workers, client, log });
   const images = new PoolImages({ workers, client });
+  const overlays = new Overlays(
+    { networks: new OverlayNetworksRepository(db), endpoints: new OverlayEndpointsRepository(db) },
+    config.pool.overlay,
+  );
   const placer = new Placer(
     { workers, placements, objects, images, client },
     { strategy: config.gateway.placement },
@@ -126,6 +135,7 @@ function gatewayParts(
     objects,
     images,
     placer,
+    overlays,
     client,
     forwarder: new Forwarder(agents),
     homes,

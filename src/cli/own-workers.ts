@@ -7,6 +7,7 @@ import { MembershipRepository } from '#pool/workers/membership-repository.ts';
 import { MAX_WORKERS } from './arguments.ts';
 import { poolDatabaseOptions } from './pool-database.ts';
 import { Refusal } from './refusal.ts';
+import type { WorkerNamespace, WorkerNamespaces } from './worker-namespaces.ts';
 
 /** How long a worker has to join with its token, in milliseconds. */
 const TOKEN_LIFE = 10 * 60_000;
@@ -15,13 +16,18 @@ interface OwnWorker {
   readonly title: string;
   readonly flags: readonly string[];
   readonly env: NodeJS.ProcessEnv;
+  readonly startWith: WorkerNamespace['start'];
 }
 
 /**
- * Several workers of one machine, in the pool of a gateway that serves here: each with folders, a bridge and subnets of
- * its own, the n-th of sixteen parts, and a token, if it did not join before.
+ * Several workers of one machine, in the pool of a gateway that serves here: each in a network namespace of its own, with
+ * folders and subnets of its own, the n-th of sixteen parts, and a token, if it did not join before.
  */
-export async function ownWorkers(config: Config, count: number): Promise<OwnWorker[]> {
+export async function ownWorkers(
+  config: Config,
+  count: number,
+  namespaces: WorkerNamespaces,
+): Promise<OwnWorker[]> {
   const db = await openPoolDatabase(await poolDatabaseOptions(config));
   try {
     const enrolment = await Enrolment.open(new MembershipRepository(db), {
@@ -29,13 +35,15 @@ export async function ownWorkers(config: Config, count: number): Promise<OwnWork
     });
     const workers: OwnWorker[] = [];
     for (let n = 1; n <= count; n++) {
-      const settings = settingsOf(config, n);
+      const { start, address } = await namespaces.ensure(n);
+      const settings = { ...settingsOf(config, n), 'worker.overlay.address': address };
       const hasJoined = existsSync(join(settings.dataDir, 'worker', 'pool', 'certificate.pem'));
       const token = hasJoined ? undefined : (await enrolment.createToken(TOKEN_LIFE)).text;
       workers.push({
         title: `worker-${n}`,
         flags: Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
         // Not on the command line, which everybody can read.
+        startWith: start,
         env: token === undefined ? {} : { SLIPWAY_WORKER_POOL_TOKEN: token },
       });
     }

@@ -9,6 +9,7 @@ import { Refusal } from './refusal.ts';
 import type { RoleName } from './role.ts';
 import { onStopRequest } from './stop-requests.ts';
 import { SupervisedRole, type SupervisedRoleOptions } from './supervised-role.ts';
+import type { WorkerNamespaces } from './worker-namespaces.ts';
 
 /** Runs every role that this user may run, each as its own process, until it is asked to stop. */
 export async function serve(config: Config, options: Arguments): Promise<number> {
@@ -17,7 +18,7 @@ export async function serve(config: Config, options: Arguments): Promise<number>
   const say = (name: string, line: string) => process.stdout.write(write(line, name));
   const flags = optionFlags(options);
   const roles: SupervisedRole[] = [];
-  const begin = (role: Pick<SupervisedRoleOptions, 'name' | 'title' | 'env' | 'flags'>) => {
+  const begin = (role: Pick<SupervisedRoleOptions, 'name' | 'title' | 'env' | 'flags' | 'startWith'>) => {
     const title = role.title ?? role.name;
     const supervised = new SupervisedRole({
       ...role,
@@ -30,6 +31,7 @@ export async function serve(config: Config, options: Arguments): Promise<number>
     return supervised;
   };
 
+  let namespaces: WorkerNamespaces | undefined;
   const stopped = Promise.withResolvers<void>();
   onStopRequest({
     stop: () => stopped.resolve(),
@@ -42,10 +44,14 @@ export async function serve(config: Config, options: Arguments): Promise<number>
   });
 
   try {
-    for (const name of rolesFor(process.getuid?.(), options.workers)) begin({ name, flags });
+    for (const name of rolesFor(process.getuid?.(), options.workers)) {
+      // Workers in namespaces publish ports where nobody looks for them.
+      begin({ name, flags: name === 'gateway' ? [...flags, '--set', 'gateway.publishPorts=true'] : flags });
+    }
     const first = await Promise.race([all(roles), stopped.promise]);
     if (first && options.workers !== undefined) {
-      for (const worker of await ownWorkers(config, options.workers)) {
+      namespaces = await (await import('./worker-namespaces.ts')).WorkerNamespaces.open(config);
+      for (const worker of await ownWorkers(config, options.workers, namespaces)) {
         begin({ ...worker, name: 'worker', flags: [...flags, ...worker.flags] });
       }
     }
@@ -58,6 +64,7 @@ export async function serve(config: Config, options: Arguments): Promise<number>
     throw new Refusal(messageOf(error), { cause: error });
   } finally {
     await Promise.all(roles.map((role) => role.stop()));
+    await namespaces?.[Symbol.asyncDispose]();
   }
 }
 

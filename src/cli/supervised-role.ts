@@ -18,6 +18,8 @@ export interface SupervisedRoleOptions {
   readonly title?: string;
   /** More of its environment. */
   readonly env?: NodeJS.ProcessEnv;
+  /** Calls what starts it, in the namespace that it is to be in; it is not in this process's then. */
+  readonly startWith?: <T>(begin: () => T) => T;
   /** Command line options to pass on. */
   readonly flags: readonly string[];
   /** Every line that the process writes. */
@@ -62,12 +64,15 @@ export class SupervisedRole {
     const startedAt = performance.now();
     this.#failure = undefined;
     // A process group of its own: Ctrl-C in a terminal reaches the supervisor alone, which stops roles in order.
-    const child = fork(entry, [this.name, ...this.#options.flags], {
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      detached: true,
-      env: { ...roleEnvironment(), ...this.#options.env },
-      execArgv: [...process.execArgv, ...roleFlags(this.name)],
-    });
+    const begin = () =>
+      fork(entry, [this.name, ...this.#options.flags], {
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+        detached: true,
+        env: { ...roleEnvironment(), ...this.#options.env },
+        execArgv: [...process.execArgv, ...roleFlags(this.name)],
+      });
+    const { startWith = (start) => start() } = this.#options;
+    const child = startWith(begin);
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) this.#forwardLines(stream!);
     child.on('message', (message) => this.#onMessage(message as RoleMessage));

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createServer, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
@@ -14,6 +13,7 @@ import type { WorkerOffer } from '#pool/workers/worker-leases-repository.ts';
 import { readHost } from '#worker/system/host.ts';
 import { listen } from './listen.ts';
 import { Refusal } from './refusal.ts';
+import { workerName } from './worker-overlay.ts';
 
 /**
  * Makes this worker one of a pool's, if it is to be one: it joins, listens for gateways, and keeps a lease. `engine`
@@ -29,7 +29,7 @@ export async function joinPool(
     {
       url: pool.join,
       token: pool.token ?? tokenIn(pool.tokenFile),
-      name: pool.name ?? hostname().toLowerCase(),
+      name: workerName(config),
       folder: join(config.dataDir, 'worker', 'pool'),
     },
     logger,

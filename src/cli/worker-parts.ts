@@ -28,6 +28,7 @@ import { VolumeService } from '#worker/volumes/volume-service.ts';
 import { basePuller } from './base-puller.ts';
 import { readCredentials } from './registry-upstreams.ts';
 import { createWorkerBuilds } from './worker-builds.ts';
+import { workerOverlay } from './worker-overlay.ts';
 
 export type WorkerParts = Awaited<ReturnType<typeof createWorkerParts>>;
 
@@ -85,7 +86,13 @@ export async function createWorkerParts(
   );
   closing.defer(() => images.stop());
   const { defaultBridge, addressPools } = config.worker.network;
-  const networks = new NetworkService({ database, events, options: { runDir, defaultBridge, addressPools } });
+  const pooled = workerOverlay(config, log);
+  const networks = new NetworkService({
+    database,
+    events,
+    options: { runDir, defaultBridge, addressPools },
+    ...(pooled && { overlay: pooled.overlay }),
+  });
   const volumes = new VolumeService({ database, events, mounter, options: { dataDir: directory } });
   const runtime = new ConmonRuntime({
     stateDir: join(runDir, 'tasks'),
@@ -145,6 +152,7 @@ export async function createWorkerParts(
     events,
     images,
     networks,
+    overlayLink: pooled?.link,
     volumes,
     containers,
     builds,

@@ -57,10 +57,17 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   await watchWorker(config.worker.monitoring, parts, observability, { logger, started });
   const engine = createEngineServer(router, logger, observed);
   const membership = await joinPool(config, { engine, logger, started });
+  if (membership) followPool(parts, membership);
   if (membership) await startPoolAgent(membership, config, { parts, logger, started });
   await jobs?.start();
   const running = started.move();
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** Overlay networks are the pool's. */
+function followPool({ overlayLink, networks }: WorkerParts, membership: Membership): void {
+  overlayLink?.use((method, path, body) => membership.ask(method, path, body));
+  membership.on('held', () => networks.doubtOverlays());
 }
 
 /** A worker of a pool does its jobs, which it gets from the gateway. */

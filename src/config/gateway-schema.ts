@@ -13,12 +13,29 @@ const securedAddress = z.string().superRefine((text, context) => {
   }
 });
 
+const addressPools = z.array(
+  z.strictObject({
+    base: z.cidrv4({ error: 'expected a subnet such as 10.210.0.0/16' }),
+    size: z.int().min(8).max(30),
+  }),
+);
+const port = z.int().min(1).max(65_534);
+
+/** The settings below `worker.overlay`. */
+export const workerOverlaySchema = z.strictObject({
+  address: z.ipv4().nullable(),
+  port,
+  wireguardPort: port,
+});
+
 /** The settings below `pool`: what gateways share. */
 export const poolSchema = z.strictObject({
   database: databaseSchema,
   lease: duration,
   certificateLife: duration,
   jobs: jobsSchema,
+  overlay: z.strictObject({ addressPools }),
+  namespaces: z.cidrv4(),
 });
 
 /** The settings below `gateway`. */
@@ -26,6 +43,7 @@ export const gatewaySchema = z.strictObject({
   listen: z.array(loopbackOrUnix).min(1, 'expected at least one address'),
   workers: z.strictObject({ listen: securedAddress.nullable() }),
   placement: z.enum(['spread', 'binpack']),
+  publishPorts: z.boolean(),
 });
 
 /** The settings below `worker.pool`. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { loopbackOrUnix } from './address.ts';
 import { buildSchema } from './build-schema.ts';
 import { buildkitSchema } from './buildkit-schema.ts';
-import { gatewaySchema, membershipSchema, poolSchema } from './gateway-schema.ts';
+import { gatewaySchema, membershipSchema, poolSchema, workerOverlaySchema } from './gateway-schema.ts';
 import { tracingSchema, workerMonitoringSchema } from './monitoring-schema.ts';
 import { duration } from './quantity.ts';
 import { registrySchema } from './registry-schema.ts';
@@ -39,6 +39,7 @@ export const configSchema = z.strictObject({
     monitoring: workerMonitoringSchema,
     build: buildSchema,
     buildkit: buildkitSchema,
+    overlay: workerOverlaySchema,
     network: z.strictObject({
       defaultBridge: z.strictObject({
         name: z

@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely';
 import { type DatabaseOptions, SharedDatabase } from '../open.ts';
 import { jobsMigrations } from './jobs-migrations.ts';
 import { membershipMigrations } from './membership-migrations.ts';
+import { overlayMigrations } from './overlay-migrations.ts';
 import { placementsMigrations } from './placements-migrations.ts';
 import type { PoolSchema } from './schema.ts';
 import { triggersMigrations } from './triggers-migrations.ts';
@@ -16,6 +17,7 @@ export const poolDatabase = new SharedDatabase<PoolSchema>((words) => ({
     ...jobsMigrations(words),
     ...membershipMigrations(words),
     ...placementsMigrations(words),
+    ...overlayMigrations(words),
     ...triggersMigrations(words),
   },
   journal: 'pool_migration',

@@ -1,8 +1,14 @@
 import type { JobsSchema } from './jobs-schema.ts';
 import type { MembershipSchema } from './membership-schema.ts';
+import type { OverlaySchema } from './overlay-schema.ts';
 import type { PlacementsSchema } from './placements-schema.ts';
 import type { TriggersSchema } from './triggers-schema.ts';
 import type { WorkersSchema } from './workers-schema.ts';
 
 /** What a pool knows: a file for each domain has its tables, another its migrations. */
-export type PoolSchema = JobsSchema & MembershipSchema & PlacementsSchema & TriggersSchema & WorkersSchema;
+export type PoolSchema = JobsSchema &
+  MembershipSchema &
+  OverlaySchema &
+  PlacementsSchema &
+  TriggersSchema &
+  WorkersSchema;

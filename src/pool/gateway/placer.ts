@@ -1,6 +1,7 @@
 import { conflict } from '#errors/errors.ts';
 import { place, type Strategy, type Wish } from '../scheduler/place.ts';
 import type { ContainerNeeds } from './container-needs.ts';
+import { POOL_ITSELF } from '../overlay/overlay-networks-repository.ts';
 import type { PlacementsRepository } from './placements-repository.ts';
 import type { PoolImages } from './pool-images.ts';
 import type { PoolObjects } from './pool-objects.ts';
@@ -83,13 +84,16 @@ export class Placer {
   async #pinsOf({ containers, networks, volumes, project }: ContainerNeeds): Promise<Pin[]> {
     const { objects, placements } = this.#ports;
     const pins: Pin[] = [];
+    // An overlay network reaches over all workers, and so may the project that has it.
+    let spans = false;
     for (const reference of containers) {
       const found = await objects.find('container', reference);
       if (found) pins.push({ worker: found.worker, because: `container ${reference}` });
     }
     for (const reference of networks) {
       const found = await objects.find('network', reference);
-      if (found) pins.push({ worker: found.worker, because: `network ${reference}` });
+      if (found?.worker === POOL_ITSELF) spans = true;
+      else if (found) pins.push({ worker: found.worker, because: `network ${reference}` });
     }
     for (const name of volumes) {
       const found = await objects.find('volume', name);
@@ -99,7 +103,7 @@ export class Placer {
         continue;
       pins.push({ worker: found.worker, because: `volume ${name}` });
     }
-    if (pins.length > 0 || project === undefined) return pins;
+    if (pins.length > 0 || project === undefined || spans) return pins;
     const worker = await placements.workerOfProject(project);
     const isAlive = (await this.#ports.workers.living()).some(
       ({ name, state }) => name === worker && state === 'ready',

@@ -73,7 +73,14 @@ export class PoolObjects {
     const path = `/${kind}s/${encodeURIComponent(reference)}`;
     const found = await this.#firstWith(kind === 'container' ? `${path}/json` : path);
     if (!found) return undefined;
-    const { Id, Name, Labels } = found.body as { Id?: string; Name: string; Labels?: Record<string, string> };
+    const { Id, Name, Labels, Driver } = found.body as {
+      Id?: string;
+      Name: string;
+      Labels?: Record<string, string>;
+      Driver?: string;
+    };
+    // One that the pool has no more; the worker has not heard of that yet.
+    if (kind === 'network' && Driver === 'overlay') return undefined;
     const worker = found.worker.name;
     const name = Name.replace(/^\//, '');
     const id = Id ?? name;

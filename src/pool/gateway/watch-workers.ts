@@ -109,9 +109,9 @@ export class WorkersWatch {
   async #list(worker: LivingWorker, kind: PlacedKind): Promise<Listed[]> {
     const path = { container: '/containers/json?all=1', network: '/networks', volume: '/volumes' }[kind];
     const { body } = await this.#client.ask(worker, { path, patience: PATIENCE });
-    const rows: { Id?: string; Name?: string; Names?: string[]; Labels?: Record<string, string> }[] =
-      (kind === 'volume' ? body.Volumes : body) ?? [];
+    const rows: ListedRow[] = (kind === 'volume' ? body.Volumes : body) ?? [];
     return rows
+      .filter(({ Driver }) => kind !== 'network' || Driver !== 'overlay')
       .map(({ Id, Name, Names, Labels }) => {
         const name = (Name ?? Names?.[0] ?? '').replace(/^\//, '');
         return { id: Id ?? name, name, project: Labels?.['com.docker.compose.project'] };
@@ -131,6 +131,14 @@ export class WorkersWatch {
       await this.#placements.adopt({ kind, id: actor.ID, name, worker: worker.name, project });
     }
   }
+}
+
+interface ListedRow {
+  readonly Id?: string;
+  readonly Name?: string;
+  readonly Names?: readonly string[];
+  readonly Driver?: string;
+  readonly Labels?: Readonly<Record<string, string>>;
 }
 
 interface Watch {

@@ -4,7 +4,7 @@ import { matchesLabels } from '../containers/list/label-filter.ts';
 import { parseMoment } from '../containers/list/moment.ts';
 import type { ContainerNetworks } from '../networks/container-networks.ts';
 import { isPredefined, type Network } from '../networks/network.ts';
-import type { NetworkService, NetworkUse } from '../networks/network-service.ts';
+import type { NetworkService } from '../networks/network-service.ts';
 import { readJson } from './body.ts';
 import { booleanFilter, checkFilters, matchesPattern } from './list-filters.ts';
 import {
@@ -13,6 +13,7 @@ import {
   createNetworkRequest,
   endpointRequest,
   networkShape,
+  scopeOf,
 } from './networks-shapes.ts';
 import { filtersQuery, stringQuery } from './query.ts';
 import type { EngineRouter } from './router.ts';
@@ -25,7 +26,7 @@ export function networksRoutes(
   { networks, containers }: { networks: NetworkService; containers: ContainerNetworks },
 ): void {
   router.get('/networks', async (ctx) => {
-    const selects = listFilter(filtersQuery(ctx));
+    const selects = networkListFilter(filtersQuery(ctx));
     const found = (await networks.list()).filter(selects);
     ctx.body = found.map((use) => networkShape(use, { containers: false }));
   });
@@ -39,15 +40,16 @@ export function networksRoutes(
   });
 
   router.post('/networks/prune', async (ctx) => {
-    const pruned = await networks.prune(pruneFilter(filtersQuery(ctx)));
+    const pruned = await networks.prune(networkPruneFilter(filtersQuery(ctx)));
     ctx.body = { NetworksDeleted: pruned.map(({ name }) => name) };
   });
 
   router.get('/networks/:network', async (ctx) => {
     const reference = ctx.params.network ?? '';
     const scope = stringQuery(ctx, 'scope');
-    if (scope && scope !== 'local') throw notFound(`network ${reference} not found`);
-    ctx.body = networkShape(await networks.inspect(reference), { containers: true });
+    const use = await networks.inspect(reference);
+    if (scope && scope !== scopeOf(use.network)) throw notFound(`network ${reference} not found`);
+    ctx.body = networkShape(use, { containers: true });
   });
 
   router.delete('/networks/:network', async (ctx) => {
@@ -74,7 +76,9 @@ export function networksRoutes(
 }
 
 /** Throws `invalid`. */
-function listFilter(filters: Filters): (use: NetworkUse) => boolean {
+export function networkListFilter(
+  filters: Filters,
+): (use: { readonly network: Network; readonly endpoints: readonly unknown[] }) => boolean {
   checkFilters(filters, ['name', 'id', 'driver', 'label', 'type', 'scope', 'dangling']);
   const type = filters.get('type')?.[0];
   if (type !== undefined && type !== 'custom' && type !== 'builtin') {
@@ -86,14 +90,14 @@ function listFilter(filters: Filters): (use: NetworkUse) => boolean {
     matchesPattern(network.name, filters.get('name')) &&
     matchesPattern(network.id, filters.get('id')) &&
     (!drivers?.length || drivers.includes(network.driver)) &&
-    (!scopes?.length || scopes.includes('local')) &&
+    (!scopes?.length || scopes.includes(scopeOf(network))) &&
     matchesLabels(network.labels, filters.get('label') ?? []) &&
     (type === undefined || isPredefined(network.name) === (type === 'builtin')) &&
     (dangling === undefined || (!isPredefined(network.name) && endpoints.length === 0) === dangling);
 }
 
 /** Throws `invalid`. */
-function pruneFilter(filters: Filters): (network: Network) => boolean {
+export function networkPruneFilter(filters: Filters): (network: Network) => boolean {
   checkFilters(filters, ['until', 'label', 'label!', 'dangling']);
   const until = filters.get('until')?.[0];
   const before = until === undefined ? Number.POSITIVE_INFINITY : parseMoment(until);

@@ -97,7 +97,7 @@ export function networkShape({ network, endpoints }: NetworkUse, options: { cont
     Name: network.name,
     Id: network.id,
     Created: network.createdAt.toISOString(),
-    Scope: 'local',
+    Scope: scopeOf(network),
     Driver: network.driver,
     EnableIPv4: true,
     EnableIPv6: network.ipv6,
@@ -116,6 +116,10 @@ export function networkShape({ network, endpoints }: NetworkUse, options: { cont
     Labels: network.labels,
   };
 }
+
+/** `global`: of the whole pool. */
+export const scopeOf = ({ driver }: Network): 'local' | 'global' =>
+  driver === 'overlay' ? 'global' : 'local';
 
 function ipamShape({ subnet, ipRange, gateway, auxiliaryAddresses }: IpamConfig): object {
   return {

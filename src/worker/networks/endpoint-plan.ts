@@ -29,7 +29,7 @@ export function planEndpoint(
     aliases: request.aliases ?? [],
     links: request.links ?? [],
   };
-  if (network.driver !== 'bridge') return bare;
+  if (network.bridge === '') return bare;
   if (network.name === 'bridge' && (request.ipv4Address || request.ipv6Address)) {
     throw invalid('user specified IP address is supported on user defined networks only');
   }
@@ -83,7 +83,7 @@ function interfaceNameFor(request: EndpointRequest, others: readonly EndpointRec
 }
 
 /** Follows from the address, so that neighbours who remember an address remember the right MAC with it. */
-function macFor(ipv4Address: string): string {
+export function macFor(ipv4Address: string): string {
   return [
     '02',
     '42',

@@ -91,12 +91,44 @@ export class NetworkCatalog {
     });
   }
 
+  /** Takes a network of the pool up. Throws `conflict` when a network of this worker is in its way. */
+  adopt(network: Network): Promise<void> {
+    return this.#changes.run('change', async () => {
+      if (this.#networks.has(network.id)) return;
+      if (this.list().some(({ name }) => name === network.name)) {
+        throw conflict(`network with name ${network.name} already exists on this worker`);
+      }
+      const own = subnetsOf([network]);
+      const taken = [...subnetsOf(this.list()), ...(await this.#hostSubnets(network.bridge))];
+      const other = taken.find((subnet) => own.some((each) => overlaps(each, subnet)));
+      if (other) {
+        throw conflict(
+          `network ${network.name} (${formatSubnet(own[0]!)}) overlaps with ${formatSubnet(other)}, which this worker uses`,
+        );
+      }
+      await this.#save(network);
+    });
+  }
+
+  /** Takes a network of the pool off, after `undo` has removed what is real of it; not there is no error. */
+  forget(id: string, undo: (network: Network) => Promise<void>): Promise<void> {
+    return this.#changes.run('change', async () => {
+      const network = this.#networks.get(id);
+      if (!network) return;
+      await undo(network);
+      await this.#delete(network);
+    });
+  }
+
   /** Takes a network off after `undo` has removed what is real of it. */
   remove(reference: string, undo: (network: Network) => Promise<void>): Promise<Network> {
     return this.#changes.run('change', async () => {
       const network = this.get(reference);
       if (isPredefined(network.name)) {
         throw forbidden(`${network.name} is a pre-defined network and cannot be removed`);
+      }
+      if (network.driver === 'overlay') {
+        throw forbidden(`network ${network.name} is the pool's: it is removed at a gateway`);
       }
       await undo(network);
       await this.#delete(network);

@@ -5,6 +5,25 @@ export interface BridgeSpec {
   readonly addresses: readonly InterfaceAddress[];
 }
 
+/** The way from a bridge to those on other machines. */
+export interface VxlanSpec {
+  readonly name: string;
+  readonly bridge: string;
+  readonly vni: number;
+  /** This end. */
+  readonly local: string;
+  readonly port: number;
+  readonly mtu: number;
+}
+
+/** A container behind another machine. */
+export interface RemoteStation {
+  readonly ipv4Address: string;
+  readonly macAddress: string;
+  /** Where its packets are sent. */
+  readonly destination: string;
+}
+
 export interface InterfaceAddress {
   readonly address: string;
   readonly prefixLength: number;
@@ -36,6 +55,19 @@ export interface NetworkDriver {
   removeBridge(name: string): Promise<void>;
   /** Interfaces that are ports of a bridge. */
   bridgePorts(name: string): Promise<string[]>;
+
+  /** Makes the kernel's WireGuard interface; false when it has none. */
+  createWireguard(name: string): Promise<boolean>;
+  /** Gives an interface of the host addresses, and takes it up. */
+  furnish(
+    name: string,
+    settings: { readonly mtu: number; readonly addresses: readonly InterfaceAddress[] },
+  ): Promise<void>;
+
+  /** Makes a VXLAN device that is a port of its bridge, or leaves the same one as it is. `conflict`: its number is taken. */
+  ensureVxlan(vxlan: VxlanSpec): Promise<void>;
+  /** These and no others are behind the device. */
+  setStations(vxlan: string, stations: readonly RemoteStation[]): Promise<void>;
 
   /** An empty namespace, alive until it is removed and the last process has left it. Throws when the path is taken. */
   createNamespace(path: string): void;

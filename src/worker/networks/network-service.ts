@@ -18,6 +18,10 @@ import { NetworkCatalog } from './network-catalog.ts';
 import type { NetworkDriver } from './network-driver.ts';
 import type { CreateNetworkRequest } from './network-request.ts';
 import { NetworksRepository } from './networks-repository.ts';
+import type { OverlayLink } from './overlay/overlay-link.ts';
+import { OverlayMember } from './overlay/overlay-member.ts';
+import { vxlanName } from './overlay/overlay-options.ts';
+import type { Underlay } from './overlay/underlay.ts';
 import { PortReservations } from './ports/port-reservations.ts';
 import type { EndpointRequest, Sandbox, Sandboxes, SandboxRequest } from './sandbox.ts';
 import { SandboxKeeper } from './sandbox-keeper.ts';
@@ -40,6 +44,14 @@ export interface NetworkServiceDependencies {
   /** This machine's own, unless others are given. */
   readonly driver?: NetworkDriver;
   readonly nameServer?: NameServer;
+  /** The pool's, for overlay networks. */
+  readonly overlay?: {
+    readonly link: OverlayLink;
+    readonly underlay: (driver: NetworkDriver) => Underlay;
+    /** This worker's name in the pool. */
+    readonly worker: string;
+    readonly warn: (message: string) => void;
+  };
   readonly firewall?: (options: { prefix: string; state: () => FirewallState }) => Firewall;
 }
 
@@ -64,11 +76,21 @@ export class NetworkService implements Sandboxes {
   readonly #nameServer: NameServer;
   readonly #bridges: Bridges;
   readonly #keeper: SandboxKeeper;
+  readonly #underlay: Underlay | undefined;
+  readonly #overlay: OverlayMember | undefined;
   readonly #namespaceDir: string;
   #loaded: Promise<void> | undefined;
   #repairs: NodeJS.Timeout | undefined;
 
-  constructor({ database, events, options, driver, firewall, nameServer }: NetworkServiceDependencies) {
+  constructor({
+    database,
+    events,
+    options,
+    driver,
+    firewall,
+    nameServer,
+    overlay,
+  }: NetworkServiceDependencies) {
     const defaultBridge = options.defaultBridge ?? { name: 'slipway0' };
     const addressPools = options.addressPools ?? DEFAULT_ADDRESS_POOLS;
     const repository = new NetworksRepository(database);
@@ -81,14 +103,25 @@ export class NetworkService implements Sandboxes {
       options: { defaultBridge, addressPools },
     });
     this.#table = new SandboxTable(repository);
-    this.#bridges = new Bridges(this.#driver);
+    this.#underlay = overlay?.underlay(this.#driver);
+    this.#bridges = new Bridges(this.#driver, this.#underlay);
     const zoneOf = (containerId: string) => {
       const record = this.#table.get(containerId);
-      return record && containerZone(record, this.#catalog, this.#table);
+      return (
+        record && containerZone(record, this.#catalog, this.#table, (id) => this.#overlay?.remote(id) ?? [])
+      );
     };
     this.#nameServer = nameServer ?? new EmbeddedResolver({ zoneOf });
     const filter = { prefix: defaultBridge.name.toUpperCase(), state: () => this.#firewallState() };
     this.#firewall = firewall ? firewall(filter) : new IptablesFirewall(filter);
+    if (overlay && this.#underlay) {
+      const { link, worker, warn } = overlay;
+      const [bridges, catalog, table] = [this.#bridges, this.#catalog, this.#table];
+      this.#overlay = new OverlayMember(
+        { link, underlay: this.#underlay, driver: this.#driver, bridges, catalog, table, warn },
+        { worker },
+      );
+    }
     this.#keeper = new SandboxKeeper({
       driver: this.#driver,
       bridges: this.#bridges,
@@ -99,6 +132,7 @@ export class NetworkService implements Sandboxes {
       ports: this.#ports,
       nameServer: this.#nameServer,
       events,
+      overlay: this.#overlay,
       namespaceDir: this.#namespaceDir,
     });
   }
@@ -141,7 +175,7 @@ export class NetworkService implements Sandboxes {
   /** By name, id or an id's unique prefix. Throws `not-found`. */
   async inspect(reference: string): Promise<NetworkUse> {
     await this.#load();
-    return this.#use(this.#catalog.get(reference));
+    return this.#use((await this.#overlay?.resolve(reference)) ?? this.#catalog.get(reference));
   }
 
   /** Throws `conflict` (name), `forbidden` (overlapping subnet, predefined name), `invalid`. */
@@ -172,7 +206,8 @@ export class NetworkService implements Sandboxes {
   async prune(selects: (network: Network) => boolean = () => true): Promise<Network[]> {
     const pruned: Network[] = [];
     for (const { network, endpoints } of await this.list()) {
-      if (isPredefined(network.name) || endpoints.length > 0 || !selects(network)) continue;
+      if (isPredefined(network.name) || network.driver === 'overlay') continue;
+      if (endpoints.length > 0 || !selects(network)) continue;
       try {
         await this.remove(network.id);
         pruned.push(network);
@@ -197,20 +232,28 @@ export class NetworkService implements Sandboxes {
     }
     await this.#reviveBridges();
     for (const record of this.#table.list()) await this.#keeper.revive(record);
+    this.#overlay?.start();
     this.#repairs ??= setInterval(
       () => void this.#firewall.repair().catch(() => {}),
       REPAIR_INTERVAL_MS,
     ).unref();
   }
 
+  /** What the pool knows of this worker may be wrong, such as after its lease was lost. */
+  doubtOverlays(): void {
+    this.#overlay?.doubt();
+  }
+
   /** Containers that are still there keep their network; without any, nothing of ours stays on the host. */
   async stop(): Promise<void> {
     clearInterval(this.#repairs);
+    await this.#overlay?.stop();
     await this.#loaded;
     await this.#nameServer.close();
     await this.#ports.close();
     if (this.#table.list().some(({ mode }) => mode === 'networks')) return;
     for (const network of this.#catalog.list()) if (network.bridge) await this.#bridges.remove(network);
+    await this.#underlay?.remove();
     await this.#firewall.remove();
   }
 
@@ -221,9 +264,12 @@ export class NetworkService implements Sandboxes {
       const users = this.#table.onNetwork(network.id);
       const known = new Set(users.map(({ endpoint }) => endpoint.hostInterface));
       for (const port of await this.#driver.bridgePorts(network.bridge)) {
-        if (!known.has(port)) await this.#driver.leave(port);
+        if (!known.has(port) && port !== vxlanName(network)) await this.#driver.leave(port);
       }
-      if (users.length > 0) await this.#bridges.ensure(network, async () => {});
+      if (users.length === 0) continue;
+      const made = this.#bridges.ensure(network, async () => {});
+      // What the kernel has of it stays; this machine's address may not be known yet.
+      await (network.driver === 'overlay' ? made.catch(() => {}) : made);
     }
     const [defaultNetwork] = this.#catalog.list().filter(({ name }) => name === 'bridge');
     if (defaultNetwork && this.#table.onNetwork(defaultNetwork.id).length === 0)

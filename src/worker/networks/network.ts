@@ -3,7 +3,8 @@ export interface Network {
   /** 64 hex digits. */
   readonly id: string;
   readonly name: string;
-  readonly driver: 'bridge' | 'host' | 'null';
+  /** `overlay`: of the pool, with a bridge on every worker that has a container on it. */
+  readonly driver: 'bridge' | 'overlay' | 'host' | 'null';
   readonly createdAt: Date;
   /** Name of the bridge interface; empty for `host` and `none`. */
   readonly bridge: string;

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { KeyedLock } from '#async/keyed-lock.ts';
-import { canceled, forbidden, isKind, notFound, SlipwayError } from '#errors/errors.ts';
+import { canceled, forbidden, isKind, notFound, SlipwayError, unavailable } from '#errors/errors.ts';
 import type { EventPublisher } from '#worker/events/event-publisher.ts';
-import type { AddressBook } from './address-book.ts';
+import { AddressBook } from './address-book.ts';
 import { bridgeOptions } from './bridge-options.ts';
 import type { Bridges } from './bridges.ts';
 import { parseExtraHost } from './dns/hosts-file.ts';
@@ -13,6 +13,7 @@ import type { Firewall } from './firewall/firewall.ts';
 import type { Network } from './network.ts';
 import type { NetworkCatalog } from './network-catalog.ts';
 import type { NetworkDriver } from './network-driver.ts';
+import type { OverlayMember } from './overlay/overlay-member.ts';
 import type { PortReservations } from './ports/port-reservations.ts';
 import type { EndpointRequest, Sandbox, Sandboxes, SandboxRequest } from './sandbox.ts';
 import type { EndpointRecord, SandboxRecord } from './sandbox-record.ts';
@@ -29,6 +30,8 @@ export interface SandboxKeeperDependencies {
   readonly ports: PortReservations;
   readonly nameServer: NameServer;
   readonly events: EventPublisher;
+  /** Undefined for a worker of no pool. */
+  readonly overlay: OverlayMember | undefined;
   /** Namespaces are kept alive here. */
   readonly namespaceDir: string;
 }
@@ -67,9 +70,9 @@ export class SandboxKeeper implements Sandboxes {
 
   connect(containerId: string, request: EndpointRequest): Promise<Sandbox> {
     return this.#locks.run(containerId, async () => {
-      const { catalog, table, book } = this.#with;
+      const { table, overlay } = this.#with;
       const record = this.#attached(containerId);
-      const network = catalog.get(request.network);
+      const network = await this.#network(request.network);
       checkConnectable(record, network);
       if (record.endpoints.some((endpoint) => endpoint.networkId === network.id)) {
         throw forbidden(
@@ -77,9 +80,10 @@ export class SandboxKeeper implements Sandboxes {
         );
       }
       using _hold = table.hold(network);
+      using _entering = network.driver === 'overlay' ? await overlay?.enter() : undefined;
       await using undo = new AsyncDisposableStack();
-      const endpoint = planEndpoint(network, request, record.endpoints, book);
-      undo.defer(() => book.release(network, endpoint));
+      const endpoint = await this.#plan(network, record, request, record.endpoints);
+      undo.defer(() => this.#release(network, containerId, endpoint));
       await this.#join(record.namespace, network, endpoint, []);
       undo.defer(() => this.#with.driver.leave(endpoint.hostInterface));
       const changed = { ...record, endpoints: [...record.endpoints, endpoint] };
@@ -95,7 +99,7 @@ export class SandboxKeeper implements Sandboxes {
 
   disconnect(containerId: string, reference: string): Promise<Sandbox> {
     return this.#locks.run(containerId, async () => {
-      const { catalog, table, driver, book } = this.#with;
+      const { catalog, table, driver } = this.#with;
       const record = this.#attached(containerId);
       const network = catalog.get(reference);
       if (network.driver === 'host') {
@@ -107,7 +111,7 @@ export class SandboxKeeper implements Sandboxes {
       await table.save(changed);
       await driver.leave(endpoint.hostInterface);
       await this.#reroute(changed, changed);
-      book.release(network, endpoint);
+      this.#release(network, containerId, endpoint);
       await this.#forwardPorts(changed);
       this.#announce('disconnect', changed, endpoint);
       return this.#view(changed);
@@ -117,7 +121,10 @@ export class SandboxKeeper implements Sandboxes {
   rename(containerId: string, name: string): Promise<void> {
     return this.#locks.run(containerId, async () => {
       const record = this.#with.table.get(containerId);
-      if (record) await this.#with.table.save({ ...record, containerName: name });
+      if (!record) return;
+      const changed = { ...record, containerName: name };
+      await this.#with.table.save(changed);
+      this.#with.overlay?.rename(changed);
     });
   }
 
@@ -132,17 +139,22 @@ export class SandboxKeeper implements Sandboxes {
     request: SandboxRequest,
     { onNamespace }: { onNamespace?: (namespace: string) => void },
   ): Promise<SandboxRecord> {
-    const { catalog, table, book, driver } = this.#with;
+    const { table, driver, overlay } = this.#with;
     using holds = new DisposableStack();
     await using undo = new AsyncDisposableStack();
     const wishes = request.mode === 'networks' ? request.endpoints : [{ network: request.mode }];
     const endpoints: EndpointRecord[] = [];
+    let hasEntered = false;
     for (const wish of wishes) {
-      const network = catalog.get(wish.network);
-      if (request.mode === 'networks' && network.driver !== 'bridge') checkConnectable(undefined, network);
+      const network = await this.#network(wish.network);
+      if (request.mode === 'networks' && network.bridge === '') checkConnectable(undefined, network);
       holds.use(table.hold(network));
-      const endpoint = planEndpoint(network, wish, endpoints, book);
-      undo.defer(() => book.release(network, endpoint));
+      if (network.driver === 'overlay' && overlay && !hasEntered) {
+        holds.use(await overlay.enter());
+        hasEntered = true;
+      }
+      const endpoint = await this.#plan(network, request, wish, endpoints);
+      undo.defer(() => this.#release(network, request.containerId, endpoint));
       endpoints.push(endpoint);
     }
     const bare = recordOf(request, endpoints, this.#namespaceFor(request));
@@ -168,7 +180,7 @@ export class SandboxKeeper implements Sandboxes {
     const way = gatewayEndpoint(endpoints, catalog)?.endpoint;
     for (const endpoint of endpoints) {
       const network = catalog.get(endpoint.networkId);
-      if (network.driver !== 'bridge') continue;
+      if (network.bridge === '') continue;
       await this.#join(namespace, network, endpoint, endpoint === way ? gatewaysOf(endpoints, catalog) : []);
     }
   }
@@ -212,7 +224,7 @@ export class SandboxKeeper implements Sandboxes {
     endpoint: EndpointRecord,
     gateways: readonly string[],
   ): Promise<void> {
-    const { bridges, driver, firewall } = this.#with;
+    const { bridges, driver, firewall, overlay } = this.#with;
     await bridges.ensure(network, () => firewall.sync());
     const attachment = {
       bridge: network.bridge,
@@ -232,6 +244,38 @@ export class SandboxKeeper implements Sandboxes {
       await bridges.ensure(network, () => firewall.sync());
       await driver.join(namespace, attachment);
     }
+    await overlay?.apply(network);
+  }
+
+  /** One that is known here, or else the pool's. */
+  async #network(reference: string): Promise<Network> {
+    const { catalog, overlay } = this.#with;
+    return overlay ? await overlay.resolve(reference) : catalog.get(reference);
+  }
+
+  /** An endpoint with an address: of this worker's own, or of the pool's. */
+  async #plan(
+    network: Network,
+    asker: Pick<SandboxRecord, 'containerId' | 'containerName' | 'hostname'>,
+    request: EndpointRequest,
+    others: readonly EndpointRecord[],
+  ): Promise<EndpointRecord> {
+    const { book, overlay } = this.#with;
+    if (network.driver !== 'overlay') return planEndpoint(network, request, others, book);
+    if (!overlay) throw unavailable(`network ${network.name} needs a pool, which this worker is not of`);
+    const { ipv4Address, macAddress, endpointId } = await overlay.join(network, asker, request);
+    try {
+      const given = { ...request, ipv4Address, macAddress };
+      return { ...planEndpoint(network, given, others, new AddressBook()), endpointId };
+    } catch (error) {
+      overlay.leave(network.id, asker.containerId);
+      throw error;
+    }
+  }
+
+  #release(network: Network, containerId: string, endpoint: EndpointRecord): void {
+    if (network.driver === 'overlay') this.#with.overlay?.leave(network.id, containerId);
+    else this.#with.book.release(network, endpoint);
   }
 
   /** The way out follows the first network that has one. */
@@ -256,7 +300,7 @@ export class SandboxKeeper implements Sandboxes {
   }
 
   async #detach(containerId: string): Promise<void> {
-    const { table, ports, driver, catalog, book, nameServer, firewall } = this.#with;
+    const { table, ports, driver, catalog, nameServer, firewall } = this.#with;
     const record = table.get(containerId);
     if (!record) return;
     await nameServer.stop(containerId);
@@ -267,7 +311,7 @@ export class SandboxKeeper implements Sandboxes {
     if (record.ports.length > 0) void firewall.sync().catch(() => {});
     for (const endpoint of record.endpoints) {
       const network = catalog.find(endpoint.networkId);
-      if (network) book.release(network, endpoint);
+      if (network) this.#release(network, containerId, endpoint);
       this.#announce('disconnect', record, endpoint);
     }
   }

@@ -34,8 +34,11 @@ export interface ResolverSettings {
   readonly extraHosts: readonly string[];
 }
 
-/** Every name that this endpoint's address answers to on its network. */
-export function dnsNames(record: SandboxRecord, endpoint: EndpointRecord): string[] {
-  const names = [record.containerName, ...endpoint.aliases, record.containerId.slice(0, 12), record.hostname];
+/** Every name that the address of a container's endpoint answers to on its network. */
+export function dnsNames(
+  record: Pick<SandboxRecord, 'containerId' | 'containerName' | 'hostname'>,
+  aliases: readonly string[],
+): string[] {
+  const names = [record.containerName, ...aliases, record.containerId.slice(0, 12), record.hostname];
   return [...new Set(names.filter((name) => name !== ''))];
 }

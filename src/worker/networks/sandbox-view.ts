@@ -56,7 +56,7 @@ function endpointView(record: SandboxRecord, endpoint: EndpointRecord, catalog: 
     ipv6PrefixLength: config6 && endpoint.ipv6Address ? parseSubnet(config6.subnet).prefixLength : 0,
     ipv6Gateway: '',
     aliases: endpoint.aliases,
-    dnsNames: named ? dnsNames(record, endpoint) : [],
+    dnsNames: named ? dnsNames(record, endpoint.aliases) : [],
   };
 }
 
@@ -103,7 +103,10 @@ export function parseLink(link: string): { readonly target: string; readonly ali
   return { target, alias };
 }
 
-export function isCalled(record: SandboxRecord, reference: string): boolean {
+export function isCalled(
+  record: Pick<SandboxRecord, 'containerId' | 'containerName'>,
+  reference: string,
+): boolean {
   return (
     record.containerName === reference || (reference.length >= 12 && record.containerId.startsWith(reference))
   );

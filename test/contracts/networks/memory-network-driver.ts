@@ -1,5 +1,11 @@
 import { unavailable } from '#errors/errors.ts';
-import type { Attachment, BridgeSpec, NetworkDriver } from '#worker/networks/network-driver.ts';
+import type {
+  Attachment,
+  BridgeSpec,
+  NetworkDriver,
+  RemoteStation,
+  VxlanSpec,
+} from '#worker/networks/network-driver.ts';
 
 /** A network driver without a kernel: it remembers what hangs where. */
 export class MemoryNetworkDriver implements NetworkDriver {
@@ -8,6 +14,8 @@ export class MemoryNetworkDriver implements NetworkDriver {
   /** By host end. */
   readonly attachments = new Map<string, Attachment & { namespace: string }>();
   readonly gateways = new Map<string, readonly string[]>();
+  readonly vxlans = new Map<string, VxlanSpec>();
+  readonly stations = new Map<string, readonly RemoteStation[]>();
   /** Subnets that the host reaches by other interfaces. */
   routes: { subnet: string; interfaceName: string }[] = [];
 
@@ -30,6 +38,22 @@ export class MemoryNetworkDriver implements NetworkDriver {
       .map((port) => port.hostInterface);
   }
 
+  async ensureVxlan(vxlan: VxlanSpec): Promise<void> {
+    if (!this.bridges.has(vxlan.bridge)) throw unavailable('the bridge is gone', { code: 'ENODEV' });
+    this.vxlans.set(vxlan.name, vxlan);
+  }
+
+  async setStations(vxlan: string, stations: readonly RemoteStation[]): Promise<void> {
+    if (!this.vxlans.has(vxlan)) throw unavailable('the device is gone', { code: 'ENODEV' });
+    this.stations.set(vxlan, stations);
+  }
+
+  async createWireguard(): Promise<boolean> {
+    return false;
+  }
+
+  async furnish(): Promise<void> {}
+
   createNamespace(path: string): void {
     if (this.namespaces.has(path)) throw unavailable(`${path} is there already`, { code: 'EEXIST' });
     this.namespaces.add(path);
@@ -49,6 +73,7 @@ export class MemoryNetworkDriver implements NetworkDriver {
 
   async leave(hostInterface: string): Promise<void> {
     this.attachments.delete(hostInterface);
+    this.vxlans.delete(hostInterface);
   }
 
   async setGateways(namespace: string, gateways: readonly string[]): Promise<void> {

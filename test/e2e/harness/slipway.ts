@@ -73,6 +73,8 @@ export class Slipway implements AsyncDisposable {
       SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_NAME: `slipt${port}`,
       SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_SUBNET: `${block}.${part * 32}.0/24`,
       SLIPWAY_WORKER_NETWORK_ADDRESS_POOLS: `[{ base: ${block}.${part * 32 + 16}.0/20, size: 24 }]`,
+      SLIPWAY_POOL_NAMESPACES: `10.254.${port % 256}.0/24`,
+      SLIPWAY_POOL_OVERLAY_ADDRESS_POOLS: `[{ base: 10.${192 + (port % 14)}.0.0/16, size: 24 }]`,
       ...options.env,
     };
   }

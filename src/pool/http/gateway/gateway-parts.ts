@@ -6,6 +6,7 @@ import type { PoolImages } from '../../gateway/pool-images.ts';
 import type { PoolObjects } from '../../gateway/pool-objects.ts';
 import type { WorkerClient } from '../../gateway/worker-client.ts';
 import type { Workers } from '../../gateway/workers.ts';
+import type { Overlays } from '../../overlay/overlays.ts';
 
 /** What the routes of a gateway stand on. */
 export interface GatewayParts {
@@ -14,6 +15,7 @@ export interface GatewayParts {
   readonly objects: PoolObjects;
   readonly images: PoolImages;
   readonly placer: Placer;
+  readonly overlays: Overlays;
   readonly client: WorkerClient;
   readonly forwarder: Forwarder;
   readonly log: Logger;

@@ -1,14 +1,25 @@
 import { conflict, notFound } from '#errors/errors.ts';
 import { readJson } from '#worker/http/body.ts';
+import { filtersQuery } from '#worker/http/query.ts';
 import type { EngineContext, EngineRouter } from '#worker/http/router.ts';
 import { isPredefined } from '../../gateway/pool-objects.ts';
 import type { LivingWorker } from '../../gateway/workers.ts';
 import { askAll } from './ask-all.ts';
 import type { GatewayParts } from './gateway-parts.ts';
+import {
+  changeOverlay,
+  createOverlay,
+  inspectOverlay,
+  listedOverlays,
+  overlayOf,
+  pruneOverlays,
+  removeOverlay,
+} from './overlay-network-routes.ts';
 import { pass, reply } from './pass.ts';
 
 interface NetworkBody {
   readonly Name?: unknown;
+  readonly Driver?: unknown;
   readonly Labels?: Readonly<Record<string, string>> | null;
 }
 
@@ -21,14 +32,19 @@ export function networkRoutes(router: EngineRouter, parts: GatewayParts): void {
     if (!answers) return;
     const shown = new Set<string>();
     ctx.body = answers
-      .flatMap(({ body }) => body as { Name: string; Id: string }[])
+      .flatMap(({ body }) => body as { Name: string; Id: string; Driver?: string }[])
+      .filter(({ Driver }) => Driver !== 'overlay')
       .filter(({ Name }) => !isPredefined('network', Name) || (!shown.has(Name) && shown.add(Name)))
+      .concat(await listedOverlays(parts, filtersQuery(ctx)))
       .toSorted((a, b) => (a.Name < b.Name ? -1 : a.Name > b.Name ? 1 : a.Id < b.Id ? -1 : 1));
   });
 
   router.post('/networks/create', async (ctx) => {
     const body = ((await readJson(ctx)) ?? {}) as NetworkBody;
     const name = typeof body.Name === 'string' ? body.Name : '';
+    if (body.Driver === 'overlay' && !isPredefined('network', name)) {
+      return await createOverlay(ctx, parts, body);
+    }
     const project = body.Labels?.['com.docker.compose.project'];
     const worker = await placer.forObject({ project, network: true });
     const asked = { method: 'POST', path: ctx.originalUrl, body };
@@ -56,7 +72,8 @@ export function networkRoutes(router: EngineRouter, parts: GatewayParts): void {
   router.post('/networks/prune', async (ctx) => {
     const answers = await askAll(ctx, parts, { patience: 0 });
     if (!answers) return;
-    const names = answers.flatMap(({ body }) => body.NetworksDeleted ?? []);
+    const own = answers.flatMap(({ body }) => (body.NetworksDeleted ?? []) as string[]);
+    const names = [...own, ...(await pruneOverlays(parts, filtersQuery(ctx)))];
     ctx.body = { NetworksDeleted: names.length > 0 ? names : null };
   });
 
@@ -64,6 +81,8 @@ export function networkRoutes(router: EngineRouter, parts: GatewayParts): void {
     const body = ((await readJson(ctx)) ?? {}) as { Container?: unknown };
     const reference = referenceOf(ctx);
     const container = typeof body.Container === 'string' ? body.Container : '';
+    const overlay = await overlayOf(parts, reference);
+    if (overlay) return await changeOverlay(ctx, parts, overlay, body);
     const owner = await objects.workerOf('container', container);
     const network = isPredefined('network', reference) ? owner : await objects.workerOf('network', reference);
     if (network.name !== owner.name) {
@@ -76,13 +95,19 @@ export function networkRoutes(router: EngineRouter, parts: GatewayParts): void {
   });
 
   router.delete(/^\/networks\/([^/]+)$/, async (ctx) => {
+    const overlay = await overlayOf(parts, referenceOf(ctx));
+    if (overlay) return await removeOverlay(ctx, parts, overlay);
     const worker = await networkWorker(ctx, parts);
     const found = await objects.find('network', referenceOf(ctx));
     await pass(ctx, parts, worker);
     if (found?.id && ctx.res.statusCode < 300) await placements.forget('network', found.id);
   });
 
-  router.all(/^\/networks\/([^/]+)$/, async (ctx) => pass(ctx, parts, await networkWorker(ctx, parts)));
+  router.all(/^\/networks\/([^/]+)$/, async (ctx) => {
+    const overlay = await overlayOf(parts, referenceOf(ctx));
+    if (overlay) return await inspectOverlay(ctx, parts, overlay);
+    await pass(ctx, parts, await networkWorker(ctx, parts));
+  });
 }
 
 /** What every worker has is looked at on the first one. */

@@ -1,15 +1,7 @@
 import { closeSync } from 'node:fs';
+import { boundSocket } from '../linux/bound-socket.ts';
 import { runCommand } from '../linux/command.ts';
-import {
-  AF_INET,
-  bind,
-  checked,
-  SOCK_CLOEXEC,
-  SOCK_DGRAM,
-  SOCK_NONBLOCK,
-  SOCK_STREAM,
-  socket,
-} from '../linux/libc.ts';
+import { SOCK_DGRAM, SOCK_STREAM } from '../linux/libc.ts';
 import { insideNamespace } from '../linux/namespace.ts';
 import { EMBEDDED_RESOLVER } from './resolv-conf.ts';
 
@@ -53,28 +45,12 @@ function bindAnyPort(): ResolverSockets & { port: number } {
     const port = 32_768 + Math.floor(Math.random() * 28_000);
     const opened: number[] = [];
     try {
-      for (const type of [SOCK_DGRAM, SOCK_STREAM]) opened.push(bound(type, port));
+      for (const type of [SOCK_DGRAM, SOCK_STREAM]) opened.push(boundSocket(type, EMBEDDED_RESOLVER, port));
       const [udp, tcp] = opened as [number, number];
       return { udp, tcp, port };
     } catch (error) {
       for (const fd of opened) closeSync(fd);
       if (attempt === 20) throw error;
     }
-  }
-}
-
-function bound(type: number, port: number): number {
-  const fd = checked('socket', socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  // struct sockaddr_in
-  const address = Buffer.alloc(16);
-  address.writeUInt16LE(AF_INET, 0);
-  address.writeUInt16BE(port, 2);
-  address.set(EMBEDDED_RESOLVER.split('.').map(Number), 4);
-  try {
-    checked('bind', bind(fd, address, address.length));
-    return fd;
-  } catch (error) {
-    closeSync(fd);
-    throw error;
   }
 }

@@ -5,6 +5,9 @@ import { exitCodeOf, spawnProcess } from '../../runtime/process/spawn-process.ts
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** Debian's packages of the tools that are not in iptables. */
+const PACKAGES: Readonly<Record<string, string>> = { wg: 'wireguard-tools', 'wireguard-go': 'wireguard-go' };
+
 /**
  * Runs a system tool with `input` on its stdin and answers its output. It starts before this function first waits,
  * in the network namespace that the thread is in. Throws `unavailable` with its last words.
@@ -33,7 +36,10 @@ function find(command: string): string {
   const path = PATH.split(':')
     .map((folder) => `${folder}/${command}`)
     .find((candidate) => existsSync(candidate));
-  if (!path) throw unavailable(`cannot run ${command}: it is not installed (apt-get install iptables)`);
+  if (!path)
+    throw unavailable(
+      `cannot run ${command}: it is not installed (apt-get install ${PACKAGES[command] ?? 'iptables'})`,
+    );
   found.set(command, path);
   return path;
 }

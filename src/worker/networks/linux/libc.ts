@@ -24,6 +24,9 @@ export const socket: KoffiFunc<(domain: number, type: number, protocol: number) 
 export const bind: KoffiFunc<(fd: number, address: Uint8Array, length: number) => number> = libc.func(
   'int bind(int fd, const void *address, unsigned int length)',
 );
+export const setsockopt: KoffiFunc<
+  (fd: number, level: number, option: number, value: Uint8Array, length: number) => number
+> = libc.func('int setsockopt(int fd, int level, int option, const void *value, unsigned int length)');
 export const send: KoffiFunc<(fd: number, bytes: Uint8Array, length: number, flags: number) => number> =
   libc.func('long send(int fd, const void *bytes, size_t length, int flags)');
 export const recv: KoffiFunc<(fd: number, bytes: Uint8Array, length: number, flags: number) => number> =
@@ -44,6 +47,8 @@ export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOCK_CLOEXEC = 0o2000000;
 export const SOCK_NONBLOCK = 0o4000;
+export const SOL_SOCKET = 1;
+export const SO_REUSEADDR = 2;
 export const MSG_DONTWAIT = 0x40;
 
 /** Passes the result of a system call on, or throws `unavailable` with the system's reason. */

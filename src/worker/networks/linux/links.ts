@@ -109,6 +109,18 @@ function hairpin(port: string): NetlinkMessage {
   return { type: NEW_LINK, flags: 0, body };
 }
 
+/** Of a kind that needs no settings. */
+export const createOfKind = (name: string, kind: string): NetlinkMessage =>
+  newLink(
+    linkBody({}, attribute(IFLA.IFNAME, name), attribute(IFLA.LINKINFO, [attribute(IFLA.INFO_KIND, kind)])),
+  );
+
+export const setMtu = (index: number, mtu: number): NetlinkMessage => ({
+  type: NEW_LINK,
+  flags: 0,
+  body: linkBody({ index }, attribute(IFLA.MTU, mtu)),
+});
+
 export const setUp = (index: number): NetlinkMessage => ({
   type: NEW_LINK,
   flags: 0,
@@ -121,12 +133,12 @@ export const deleteLink = (index: number): NetlinkMessage => ({
   body: linkBody({ index }),
 });
 
-function newLink(body: Buffer): NetlinkMessage {
+export function newLink(body: Buffer): NetlinkMessage {
   return { type: NEW_LINK, flags: CREATE | EXCLUSIVE, body };
 }
 
 /** struct ifinfomsg, then attributes. */
-function linkBody(link: { index?: number; up?: boolean }, ...attributes: readonly Buffer[]): Buffer {
+export function linkBody(link: { index?: number; up?: boolean }, ...attributes: readonly Buffer[]): Buffer {
   const header = Buffer.alloc(16);
   header.writeInt32LE(link.index ?? 0, 4);
   header.writeUInt32LE(link.up ? UP : 0, 8);
@@ -148,4 +160,4 @@ function toLink(message: NetlinkMessage): Link {
 
 const text = (bytes: Buffer | undefined) => bytes?.toString().replace(/\0.*$/s, '') ?? '';
 
-const macBytes = (mac: string) => Buffer.from(mac.replaceAll(':', ''), 'hex');
+export const macBytes = (mac: string) => Buffer.from(mac.replaceAll(':', ''), 'hex');

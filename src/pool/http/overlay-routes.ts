@@ -1,0 +1,87 @@
+import type { IncomingMessage } from 'node:http';
+import { z } from 'zod';
+import { invalid, unauthorized } from '#errors/errors.ts';
+import type { Claimant } from '../jobs/job.ts';
+import type { Wakes } from '../jobs/wakes.ts';
+import type { OverlayEndpointsRepository } from '../overlay/overlay-endpoints-repository.ts';
+import { newsOf } from '../overlay/overlays.ts';
+import type { WorkerLeasesRepository } from '../workers/worker-leases-repository.ts';
+
+/** Where workers ask: each request is one of a worker that is known by its certificate. */
+interface WorkerRoutes {
+  authenticate(req: IncomingMessage): Promise<Claimant>;
+  route(path: string, task: (req: IncomingMessage, body: unknown) => Promise<unknown>): void;
+}
+
+interface Ports {
+  readonly endpoints: OverlayEndpointsRepository;
+  readonly leases: WorkerLeasesRepository;
+  readonly wakes: Wakes;
+  /** By ID or name. */
+  readonly find: (reference: string) => Promise<unknown>;
+}
+
+const id = z.string().min(1).max(256);
+const ipv4 = z.ipv4();
+const mac = z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/);
+const wish = z.strictObject({
+  networkId: id,
+  containerId: id,
+  endpointId: id,
+  containerName: id,
+  names: z.array(z.string().max(256)).max(256),
+  ipv4Address: ipv4.optional(),
+  macAddress: mac.optional(),
+});
+const endpoint = wish.required();
+const self = z.strictObject({
+  address: ipv4,
+  publicKey: z.base64().length(44).nullable(),
+  wireguardPort: z.int().min(1).max(65_535).nullable(),
+});
+
+/** What `GatewayOverlayLink` asks for. */
+export function overlayRoutes(workers: WorkerRoutes, { endpoints, leases, wakes, find }: Ports): void {
+  const on = <T>(what: string, shape: z.ZodType<T>, task: (worker: string, body: T) => Promise<unknown>) =>
+    workers.route(`POST /overlay/${what}`, async (req, body) => {
+      const worker = await holderOf(leases, await workers.authenticate(req));
+      const checked = shape.safeParse(body);
+      if (!checked.success) {
+        const issue = checked.error.issues[0];
+        throw invalid(`${what}: ${issue?.path.join('.')}: ${issue?.message}`);
+      }
+      return await task(worker, checked.data);
+    });
+
+  on('network', z.strictObject({ reference: id }), async (_worker, { reference }) => ({
+    network: await find(reference),
+  }));
+  on('join', wish, async (worker, asked) => {
+    await endpoints.join(worker, asked as Parameters<OverlayEndpointsRepository['join']>[1]);
+    wakes.wake();
+    return { state: (await endpoints.states([asked.networkId]))[0] };
+  });
+  on('leave', z.strictObject({ networkId: id, containerId: id }), async (worker, asked) => {
+    await endpoints.leave(worker, asked.networkId, asked.containerId);
+    wakes.wake();
+  });
+  on('rename', endpoint, async (worker, asked) => {
+    await endpoints.rename(worker, asked);
+    wakes.wake();
+  });
+  const all = z.strictObject({ self, endpoints: z.array(endpoint).max(65_536) });
+  on('sync', all, async (worker, asked) => {
+    const refused = await endpoints.sync(worker, asked.self, asked.endpoints);
+    wakes.wake();
+    return { refused };
+  });
+  const news = z.strictObject({ networkIds: z.array(id).max(4_096), tag: z.string().max(100).optional() });
+  on('news', news, (_worker, asked) => newsOf({ endpoints, wakes }, asked.networkIds, asked.tag));
+}
+
+/** The name of a worker whose lease is the current one: what an earlier process of it says does not count. */
+async function holderOf(leases: WorkerLeasesRepository, { worker, epoch }: Claimant): Promise<string> {
+  const found = (await leases.list()).find((each) => each.worker === worker);
+  if (found?.epoch === epoch && found.state !== 'lost') return found.name;
+  throw unauthorized('this lease is over');
+}

@@ -1,0 +1,67 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { unavailable } from '#errors/errors.ts';
+import type { Network } from '#worker/networks/network.ts';
+import type {
+  OverlayEndpoint,
+  OverlayLink,
+  OverlayNews,
+  OverlayPeer,
+  OverlayState,
+  OverlayWish,
+} from '#worker/networks/overlay/overlay-link.ts';
+
+/** Asks the pool's gateway for something, in the name of this worker's lease. Throws what it says, `unavailable`. */
+type Ask = (method: 'POST', path: string, body: unknown) => Promise<unknown>;
+
+/** How long something waits for a worker that has just begun to have its lease, in milliseconds. */
+const PATIENCE = 15_000;
+const LOOK = 50;
+
+/** A worker's overlay networks by way of its gateway. A worker serves before it has joined its pool: `use` comes later. */
+export class GatewayOverlayLink implements OverlayLink {
+  #ask: Ask | undefined;
+
+  /** From now on asks this. */
+  use(ask: Ask): void {
+    this.#ask = ask;
+  }
+
+  async find(reference: string): Promise<Network | undefined> {
+    const { network } = (await this.#post('network', { reference })) as { network?: Network };
+    return network && dated(network);
+  }
+
+  async join(wish: OverlayWish): Promise<OverlayState> {
+    const { state } = (await this.#post('join', wish)) as { state: OverlayState };
+    return { ...state, network: dated(state.network) };
+  }
+
+  async leave(networkId: string, containerId: string): Promise<void> {
+    await this.#post('leave', { networkId, containerId });
+  }
+
+  async rename(endpoint: OverlayEndpoint): Promise<void> {
+    await this.#post('rename', endpoint);
+  }
+
+  async sync(self: Omit<OverlayPeer, 'worker'>, endpoints: readonly OverlayEndpoint[]): Promise<void> {
+    await this.#post('sync', { self, endpoints });
+  }
+
+  async news(networkIds: readonly string[], tag: string | undefined): Promise<OverlayNews> {
+    const news = (await this.#post('news', { networkIds, ...(tag && { tag }) })) as OverlayNews;
+    const networks = news.networks?.map((state) => ({ ...state, network: dated(state.network) }));
+    return { ...news, ...(networks && { networks }) };
+  }
+
+  async #post(what: string, body: unknown): Promise<unknown> {
+    const until = performance.now() + PATIENCE;
+    while (!this.#ask) {
+      if (performance.now() > until) throw unavailable('this worker has not joined its pool yet');
+      await sleep(LOOK);
+    }
+    return await this.#ask('POST', `/overlay/${what}`, body);
+  }
+}
+
+const dated = (network: Network): Network => ({ ...network, createdAt: new Date(network.createdAt) });
