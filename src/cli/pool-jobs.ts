@@ -132,6 +132,11 @@ export async function createPoolJobs(
         publisher,
         wakes,
         ended,
+        refused: ({ id: job, attempt }, { worker, epoch }) =>
+          log.info(
+            { job, attempt, worker, epoch },
+            'what a worker said of a job that is not its own was not heard',
+          ),
       }),
   };
 }

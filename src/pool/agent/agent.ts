@@ -24,6 +24,9 @@ interface Options {
 
 /** Milliseconds after which the queue is asked, though nobody has said that there is news. */
 const PATIENCE = 2_000;
+/** And after which it is asked what this worker is at. */
+const DOUBT = 15_000;
+const NEVER = Number.NEGATIVE_INFINITY;
 /** And after which a queue that could not be asked is asked again. */
 const PAUSE = 1_000;
 
@@ -38,6 +41,8 @@ export class Agent implements AsyncDisposable {
   /** Aborts when an attempt was over since the last look. */
   #room = new AbortController();
   #hasRoom = false;
+  /** When what the pool thinks that this worker is at was last compared with what it is. */
+  #compared = NEVER;
 
   constructor(ports: Ports, options: Options) {
     this.#ports = ports;
@@ -89,22 +94,38 @@ export class Agent implements AsyncDisposable {
       if (!sameLease(attempt.claimant, claimant)) attempt.stop({ kind: 'lost' });
     }
     if (!claimant) return;
-    if (this.#attempts.size > 0) await this.#end(claimant);
+    if (this.#attempts.size > 0 || performance.now() - this.#compared > DOUBT) await this.#compare(claimant);
     const free = this.#options.slots - this.#attempts.size;
     if (free <= 0 || this.#leaving.signal.aborted) return;
-    const claimed = await this.#ports.queue.claim(claimant, free);
-    for (const job of claimed) this.#begin(job, claimant);
+    for (const job of await this.#claim(claimant, free)) this.#begin(job, claimant);
   }
 
-  /** What somebody canceled, or the pool has taken away. */
-  async #end(claimant: Claimant): Promise<void> {
+  async #claim(claimant: Claimant, limit: number): Promise<ClaimedJob[]> {
+    try {
+      return await this.#ports.queue.claim(claimant, limit);
+    } catch (error) {
+      // Jobs may have been claimed all the same, and only the answer was lost.
+      this.#compared = NEVER;
+      throw error;
+    }
+  }
+
+  /** Ends what somebody canceled, or the pool has taken away; gives back what it thinks that this worker is at. */
+  async #compare(claimant: Claimant): Promise<void> {
+    const { queue } = this.#ports;
     const before = new Map(this.#attempts);
-    const held = new Map((await this.#ports.queue.held(claimant)).map((claim) => [keyOf(claim), claim]));
+    this.#compared = NEVER;
+    const held = new Map((await queue.held(claimant)).map((claim) => [keyOf(claim), claim]));
     for (const [key, attempt] of before) {
       const claim = held.get(key);
       if (!claim) attempt.stop({ kind: 'lost' });
       else if (claim.cancelReason !== null) attempt.stop({ kind: 'canceled', reason: claim.cancelReason });
     }
+    // A claim that a gateway came to late, say: what is claimed in time is begun before the next comparison.
+    for (const [key, claim] of held) {
+      if (!before.has(key)) await queue.giveBack(claim, claimant, 'its worker lost touch with the pool');
+    }
+    this.#compared = performance.now();
   }
 
   #begin(job: ClaimedJob, claimant: Claimant): void {
@@ -115,8 +136,9 @@ export class Agent implements AsyncDisposable {
       { job, claimant, maxLogBytes: this.#options.maxLogBytes },
     );
     this.#attempts.set(key, attempt);
-    void attempt.over.then(() => {
+    void attempt.over.then((isKnown) => {
       this.#attempts.delete(key);
+      if (!isKnown) this.#compared = NEVER;
       this.#hasRoom = true;
       this.#room.abort();
     });

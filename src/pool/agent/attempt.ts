@@ -28,8 +28,8 @@ const PAUSE = 500;
 /** One attempt at a job, from the claim to what the pool is told of its end. */
 export class AttemptUnderWay {
   readonly claimant: Claimant;
-  /** Resolves when it is over, whatever came of it. */
-  readonly over: Promise<void>;
+  /** Resolves when it is over, whatever came of it: to whether the pool knows. */
+  readonly over: Promise<boolean>;
   readonly #ports: Ports;
   readonly #job: ClaimedJob;
   readonly #log: LogWriter;
@@ -44,7 +44,10 @@ export class AttemptUnderWay {
       { queue: ports.queue, lost: () => this.stop({ kind: 'lost' }) },
       { claim: options.job, claimant: options.claimant, maxBytes: options.maxLogBytes },
     );
-    this.over = this.#run().catch((error: unknown) => ports.report(error));
+    this.over = this.#run().catch((error: unknown) => {
+      ports.report(error);
+      return false;
+    });
   }
 
   /** Ends it. The first reason counts, but nothing is said in the name of a claim that is lost. */
@@ -53,7 +56,7 @@ export class AttemptUnderWay {
     this.#stopping.abort();
   }
 
-  async #run(): Promise<void> {
+  async #run(): Promise<boolean> {
     const deadline = setTimeout(() => this.stop({ kind: 'timeout' }), timerOf(this.#job.timeout));
     let told: Outcome | { readonly again: string };
     try {
@@ -64,9 +67,11 @@ export class AttemptUnderWay {
     } finally {
       clearTimeout(deadline);
     }
-    if (this.#reason?.kind === 'lost') return;
+    if (this.#isLost()) return false;
     await this.#log.flush();
+    if (this.#isLost()) return false;
     await this.#tell(told);
+    return true;
   }
 
   async #outcome(): Promise<Outcome | { readonly again: string }> {
@@ -96,6 +101,10 @@ export class AttemptUnderWay {
     }
   }
 
+  #isLost(): boolean {
+    return this.#reason?.kind === 'lost';
+  }
+
   /** Says how it ended, until it is heard or the claim is not good any more. */
   async #tell(told: Outcome | { readonly again: string }): Promise<void> {
     const { queue } = this.#ports;
@@ -105,7 +114,7 @@ export class AttemptUnderWay {
         else await queue.end(this.#job, this.claimant, told);
         return;
       } catch (error) {
-        if (this.#reason?.kind === 'lost' || tries === TRIES) throw error;
+        if (this.#isLost() || tries === TRIES) throw error;
         await sleep(PAUSE);
       }
     }

@@ -21,6 +21,8 @@ interface Ports {
   readonly wakes: Wakes;
   /** Hears of jobs that are over. */
   readonly ended: (id: string) => Promise<void>;
+  /** Hears of ends that were not heard: another has the job, or it is over. */
+  readonly refused?: (claim: Claim, claimant: Claimant) => void;
 }
 
 /** The queue, for one agent in a process that has the pool's database. */
@@ -55,14 +57,18 @@ export class DatabaseJobQueue implements JobQueue {
   }
 
   async end(claim: Claim, claimant: Claimant, { state, result, publications }: Outcome): Promise<boolean> {
-    const { rows, claims, publisher, ended, wakes } = this.#ports;
+    const { rows, claims, publisher, ended, refused, wakes } = this.#ports;
+    const refuse = () => {
+      refused?.(claim, claimant);
+      return false;
+    };
     if (publications.length > 0) requireAsked((await rows.get(claim.id)).spec, publications);
     if (state === 'succeeded' && publications.length > 0) {
       const all = { ...result, publications };
-      if (!(await claims.publish(claim, claimant, all, PUBLISHING_LEASE))) return false;
+      if (!(await claims.publish(claim, claimant, all, PUBLISHING_LEASE))) return refuse();
       await publisher.publish(claim.id, all);
     } else {
-      if (!(await claims.end(claim, claimant, { state, result }))) return false;
+      if (!(await claims.end(claim, claimant, { state, result }))) return refuse();
       await ended(claim.id);
     }
     wakes.wake();

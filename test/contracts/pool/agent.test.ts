@@ -16,7 +16,7 @@ import { followLog } from '#pool/jobs/follow-log.ts';
 import type { Claimant, Job, NewJob } from '#pool/jobs/job.ts';
 import { JobLogRepository } from '#pool/jobs/job-log-repository.ts';
 import { JobLogs } from '#pool/jobs/job-logs.ts';
-import type { Publication } from '#pool/jobs/job-queue.ts';
+import type { JobQueue, Publication } from '#pool/jobs/job-queue.ts';
 import { JobsRepository } from '#pool/jobs/jobs-repository.ts';
 import { Publisher } from '#pool/jobs/publisher.ts';
 import { PublishingRepository } from '#pool/jobs/publishing-repository.ts';
@@ -88,10 +88,15 @@ class Pool {
     return this.leases.acquire({ name, address: 'unix:///w', offer: OFFER }, duration);
   }
 
-  agent(claimant: Claimant, slots: number, run: (attempt: Attempt) => Promise<Made>): Agent {
+  agent(
+    claimant: Claimant,
+    slots: number,
+    run: (attempt: Attempt) => Promise<Made>,
+    queue: JobQueue = this.queue(),
+  ): Agent {
     return new Agent(
       {
-        queue: this.queue(),
+        queue,
         runners: new Map([['run', { run }]]),
         claimant: () => claimant,
         log: pino({ enabled: false }),
@@ -153,6 +158,46 @@ onEachPoolDatabase('an agent', (create) => {
     expect(job.result).toEqual({ exitCode: 0, publications: [made] });
     expect(pool.given).toEqual([made]);
     expect(await pool.log(id)).toBe('this is run');
+  });
+
+  it('gives back what it claimed, and did not hear of', async () => {
+    await using database = await create();
+    const pool = await Pool.open(database.db);
+    const queue = pool.queue();
+    const claim = queue.claim.bind(queue);
+    let lost = 0;
+    queue.claim = async (...given) => {
+      const claimed = await claim(...given);
+      if (claimed.length === 0 || lost++ > 0) return claimed;
+      throw unavailable('the answer was lost');
+    };
+    await using _ = pool.agent(await pool.worker('one'), 2, async () => DONE, queue);
+    const id = await pool.add('a', 'first');
+    await pool.until(id, 'delayed');
+    while ((await pool.due.release()) === 0) await sleep(50);
+    pool.wakes.wake();
+    expect(await pool.until(id, 'succeeded')).toMatchObject({ attempt: 2 });
+  });
+
+  it('gives back what it could not keep the log of', async () => {
+    await using database = await create();
+    const pool = await Pool.open(database.db);
+    const queue = pool.queue();
+    const log = queue.log.bind(queue);
+    let isUp = false;
+    queue.log = async (...given) => isUp && (await log(...given));
+    const work = async ({ log: write, signal }: Attempt) => {
+      await write('x');
+      if (!isUp) await untilEnded({ signal } as Attempt);
+      return DONE;
+    };
+    await using _ = pool.agent(await pool.worker('one'), 2, work, queue);
+    const id = await pool.add('a', 'first');
+    await pool.until(id, 'delayed');
+    isUp = true;
+    while ((await pool.due.release()) === 0) await sleep(50);
+    pool.wakes.wake();
+    expect(await pool.until(id, 'succeeded')).toMatchObject({ attempt: 2 });
   });
 
   it('has no more at once than it has room for, and begins the next as soon as there is', async () => {
