@@ -22,6 +22,7 @@ import { type GatewayCredentials, Workers } from '#pool/gateway/workers.ts';
 import { contextRoutes } from '#pool/http/context-routes.ts';
 import { gatewayRoutes } from '#pool/http/gateway/gateway-routes.ts';
 import { queueRoutes } from '#pool/http/queue-routes.ts';
+import { triggerEvents } from '#pool/http/trigger-events.ts';
 import { gatewayCredentials, WorkerServer } from '#pool/http/worker-server.ts';
 import { OverlayEndpointsRepository } from '#pool/overlay/overlay-endpoints-repository.ts';
 import { OverlayNetworksRepository } from '#pool/overlay/overlay-networks-repository.ts';
@@ -29,7 +30,6 @@ import { Overlays } from '#pool/overlay/overlays.ts';
 import { fingerprint } from '#pool/workers/certificates.ts';
 import { Enrolment } from '#pool/workers/enrolment.ts';
 import { MembershipRepository } from '#pool/workers/membership-repository.ts';
-import { triggerEvents } from '#pool/http/trigger-events.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { apiRoutes } from '#worker/http/api/api.ts';
 import { createEngineRouter } from '#worker/http/router.ts';
@@ -82,6 +82,7 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
   overlayRequests(workerServer, { db, database, parts, leases, started });
   queueRoutes(workerServer, { queue: jobs.queue(), wakes: jobs.wakes });
   contextRoutes(router, jobs.jobs);
+  triggerEvents(router, jobs.triggers);
   apiRoutes(router, jobs.operations, logger);
 
   const workersAt = config.gateway.workers.listen ?? `unix://${join(config.runDir, 'pool.sock')}`;
@@ -91,7 +92,6 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
     started.defer(() => closed(server));
     addresses.push(await listen(server, address, { group: config.worker.socketGroup }));
   }
-  triggerEvents(router, jobs.triggers);
   addresses.push(await listen(workerServer.server, workersAt, { secure: true }));
   const running = started.move();
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
