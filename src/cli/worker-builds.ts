@@ -93,6 +93,7 @@ export async function createWorkerBuilds(
       ),
       sessions,
       images: drivers.images,
+      sources: drivers.sources,
       reader: drivers.reader,
       packages: (ref, options) => drivers.reader.packages(ref, options),
       tellGraph,

@@ -1,6 +1,6 @@
-import { invalid, notFound, tooLarge, unavailable } from '#errors/errors.ts';
+import { invalid, isKind, notFound, tooLarge, unavailable } from '#errors/errors.ts';
 import type { Descriptor } from '#oci/descriptor.ts';
-import { type Digest, digestOf } from '#oci/digest.ts';
+import { type Digest, digestOf, isDigest } from '#oci/digest.ts';
 import { bareMediaType, MEDIA_TYPE } from '#oci/media-type.ts';
 import { asUnavailable, type HttpResponse } from './http-transport.ts';
 import { isTransient, readLimited, registryError } from './registry-error.ts';
@@ -62,6 +62,27 @@ export class Fetcher {
     // A HEAD would do where every registry sent the digest's header; a manifest is small enough.
     const { mediaType, digest, payload } = await this.manifest(reference, options);
     return { mediaType, digest, size: payload.length };
+  }
+
+  /** What refers to a manifest, where the registry knows or clients have listed it by a tag. */
+  async referrers(digest: Digest, options: { signal?: AbortSignal } = {}): Promise<readonly Descriptor[]> {
+    const told = await this.#index(`referrers/${digest}`, options);
+    return told ?? (await this.#index(`manifests/${digest.replace(':', '-')}`, options)) ?? [];
+  }
+
+  /** undefined: there is none. */
+  async #index(path: string, options: { signal?: AbortSignal }): Promise<readonly Descriptor[] | undefined> {
+    try {
+      const payload = await retrying(async () => {
+        const response = await this.#get(path, { accept: MEDIA_TYPE.ociIndex }, options);
+        return this.#whole(response, MAX_MANIFEST_BYTES, options);
+      }, this.#with(options));
+      const { manifests } = JSON.parse(payload.toString('utf8')) as { manifests?: Descriptor[] };
+      return Array.isArray(manifests) ? manifests.filter(({ digest }) => isDigest(digest)) : [];
+    } catch (error) {
+      if (isKind(error, 'not-found') || error instanceof SyntaxError) return undefined;
+      throw error;
+    }
   }
 
   /** A small blob, verified. */

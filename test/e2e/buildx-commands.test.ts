@@ -45,6 +45,31 @@ async function buildx(...args: string[]): Promise<string> {
 describe.each(['default', 'remote'])('with builder %s', (builder) => {
   const on = ['--builder', builder];
 
+  it('builds of what policies allow', async () => {
+    const busybox = 'docker-image://docker.io/library/busybox:';
+    const build = async (name: string, rules: readonly object[], from: string) => {
+      const policy = join(slipway.folder, `${builder}-${name}.json`);
+      writeFileSync(policy, JSON.stringify({ rules }));
+      const options = {
+        env: { ...clients.env, EXPERIMENTAL_BUILDKIT_SOURCE_POLICY: policy },
+        input: `FROM ${from}\nRUN echo ${builder} ${name}\n`,
+      };
+      return clients.buildx(['build', ...on, '--progress=plain', '-'], options);
+    };
+    const deny = { action: 'DENY', selector: { identifier: `${busybox}*` } };
+    const denied = await build('deny', [deny], 'busybox');
+    expect(denied.code).not.toBe(0);
+    expect(denied.stderr).toContain(`source "${busybox}latest" denied by policy`);
+    const convert = {
+      action: 'CONVERT',
+      selector: { identifier: 'docker-image://docker.io/library/nowhere:*' },
+      updates: { identifier: `${busybox}latest` },
+    };
+    const converted = await build('convert', [convert], 'nowhere:1');
+    expect(converted.code, converted.stderr).toBe(0);
+    expect(converted.stderr).toContain('FROM docker.io/library/busybox:latest@sha256:');
+  });
+
   it('writes what a build came to into files', async () => {
     const [metadata, id] = ['metadata', 'id'].map((name) => join(slipway.folder, `${builder}-${name}`)) as [
       string,

@@ -1,5 +1,7 @@
 import type { Bridge, Frontend, FrontendRequest, FrontendResult } from './frontend/frontend.ts';
 import type { Edge } from './llb/vertex.ts';
+import type { PolicyVerifier } from './policy/policy-verifier.ts';
+import type { SourcePolicy } from './policy/source-policy.ts';
 import type { BuildSession } from './session/build-session.ts';
 import type { BuildLimits } from './solve/op-driver.ts';
 import type { ProgressSink } from './solve/progress.ts';
@@ -30,6 +32,9 @@ export interface BuildStart {
   readonly cacheExports: readonly CacheOption[];
   readonly cacheImports: readonly CacheOption[];
   readonly entitlements: readonly string[];
+  /** What it may be made of, and a client that is asked on top of that. */
+  readonly policies?: readonly SourcePolicy[];
+  readonly verifier?: PolicyVerifier;
   /** What its steps may use. `entitlements` here are not asked for, but given. */
   readonly limits?: Partial<BuildLimits>;
   /** Not in the history. */

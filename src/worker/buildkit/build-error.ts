@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { type Any, AnySchema } from '@bufbuild/protobuf/wkt';
 import { SourceError } from '#worker/build/llb/source-error.ts';
 import type { SourceRange } from '#worker/build/llb/source-info.ts';
+import { PolicyDenial } from '#worker/build/policy/policy-denial.ts';
 import { SolveError } from '#worker/build/solve/solve-error.ts';
 import { GrpcError, toGrpcError } from './grpc/grpc-error.ts';
 import type { Definition } from './proto/github.com/moby/buildkit/solver/pb/ops_pb.ts';
@@ -12,10 +13,25 @@ import type { Definition } from './proto/github.com/moby/buildkit/solver/pb/ops_
  */
 export function buildError(error: unknown): GrpcError {
   const plain = toGrpcError(error);
+  const denial = denialOf(error);
+  if (denial && denial.messages.length > 0) return denied(plain, denial);
   if (!(error instanceof SourceError)) return plain;
   const details = error.sources.filter(({ ranges }) => ranges.length > 0).map(sourceDetail);
   if (error instanceof SolveError) details.unshift(detail('Vertex', { digest: error.vertex.digest }));
   return new GrpcError(plain.code, plain.message, { details, cause: error });
+}
+
+/** Errors of a frontend are wrapped on their way. */
+function denialOf(error: unknown): PolicyDenial | undefined {
+  for (let one = error; one instanceof Error; one = one.cause) if (one instanceof PolicyDenial) return one;
+  return undefined;
+}
+
+function denied({ code, message }: GrpcError, denial: PolicyDenial): GrpcError {
+  const decision = { action: 'DENY', denyMessages: denial.messages.map((text) => ({ message: text })) };
+  const typeUrl = 'github.com/moby/buildkit/policysession.DecisionResponse+json';
+  const value = Buffer.from(JSON.stringify(decision));
+  return new GrpcError(code, message, { details: [create(AnySchema, { typeUrl, value })], cause: denial });
 }
 
 function sourceDetail({ info, ranges }: SourceRange): Any {

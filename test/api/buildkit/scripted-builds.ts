@@ -75,6 +75,8 @@ export class ScriptedBuild implements Build {
       session: undefined as never,
       signal: this.signal,
       resolveImage: refuse,
+      resolveSource: refuse,
+      allowed: async (edge) => edge,
       solve: refuse,
       readFile: refuse,
       readDirectory: refuse,

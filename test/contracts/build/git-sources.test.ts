@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { SourceOp } from '#worker/build/llb/op.ts';
 import { SOURCE } from './drivers-world.ts';
 import { GitServer } from './git-server.ts';
 import { sourcesWorld } from './sources-world.ts';
@@ -50,11 +52,38 @@ describe('a repository', () => {
     await expect(git('#main:a.txt')).rejects.toMatchObject({ kind: 'invalid' });
   });
 
+  it('is described by its commit, its tag, and what these say', async () => {
+    const describe = (fragment: string, wanted = {}) => {
+      const op = SOURCE(`git://127.0.0.1/repo${fragment}`, { 'git.fullurl': server.url('repo') });
+      const { session, signal } = on.world.context;
+      return on.world.drivers.sources.describe(op as SourceOp, wanted, {
+        platform: undefined,
+        session,
+        signal,
+      });
+    };
+    expect((await describe('')).git).toEqual({ ref: 'refs/heads/main', checksum: second });
+    const tag = (await server.git('repo', 'rev-parse', 'v1')).trim();
+    const named = { ref: 'refs/tags/v1', checksum: tag, commitChecksum: first };
+    expect((await describe('#v1')).git).toEqual(named);
+    const { commitObject, tagObject, ...rest } = (await describe('#v1', { gitObjects: true })).git!;
+    expect(rest).toEqual(named);
+    const digest = (kind: string, bytes: Uint8Array) =>
+      createHash('sha1').update(`${kind} ${bytes.length}\0`).update(bytes).digest('hex');
+    expect(digest('commit', commitObject!)).toBe(first);
+    expect(digest('tag', tagObject!)).toBe(tag);
+  });
+
   it('is known by its commit', async () => {
     expect((await resolved()).resolved).toBe(second);
     expect((await resolved('#v1')).resolved).toBe(first);
     expect((await resolved('#main')).digest).toBe((await resolved()).digest);
     expect((await resolved('#main:sub')).digest).not.toBe((await resolved()).digest);
+    const byCommit = { 'git.checksum': first, 'git.fetchbycommit': 'true' };
+    expect((await resolved('#gone', byCommit)).resolved).toBe(first);
+    await expect(resolved('#gone', { 'git.fetchbycommit': 'true' })).rejects.toMatchObject({
+      kind: 'invalid',
+    });
     await expect(resolved('#main', { 'git.checksum': first })).rejects.toMatchObject({
       kind: 'invalid',
       message: `expected checksum to match ${first}, got ${second}`,

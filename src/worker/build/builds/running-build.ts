@@ -23,7 +23,13 @@ import type { ProgressSink } from '../solve/progress.ts';
 import type { SolveJob } from '../solve/solve-job.ts';
 import type { Solver } from '../solve/solver.ts';
 import { attestationsOf, lookedAt, type PackageScan } from './attestations.ts';
-import { BuildBridge, type ImageResolver, type OpenBuild, type RefReader } from './build-bridge.ts';
+import {
+  BuildBridge,
+  type ImageResolver,
+  type OpenBuild,
+  type RefReader,
+  type SourceDescriber,
+} from './build-bridge.ts';
 import { BuildCaches, type BuildCachesPorts, importsIn } from './build-caches.ts';
 import { KeptDocuments } from './kept-documents.ts';
 import { shownAsVertex } from './shown-as-vertex.ts';
@@ -33,6 +39,7 @@ export interface RunningBuildPorts {
   readonly solver: Solver;
   readonly sessions: Sessions;
   readonly images: ImageResolver;
+  readonly sources: SourceDescriber;
   readonly reader: RefReader;
   readonly packages: PackageScan;
   /** How provenance tells a graph. */
@@ -93,7 +100,9 @@ export class RunningBuild implements Build {
     this.#progress = toAll(told);
     this.#asked = { frontend: start.frontend ?? '', options: start.frontendOptions };
     const { signal } = this.#controller;
-    this.bridge = new BuildBridge(ports, { opened: this.#opened.promise, progress: this.#progress, signal });
+    const { policies, verifier } = start;
+    const opened = this.#opened.promise;
+    this.bridge = new BuildBridge(ports, { opened, progress: this.#progress, signal, policies, verifier });
     for (const { promise } of [this.#opened, this.#returned]) promise.catch(() => undefined);
     this.done = this.#run(turns)
       .finally(() => log.end())
@@ -209,7 +218,7 @@ export class RunningBuild implements Build {
     const left = Promise.withResolvers<never>();
     left.promise.catch(() => undefined);
     signal.addEventListener('abort', () => left.reject(signal.reason), { once: true });
-    const result = await Promise.race([this.#result(), left.promise]);
+    const result = await Promise.race([this.#allowed(), left.promise]);
     const refs = await Promise.race([solveAll(job, result), left.promise]);
     try {
       const response = await this.#export(result, refs, opened);
@@ -240,6 +249,15 @@ export class RunningBuild implements Build {
       const builderId = provenance?.builderId ?? '';
       this.documents.made(platform, provenanceOf({ ...facts, edge }, { ...all, builderId }));
     }
+  }
+
+  /** What the frontend comes to, as policies let it be built. */
+  async #allowed(): Promise<FrontendResult> {
+    const { refs, ...result } = await this.#result();
+    const allowed = [...refs].map(
+      async ([name, edge]) => [name, edge && (await this.bridge.allowed(edge))] as const,
+    );
+    return { ...result, refs: new Map(await Promise.all(allowed)) };
   }
 
   /** What the frontend comes to: ours, none, or the client's. */

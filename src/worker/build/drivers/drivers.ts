@@ -43,6 +43,8 @@ export interface DriversPorts {
   readonly sandboxes: Sandboxes;
   readonly database: WorkerDatabase;
   readonly host: HostFacts;
+  /** Has an image that other machines have be here too, under its name. */
+  readonly bring?: (reference: string, signal: AbortSignal) => Promise<unknown>;
 }
 
 export interface DriversOptions {
@@ -75,6 +77,8 @@ export interface Drivers {
     readonly passthrough: OpDriver<PassthroughOp>;
   };
   readonly images: ImageResolver;
+  /** Tells what sources stand for. */
+  readonly sources: SourceDriver;
   readonly reader: RefReader;
   readonly layers: Layers;
   /** For exporters: what is lazy, and what is no layer yet. */
@@ -135,6 +139,7 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
     store: images.store,
     images: images.rows.images,
     layerRows: images.rows.layers,
+    bring: ports.bring,
   });
   const policy = new AddressPolicy(options.refusedNetworks);
   const downloads = new HttpFiles(join(options.root, 'http'), {
@@ -148,16 +153,17 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
     keepBytes: options.maxKeptDownloadBytes,
   });
   const checkouts = { directory: join(options.root, 'checkouts'), maxBytes: options.maxDownloadBytes };
+  const sources = new SourceDriver([
+    new ImageSource({ resolver, layers }),
+    new LocalSource(),
+    new GitSource({ repositories, policy, host }, checkouts),
+    new HttpSource({ files: downloads }),
+  ]);
   const networks = new StepNetworks({ sandboxes });
   const limits = { maxBytes: options.maxUnpackedBytes, maxEntries: options.maxUnpackedEntries };
   return {
     ops: {
-      source: new SourceDriver([
-        new ImageSource({ resolver, layers }),
-        new LocalSource(),
-        new GitSource({ repositories, policy, host }, checkouts),
-        new HttpSource({ files: downloads }),
-      ]),
+      source: sources,
       exec: new ExecDriver(
         { workspaces, views, layers, caches, mounter, networks, steps, host, digests },
         { directory: join(options.root, 'steps'), ahead: options.ahead },
@@ -168,6 +174,7 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
       passthrough: new PassthroughDriver(),
     },
     images: resolver,
+    sources,
     reader: new RefReader({ views, files }),
     layers,
     local: {

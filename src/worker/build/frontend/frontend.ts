@@ -1,7 +1,10 @@
 import type { Descriptor } from '#oci/descriptor.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { Platform } from '#oci/platform.ts';
+import type { SourceOp } from '../llb/op.ts';
 import type { Edge } from '../llb/vertex.ts';
+import type { SourceMeta, WantedMeta } from '../policy/source-meta.ts';
+import type { SourcePolicy } from '../policy/source-policy.ts';
 import type { BuildSession } from '../session/build-session.ts';
 import type { WarningEvent } from '../solve/progress.ts';
 import type { Ref } from '../solve/ref.ts';
@@ -27,7 +30,16 @@ export interface Bridge {
   /** What a reference stands for now, and its configuration. Throws `not-found`, `unauthorized`, `unavailable`. */
   resolveImage(reference: string, options: ResolveImageOptions): Promise<ResolvedImage>;
 
-  /** Solves an edge. */
+  /**
+   * What a source stands for, as far as that can be known without its files; within a build it is the same source that it
+   * will be when it is built on. Throws as `resolveImage`, `forbidden` where a policy denies it.
+   */
+  resolveSource(source: SourceOp, options: ResolveSourceOptions): Promise<SourceMeta>;
+
+  /** The graph as the build's policies, and these, let it be built. Throws `forbidden`. */
+  allowed(edge: Edge, policies: readonly SourcePolicy[]): Promise<Edge>;
+
+  /** Solves an edge, as the build's policies let it be built. */
   solve(edge: Edge): Promise<Ref>;
 
   /** A file of a ref. Throws `not-found`, `invalid` (no regular file), `too-large` beyond 16 MiB. */
@@ -48,6 +60,17 @@ export interface ResolveImageOptions {
   readonly name: string;
   /** A content store of the client's (`oci-layout://`) to look in, in place of registries. */
   readonly store?: string;
+  /** Beside those of the build. */
+  readonly policies?: readonly SourcePolicy[];
+}
+
+export interface ResolveSourceOptions {
+  readonly platform: Platform | undefined;
+  /** Shown while it takes time. */
+  readonly name?: string | undefined;
+  readonly wanted: WantedMeta;
+  /** Beside those of the build. */
+  readonly policies?: readonly SourcePolicy[];
 }
 
 export interface ResolvedImage {
@@ -80,4 +103,6 @@ export interface FrontendResult {
   readonly refs: ReadonlyMap<string, Edge | undefined>;
   /** As of BuildKit: `containerimage.config[/platform]`, `refs.platforms`, `result.json` of a subrequest … */
   readonly metadata: ReadonlyMap<string, Uint8Array>;
+  /** By platform ID, what else is to be scanned for packages, by its name. */
+  readonly extras?: ReadonlyMap<string, ReadonlyMap<string, Edge>>;
 }

@@ -1,23 +1,22 @@
-import { invalid, unsupported } from '#errors/errors.ts';
+import { invalid } from '#errors/errors.ts';
 import type { BuildStart, CacheOption } from '#worker/build/build-service.ts';
 import type { Edge } from '#worker/build/llb/vertex.ts';
 import { readDefinition } from '../definition/read-definition.ts';
 import { frontendOf } from '../gateway/frontend-name.ts';
+import { policyFromPb } from '../policy/policy-pb.ts';
 import type {
   CacheOptionsEntry,
   SolveRequest,
 } from '../proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
 import type { Definition } from '../proto/github.com/moby/buildkit/solver/pb/ops_pb.ts';
+import type { SessionManager } from '../session/session-manager.ts';
 
 /** What is to be built. Throws `invalid` and `unsupported` for what a build cannot begin with. */
-export function buildStart(request: SolveRequest): BuildStart {
+export function buildStart(request: SolveRequest, sessions: Pick<SessionManager, 'policyOf'>): BuildStart {
   const { Ref: ref, Session: sessionId, Definition: definition, Frontend: name } = request;
   if (!ref) throw invalid('a build without a reference');
   if (name && definition && definition.def.length > 0)
     throw invalid('a build of both a frontend and a definition');
-  if (request.SourcePolicy && request.SourcePolicy.rules.length > 0) {
-    throw unsupported('source policies are not supported');
-  }
   const frontend = name ? frontendOf(name, request.FrontendAttrs) : undefined;
   // Not the same as none: a client that sends none has a graph made through the bridge.
   const graph = definition && (readDefinition(definition) ?? null);
@@ -31,6 +30,8 @@ export function buildStart(request: SolveRequest): BuildStart {
     exporters: exportersOf(request),
     ...cachesOf(request),
     entitlements: request.Entitlements,
+    ...(request.SourcePolicy && { policies: [policyFromPb(request.SourcePolicy)] }),
+    ...(request.SourcePolicySession && { verifier: sessions.policyOf(request.SourcePolicySession) }),
     internal: request.Internal,
   };
 }

@@ -47,8 +47,12 @@ export function controlService(parts: ControlParts): ServiceHandlers<typeof Cont
   };
 }
 
-async function solve({ builds, bridges }: ControlParts, request: SolveRequest, { signal }: ServerCall) {
-  const start = buildStart(request);
+async function solve(
+  { builds, bridges, sessions }: ControlParts,
+  request: SolveRequest,
+  { signal }: ServerCall,
+) {
+  const start = buildStart(request, sessions);
   const build = builds.begin(start);
   bridges.open(build, request.FrontendInputs);
   const cancel = () => build.cancel();

@@ -9,6 +9,8 @@ import { readDefinition } from '../definition/read-definition.ts';
 import { rangesFromPb, sourceInfoFromPb } from '../definition/source-pb.ts';
 import { GrpcError } from '../grpc/grpc-error.ts';
 import type { ServerCall, ServiceHandlers } from '../grpc/server-call.ts';
+import { policyFromPb } from '../policy/policy-pb.ts';
+import { resolveMode, sourceMetaToPb, sourceQuestion } from '../policy/source-meta-pb.ts';
 import type { LLBBridge } from '../proto/github.com/moby/buildkit/frontend/gateway/pb/gateway_pb.ts';
 import type { Platform as PbPlatform } from '../proto/github.com/moby/buildkit/solver/pb/ops_pb.ts';
 import type { BridgeState, BridgeStates } from './bridge-state.ts';
@@ -50,9 +52,7 @@ export function gatewayService({ builds, bridges, worker }: GatewayParts): Servi
     },
     async solve(request, call) {
       const { build, state } = await find(call);
-      if (request.SourcePolicies.some(({ rules }) => rules.length > 0)) {
-        throw unsupported('source policies are not supported');
-      }
+      const policies = request.SourcePolicies.map(policyFromPb);
       const { FrontendOpt: options, Frontend: frontend, Definition: definition } = request;
       const caches = request.CacheImports.map(({ Type: type, Attrs: attrs }) => ({ type, attrs }));
       await build.importCaches(caches);
@@ -64,7 +64,8 @@ export function gatewayService({ builds, bridges, worker }: GatewayParts): Servi
         }
         return resultToPb(result, state, request);
       }
-      const edge = definition && readDefinition(definition, state.digests);
+      const read = definition && readDefinition(definition, state.digests);
+      const edge = read && (await build.bridge.allowed(read, policies));
       if (edge && request.Evaluate) await build.bridge.solve(edge);
       return resultToPb({ refs: new Map([['', edge]]), metadata: new Map() }, state, request);
     },
@@ -82,20 +83,15 @@ export function gatewayService({ builds, bridges, worker }: GatewayParts): Servi
         mode: resolveMode(request.ResolveMode),
         name: request.LogName || `resolve image config for ${request.Ref}`,
         ...(request.ResolverType === OCI_LAYOUT && { store: request.StoreID }),
+        policies: request.SourcePolicies.map(policyFromPb),
       });
       return { Digest: image.digest, Config: image.config, Ref: image.reference };
     },
-    async resolveSourceMeta({ Source: source, Platform: platform, LogName, ResolveMode }, call) {
+    async resolveSourceMeta(request, call) {
       const { build } = await find(call);
-      if (!source) throw invalid('source is required');
-      const [, reference] = /^docker-image:\/\/(.+)$/.exec(source.identifier) ?? [];
-      if (!reference) return { Source: source };
-      const { digest, config } = await build.bridge.resolveImage(reference, {
-        platform: platformOf(platform),
-        mode: resolveMode(ResolveMode),
-        name: LogName || `resolve image config for ${source.identifier}`,
-      });
-      return { Source: source, Image: { Digest: digest, Config: config } };
+      const { source, ...options } = sourceQuestion(request);
+      const policies = request.SourcePolicies.map(policyFromPb);
+      return sourceMetaToPb(await build.bridge.resolveSource(source, { ...options, policies }));
     },
     async readFile({ Ref: id, FilePath: path, Range: range }, call) {
       const { bridge, ref } = await refOf(call, id);
@@ -147,12 +143,6 @@ function enabled(ID: string) {
 
 function platformOf(platform: PbPlatform | undefined) {
   return platform ? platformFromPb(platform) : hostPlatform();
-}
-
-function resolveMode(mode: string): 'default' | 'pull' | 'local' {
-  if (mode === '' || mode === 'default') return 'default';
-  if (mode === 'pull' || mode === 'local') return mode;
-  throw invalid(`invalid image resolve mode: ${mode}`);
 }
 
 function statToPb(stat: FileStat) {

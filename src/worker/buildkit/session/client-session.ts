@@ -1,3 +1,4 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { FetchedToken, TokenRequest } from '#distribution/credential-keeper.ts';
 import { orDiskFull } from '#errors/disk-full.ts';
 import {
@@ -33,6 +34,11 @@ import { FileSend, FileSync } from '../proto/github.com/moby/buildkit/session/fi
 import { Secrets } from '../proto/github.com/moby/buildkit/session/secrets/secrets_pb.ts';
 import { SSH } from '../proto/github.com/moby/buildkit/session/sshforward/ssh_pb.ts';
 import { Upload } from '../proto/github.com/moby/buildkit/session/upload/upload_pb.ts';
+import {
+  type CheckPolicyRequestSchema,
+  type CheckPolicyResponse,
+  PolicyVerifier,
+} from '../proto/github.com/moby/buildkit/sourcepolicy/policysession/policysession_pb.ts';
 import { listenForAgent } from './agent-socket.ts';
 import { ClientTokens, type SharedTokens } from './client-tokens.ts';
 import { sendContent, storeMetadata } from './content-send.ts';
@@ -121,6 +127,19 @@ export class ClientSession implements BuildSession {
       if (!isKind(error, 'canceled') && !this.closed.aborted) directory.drop();
       await directory[Symbol.asyncDispose]();
       throw error;
+    }
+  }
+
+  /** What the client says of a source. It may download things meanwhile, so there is no time limit. */
+  async checkPolicy(
+    request: MessageInitShape<typeof CheckPolicyRequestSchema>,
+    { signal }: Options,
+  ): Promise<CheckPolicyResponse> {
+    try {
+      return await this.#client.unary(PolicyVerifier.method.checkPolicy, request, { signal });
+    } catch (error) {
+      if (signal.aborted) throw canceled('context canceled');
+      throw this.#explained(error);
     }
   }
 

@@ -1,9 +1,11 @@
 import type { Duplex } from 'node:stream';
 import { conflict, invalid, isKind, notFound, tooMany } from '#errors/errors.ts';
+import type { PolicyVerifier } from '#worker/build/policy/policy-verifier.ts';
 import type { BuildSession } from '#worker/build/session/build-session.ts';
 import type { Sessions } from '#worker/build/session/sessions.ts';
 import { GrpcClient } from '../grpc/grpc-client.ts';
 import type { Metadata } from '../grpc/metadata.ts';
+import { SessionPolicy } from '../policy/session-policy.ts';
 import { ClientSession, type SessionParts } from './client-session.ts';
 import { SharedTokens } from './client-tokens.ts';
 import { monitorHealth } from './health-monitor.ts';
@@ -57,7 +59,18 @@ export class SessionManager implements Sessions {
   }
 
   /** Waits a little for a session that is about to be opened. Throws `not-found` when there is none. */
-  async find(id: string, { signal }: { signal: AbortSignal }): Promise<BuildSession> {
+  async find(id: string, options: { signal: AbortSignal }): Promise<BuildSession> {
+    return this.#find(id, options);
+  }
+
+  /** Lets the client of a session decide what builds are made of. */
+  policyOf(id: string): PolicyVerifier {
+    return new SessionPolicy(async (request, options) =>
+      (await this.#find(id, options)).checkPolicy(request, options),
+    );
+  }
+
+  async #find(id: string, { signal }: { signal: AbortSignal }): Promise<ClientSession> {
     const known = this.#sessions.get(id);
     if (known) return known;
     const deadline = AbortSignal.timeout(PATIENCE);

@@ -56,6 +56,7 @@ export class BuildWorld implements AsyncDisposable {
             return { reference, digest: digestOf(reference), config: Buffer.from('{}') };
           },
         },
+        sources: { describe: async (source) => ({ source }) },
         reader: { readFile: refuse, readDirectory: refuse, statFile: refuse },
         packages: async () => ({ packages: [], distribution: undefined, distributionRelease: undefined }),
         tellGraph,

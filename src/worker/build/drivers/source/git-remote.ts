@@ -15,6 +15,8 @@ export interface GitRequest {
   readonly checksum: string;
   readonly keepGitDir: boolean;
   readonly submodules: boolean;
+  /** The commit is the checksum: the ref need not be looked up, nor lead to it any more. */
+  readonly fetchByCommit: boolean;
   /** Files are as old as the commit. */
   readonly commitTimes: boolean;
   /** Secrets that may hold a token or a header, tried for the host first. */
@@ -49,6 +51,14 @@ export function parseGitSource({ identifier, attrs }: SourceOp): GitRequest {
   if (checksum !== '' && !HEX.test(checksum)) {
     throw invalid(`invalid checksum ${checksum} for Git URL, expected hex commit hash`);
   }
+  const fetchByCommit = attrs['git.fetchbycommit'] === 'true' && !isCommit(ref);
+  if (fetchByCommit && !isCommit(checksum)) {
+    throw invalid(
+      checksum === ''
+        ? 'fetch-by-commit requires a checksum or a commit SHA ref'
+        : `fetch-by-commit requires a full commit SHA checksum, got ${JSON.stringify(checksum)}`,
+    );
+  }
   return {
     remote,
     host: hostOf(remote),
@@ -57,6 +67,7 @@ export function parseGitSource({ identifier, attrs }: SourceOp): GitRequest {
     checksum: checksum.toLowerCase(),
     keepGitDir: attrs['git.keepgitdir'] === 'true',
     submodules: attrs['git.skipsubmodules'] !== 'true',
+    fetchByCommit,
     commitTimes: attrs['git.mtime'] === 'commit',
     tokenSecret: attrs['git.authtokensecret'] ?? '',
     headerSecret: attrs['git.authheadersecret'] ?? '',

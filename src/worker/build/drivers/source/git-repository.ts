@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { KeyedLock } from '#async/keyed-lock.ts';
 import { invalid, messageOf, notFound, tooLarge, unavailable } from '#errors/errors.ts';
 import { setPathTimes } from '#worker/snapshots/libc.ts';
+import type { GitMeta } from '../../policy/source-meta.ts';
 import { GitMirrors, removeUnfinished } from './git-mirrors.ts';
 import type { GitProgram } from './git-program.ts';
 import { type GitRequest, isCommit } from './git-remote.ts';
@@ -12,6 +13,8 @@ export interface ResolvedCommit {
   readonly commit: string;
   /** Full (`refs/heads/main`), or the commit where it was asked for by that. */
   readonly ref: string;
+  /** The object that a tag is, where it is one of its own. */
+  readonly tag?: string;
 }
 
 export interface GitLimits {
@@ -48,14 +51,42 @@ export class GitRepositories {
   /** What a ref stands for now. Throws `not-found`, `invalid` (another commit than asked for), `unavailable`. */
   async resolve(git: GitProgram, request: GitRequest): Promise<ResolvedCommit> {
     const { ref, checksum } = request;
-    const { tag, ...resolved } = isCommit(ref)
-      ? { commit: ref, ref, tag: undefined }
-      : await this.#ask(git, request);
+    if (request.fetchByCommit) return { commit: checksum, ref: fullRef(ref) || checksum };
+    const resolved: ResolvedCommit = isCommit(ref) ? { commit: ref, ref } : await this.#ask(git, request);
     // A tag that says something is an object of its own, which names its commit.
-    if (!resolved.commit.startsWith(checksum) && !tag?.startsWith(checksum)) {
+    if (!resolved.commit.startsWith(checksum) && !resolved.tag?.startsWith(checksum)) {
       throw invalid(`expected checksum to match ${checksum}, got ${resolved.commit}`);
     }
     return resolved;
+  }
+
+  /** The commit, and the tag if it is an object of its own, as git has them: what signatures are of. */
+  async objects(
+    git: GitProgram,
+    request: GitRequest,
+    resolved: ResolvedCommit,
+  ): Promise<Omit<GitMeta, 'ref'>> {
+    const gitDir = this.#mirrorOf(request, resolved.commit);
+    return this.#locks.run(gitDir, async () => {
+      await using unfinished = new AsyncDisposableStack();
+      unfinished.defer(() => removeUnfinished(gitDir));
+      await this.#fetch(git, request, { mirror: gitDir, ...resolved });
+      const read = async (kind: 'commit' | 'tag', name: string) =>
+        Buffer.from(await git.run(['cat-file', kind, name], { gitDir }));
+      const commitObject = await read('commit', resolved.commit);
+      const { commit, ref, tag } = resolved;
+      if (tag === undefined) return { checksum: commit, commitObject };
+      const has = () => git.test(['cat-file', '-e', tag], { gitDir });
+      if (!(await has())) {
+        const args = ['fetch', '--quiet', '--depth=1', '--no-tags', '--force', '--', request.remote];
+        const named = [`+${ref}:refs/slipway/${hash(ref)}`];
+        const done = await unlessWhole(git.run([...args, ...named], { gitDir }));
+        if (!done) await git.run([...args.filter((arg) => arg !== '--depth=1'), ...named], { gitDir });
+      }
+      unfinished.move();
+      const tagObject = await read('tag', tag);
+      return { checksum: tag, commitChecksum: commit, commitObject, tagObject };
+    });
   }
 
   /** A work tree of its own, which goes when it is disposed of. `fetched`: it was not in the mirror before. */
@@ -64,7 +95,7 @@ export class GitRepositories {
     request: GitRequest,
     { commit, ref }: ResolvedCommit,
   ): Promise<{ readonly root: string; readonly fetched: boolean } & AsyncDisposable> {
-    const mirror = join(this.#root, 'git', `${hash(request.remote)}${isLong(commit) ? '-sha256' : ''}`);
+    const mirror = this.#mirrorOf(request, commit);
     const place = join(this.#root, 'checkouts', randomBytes(8).toString('hex'));
     const remove = async () => {
       await rm(place, { recursive: true, force: true });
@@ -98,10 +129,11 @@ export class GitRepositories {
     }
   }
 
-  async #ask(
-    git: GitProgram,
-    { remote, ref }: GitRequest,
-  ): Promise<ResolvedCommit & { readonly tag: string | undefined }> {
+  #mirrorOf({ remote }: GitRequest, commit: string): string {
+    return join(this.#root, 'git', `${hash(remote)}${isLong(commit) ? '-sha256' : ''}`);
+  }
+
+  async #ask(git: GitProgram, { remote, ref }: GitRequest): Promise<ResolvedCommit> {
     const wanted = ref === '' ? ['HEAD'] : [ref, `${ref}^{}`];
     const output = await git.run(['ls-remote', '--symref', '--', remote, ...wanted]);
     const found = new Map<string, string>();
@@ -112,7 +144,7 @@ export class GitRepositories {
     if (ref === '') {
       const commit = found.get('HEAD');
       if (!commit) throw notFound(`could not find default branch for repository: ${remote}`);
-      return { commit, ref: found.get('symref HEAD') ?? commit, tag: undefined };
+      return { commit, ref: found.get('symref HEAD') ?? commit };
     }
     const names = [
       `refs/${ref.replace(/^refs\//, '')}`,
@@ -122,7 +154,8 @@ export class GitRepositories {
     const name = names.find((candidate) => found.has(candidate));
     if (!name) throw notFound(`repository does not contain ref ${ref}, output: ${JSON.stringify(output)}`);
     const object = found.get(name)!;
-    return { commit: found.get(`${name}^{}`) ?? object, ref: name, tag: object };
+    const commit = found.get(`${name}^{}`);
+    return commit === undefined ? { commit: object, ref: name } : { commit, ref: name, tag: object };
   }
 
   /** Answers false when it is there already. */
@@ -232,6 +265,11 @@ async function unlessWhole(asking: Promise<unknown>): Promise<boolean> {
     if (messageOf(error).includes('dumb http transport')) return false;
     throw error;
   }
+}
+
+/** What has no full name is a branch, as git has it. */
+function fullRef(ref: string): string {
+  return ref === '' || ref.startsWith('refs/') ? ref : `refs/heads/${ref}`;
 }
 
 function isLong(commit: string): boolean {

@@ -4,6 +4,7 @@ import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import { sourceDigest } from '../../cache/portable/source-digest.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { Vertex } from '../../llb/vertex.ts';
+import type { WantedMeta } from '../../policy/source-meta.ts';
 import type { BuildSession } from '../../session/build-session.ts';
 import type { CacheMap, OpContext } from '../../solve/op-driver.ts';
 import type { Ref } from '../../solve/ref.ts';
@@ -11,7 +12,7 @@ import type { AddressPolicy } from './address-policy.ts';
 import { GitProgram } from './git-program.ts';
 import { type GitRequest, parseGitSource } from './git-remote.ts';
 import type { GitRepositories, ResolvedCommit } from './git-repository.ts';
-import type { Source } from './source-driver.ts';
+import type { DescribeContext, Description, Source } from './source-driver.ts';
 
 export interface GitSourcePorts {
   readonly repositories: GitRepositories;
@@ -53,15 +54,33 @@ export class GitSource implements Source {
     return { kind: 'directory', root, id: `git:${request.remote} ${keyOf(request, resolved)}` };
   }
 
+  async describe(
+    source: SourceOp,
+    { gitObjects }: WantedMeta,
+    context: DescribeContext,
+  ): Promise<Description> {
+    const request = parseGitSource(source);
+    const resolved = await this.#resolve(request, context);
+    const { commit, ref, tag } = resolved;
+    if (gitObjects) {
+      await using git = await this.#open(request, context);
+      const objects = await this.#ports.repositories.objects(git, request, resolved);
+      return { git: { ref, ...objects } };
+    }
+    const named = tag !== undefined && !request.keepGitDir ? { commitChecksum: commit } : {};
+    return { git: { ref, checksum: tag ?? commit, ...named } };
+  }
+
   /** What a ref was found to be, as `git ls-remote` prints it. */
   #tell({ digest: vertex }: Vertex, { commit, ref }: ResolvedCommit, { progress }: OpContext): Promise<void> {
     const data = Buffer.from(`${commit}\t${ref}\n`);
     return progress.log({ vertex, stream: 'stdout', data, timestamp: new Date() });
   }
 
-  #resolve(request: GitRequest, context: OpContext): Promise<ResolvedCommit> {
-    const known = this.#resolved.get(context.session) ?? new Map<string, Promise<ResolvedCommit>>();
-    this.#resolved.set(context.session, known);
+  #resolve(request: GitRequest, context: GitContext): Promise<ResolvedCommit> {
+    const owner = context.session.original ?? context.session;
+    const known = this.#resolved.get(owner) ?? new Map<string, Promise<ResolvedCommit>>();
+    this.#resolved.set(owner, known);
     const key = JSON.stringify([request.remote, request.ref, request.checksum]);
     const running = known.get(key);
     if (running) return running;
@@ -71,12 +90,12 @@ export class GitSource implements Source {
     return resolving;
   }
 
-  async #ask(request: GitRequest, context: OpContext): Promise<ResolvedCommit> {
+  async #ask(request: GitRequest, context: GitContext): Promise<ResolvedCommit> {
     await using git = await this.#open(request, context);
     return await this.#ports.repositories.resolve(git, request);
   }
 
-  async #open(request: GitRequest, { session, signal }: OpContext): Promise<GitProgram> {
+  async #open(request: GitRequest, { session, signal }: GitContext): Promise<GitProgram> {
     const { policy, host } = this.#ports;
     const { path: git, package: debianPackage } = host.tools.git;
     if (!git) throw unavailable(`git sources need git on the worker: apt-get install ${debianPackage}`);
@@ -85,6 +104,8 @@ export class GitSource implements Source {
     return GitProgram.open(tools, request, { directory: this.#directory, session, signal });
   }
 }
+
+type GitContext = Pick<OpContext, 'session' | 'signal'>;
 
 function keyOf(request: GitRequest, { commit, ref }: ResolvedCommit): string {
   const { keepGitDir, subdir, submodules, commitTimes } = request;

@@ -1,14 +1,19 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
 import { invalid, isKind } from '#errors/errors.ts';
 import { digestOf, isDigest } from '#oci/digest.ts';
 import { canonicalJson } from '../../llb/canonical-json.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { Vertex } from '../../llb/vertex.ts';
+import type { WantedMeta } from '../../policy/source-meta.ts';
 import type { BuildSession } from '../../session/build-session.ts';
 import type { CacheMap, OpContext } from '../../solve/op-driver.ts';
 import type { Ref } from '../../solve/ref.ts';
 import type { HttpFileRequest, HttpFiles } from './http-files.ts';
-import type { Source } from './source-driver.ts';
+import type { DescribeContext, Description, Source } from './source-driver.ts';
 
+const MAX_SUFFIX_BYTES = 4096;
 /** What a client may send along, besides a secret. */
 const HEADERS = new Set(['accept', 'user-agent']);
 
@@ -37,6 +42,22 @@ export class HttpSource implements Source {
     return { kind: 'directory', root: directory, id: `http:${digest}:${directory}` };
   }
 
+  async describe(source: SourceOp, { checksum }: WantedMeta, context: DescribeContext): Promise<Description> {
+    if (checksum && checksum.suffix.length > MAX_SUFFIX_BYTES) throw invalid('suffix exceeds max size');
+    const request = await requestOf({ op: source }, context);
+    await using file = await this.#files.get(request, context);
+    const { digest, filename, directory } = file;
+    const modified = new Date(file.lastModified ?? '');
+    return {
+      http: {
+        digest,
+        filename,
+        ...(!Number.isNaN(modified.getTime()) && { lastModified: modified }),
+        ...(checksum && { checksum: await digestWith(join(directory, filename), checksum) }),
+      },
+    };
+  }
+
   async #get(vertex: Vertex<SourceOp>, context: OpContext) {
     const request = await requestOf(vertex, context);
     const session = context.session.original ?? context.session;
@@ -44,10 +65,20 @@ export class HttpSource implements Source {
   }
 }
 
+/** Of a file and what is put after it: some signatures are of that. */
+async function digestWith(
+  path: string,
+  { algorithm, suffix }: NonNullable<WantedMeta['checksum']>,
+): Promise<{ digest: string; suffix: Uint8Array }> {
+  const hash = createHash(algorithm);
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array);
+  return { digest: `${algorithm}:${hash.update(suffix).digest('hex')}`, suffix };
+}
+
 /** Throws `invalid`. */
 async function requestOf(
-  { op: { identifier, attrs } }: Vertex<SourceOp>,
-  { session, signal }: OpContext,
+  { op: { identifier, attrs } }: Pick<Vertex<SourceOp>, 'op'>,
+  { session, signal }: Pick<OpContext, 'session' | 'signal'>,
 ): Promise<HttpFileRequest> {
   const checksum = attrs['http.checksum'];
   if (checksum && !isDigest(checksum)) throw invalid(`invalid checksum ${checksum} for ${identifier}`);

@@ -14,8 +14,10 @@ import { recordOrigins } from '#worker/images/pull/blob-origins.ts';
 import { explainPullError } from '#worker/images/pull/pull-error.ts';
 import { registryCredentials } from '../../export/registry-credentials.ts';
 import type { ResolvedImage } from '../../frontend/frontend.ts';
+import type { AttestationChain } from '../../policy/source-meta.ts';
 import type { BuildSession } from '../../session/build-session.ts';
 import type { BlobFetcher, LayersRef } from '../../solve/ref.ts';
+import { readAttestations } from './attestation-chain.ts';
 import { type DocumentSource, ImageDocumentReader, type ImageDocuments } from './image-documents.ts';
 import { SessionContent } from './session-content.ts';
 
@@ -45,6 +47,8 @@ export interface ImageResolverPorts {
   readonly store: ImageStore;
   readonly images: ImageRepository;
   readonly layerRows: LayerRepository;
+  /** Has an image that other machines have be here too, under its name. */
+  readonly bring?: ((reference: string, signal: AbortSignal) => Promise<unknown>) | undefined;
 }
 
 /**
@@ -77,6 +81,7 @@ export class ImageResolver {
   async #resolve(text: string, options: ResolveOptions): Promise<FoundImage> {
     const reference = withDefaultTag(parseImageReference(text));
     if (options.store !== undefined) return this.#inStore(reference, options.store, options);
+    if (options.mode !== 'pull') await this.#ports.bring?.(text, options.signal);
     const local = options.mode === 'pull' ? undefined : await this.#local(reference, options.platform);
     if (local) return local;
     try {
@@ -112,12 +117,33 @@ export class ImageResolver {
     return store.get(id);
   }
 
-  async #remote(reference: ImageReference, options: ResolveOptions): Promise<FoundImage> {
+  /**
+   * What is stated of an image, and who has signed it; undefined: it has no index that could say so. Registries are asked,
+   * whatever is here.
+   */
+  async attestations(
+    text: string,
+    { predicates, ...options }: ResolveOptions & { readonly predicates: readonly string[] },
+  ): Promise<AttestationChain | undefined> {
+    const { signal, platform } = options;
+    const reference = withDefaultTag(parseImageReference(text));
+    const fetchers = await this.#fetchers(reference, options);
+    const { fetcher, found } = await this.#ask(fetchers, signal, (candidate, quick) =>
+      candidate.manifest(reference.digest ?? reference.tag!, { ...quick, signal }),
+    );
+    return readAttestations(fetcher, found, { platform, predicates, signal });
+  }
+
+  #fetchers(reference: ImageReference, options: ResolveOptions): Promise<readonly Fetcher[]> {
     const { session, signal } = options;
-    const name = fullRepository(reference);
-    const fetchers = await this.#once(sessionOf(options), `fetchers ${name}`, signal, async () =>
+    return this.#once(sessionOf(options), `fetchers ${fullRepository(reference)}`, signal, async () =>
       this.#ports.registries.fetchers(reference, registryCredentials(session, reference.domain)),
     );
+  }
+
+  async #remote(reference: ImageReference, options: ResolveOptions): Promise<FoundImage> {
+    const { signal } = options;
+    const fetchers = await this.#fetchers(reference, options);
     const wanted = reference.digest ?? reference.tag!;
     const { fetcher, found } = await this.#ask(fetchers, signal, async (candidate, quick) => {
       const { digest } = reference;

@@ -4,12 +4,13 @@ import { hostPlatform } from '#oci/platform.ts';
 import { imageDigests } from '../../cache/portable/source-digest.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { Vertex } from '../../llb/vertex.ts';
+import type { WantedMeta } from '../../policy/source-meta.ts';
 import { oneOff } from '../../solve/one-off.ts';
 import type { CacheMap, OpContext } from '../../solve/op-driver.ts';
 import type { Ref } from '../../solve/ref.ts';
 import type { Layers } from '../layers.ts';
 import type { FoundImage, ImageResolver } from './image-resolver.ts';
-import { locationOf, type Source } from './source-driver.ts';
+import { type DescribeContext, type Description, locationOf, type Source } from './source-driver.ts';
 
 /** Images of registries and of this machine (`docker-image://`), and of clients' stores (`oci-layout://`). */
 export class ImageSource implements Source {
@@ -42,7 +43,32 @@ export class ImageSource implements Source {
     return layers;
   }
 
-  async #find(vertex: Vertex<SourceOp>, { session, signal }: OpContext): Promise<FoundImage> {
+  async describe(source: SourceOp, wanted: WantedMeta, context: DescribeContext): Promise<Description> {
+    const { platform, session, signal } = context;
+    const { mode = 'default', noConfig = false, predicates = [] } = wanted;
+    const attrs = mode === 'default' ? source.attrs : { ...source.attrs, 'image.resolvemode': mode };
+    const meant = { op: { ...source, attrs }, ...(platform && { platform }) };
+    const { digest, config } = await this.#find(meant, context);
+    const chain =
+      wanted.attestations || predicates.length > 0
+        ? await this.#ports.resolver.attestations(locationOf(meant), {
+            platform: platform ?? hostPlatform(),
+            mode,
+            session,
+            signal,
+            predicates,
+          })
+        : undefined;
+    if (chain && chain.root !== digest) {
+      throw invalid(`attestation chain root digest ${chain.root} does not match image digest ${digest}`);
+    }
+    return { image: { digest, ...(!noConfig && { config }), ...(chain && { attestations: chain }) } };
+  }
+
+  async #find(
+    vertex: Pick<Vertex<SourceOp>, 'op' | 'platform'>,
+    { session, signal }: Pick<OpContext, 'session' | 'signal'>,
+  ): Promise<FoundImage> {
     const { identifier, attrs } = vertex.op;
     const platform = vertex.platform ?? hostPlatform();
     const inStore = identifier.startsWith('oci-layout:');
@@ -70,7 +96,7 @@ export class ImageSource implements Source {
 }
 
 /** How many of its layers are meant, if not all. */
-function limitOf({ op: { identifier, attrs } }: Vertex<SourceOp>): number | undefined {
+function limitOf({ op: { identifier, attrs } }: Pick<Vertex<SourceOp>, 'op'>): number | undefined {
   const inStore = identifier.startsWith('oci-layout:');
   const limit = Number(attrs[inStore ? 'oci.layerlimit' : 'image.layerlimit'] ?? 0);
   return limit > 0 ? limit : undefined;
