@@ -9,24 +9,31 @@ import { Registries } from '#distribution/registries.ts';
 import { RegistryHosts } from '#distribution/registry-hosts.ts';
 import { BuildHomes } from '#pool/gateway/build-homes.ts';
 import { BuildHomesRepository } from '#pool/gateway/build-homes-repository.ts';
+import { BuildTurns } from '#pool/gateway/build-turns.ts';
+import { BuildTurnsRepository } from '#pool/gateway/build-turns-repository.ts';
 import { Forwarder } from '#pool/gateway/forward.ts';
 import { GrpcProxy } from '#pool/gateway/grpc-proxy.ts';
 import { PlacementsRepository } from '#pool/gateway/placements-repository.ts';
 import { Placer } from '#pool/gateway/placer.ts';
+import { PoolContents } from '#pool/gateway/pool-contents.ts';
 import { PoolImages } from '#pool/gateway/pool-images.ts';
 import { PoolObjects } from '#pool/gateway/pool-objects.ts';
 import { WorkersWatch } from '#pool/gateway/watch-workers.ts';
 import { WorkerAgents } from '#pool/gateway/worker-agents.ts';
 import { WorkerClient } from '#pool/gateway/worker-client.ts';
+import { WorkerContentsRepository } from '#pool/gateway/worker-contents-repository.ts';
 import { type GatewayCredentials, Workers } from '#pool/gateway/workers.ts';
 import { contextRoutes } from '#pool/http/context-routes.ts';
 import { gatewayRoutes } from '#pool/http/gateway/gateway-routes.ts';
+import { lendingRoute } from '#pool/http/lending-route.ts';
 import { queueRoutes } from '#pool/http/queue-routes.ts';
 import { triggerEvents } from '#pool/http/trigger-events.ts';
 import { gatewayCredentials, WorkerServer } from '#pool/http/worker-server.ts';
 import { OverlayEndpointsRepository } from '#pool/overlay/overlay-endpoints-repository.ts';
 import { OverlayNetworksRepository } from '#pool/overlay/overlay-networks-repository.ts';
 import { Overlays } from '#pool/overlay/overlays.ts';
+import { PortClaimsRepository } from '#pool/ports/port-claims-repository.ts';
+import { PublishedPorts } from '#pool/ports/published-ports.ts';
 import { fingerprint } from '#pool/workers/certificates.ts';
 import { Enrolment } from '#pool/workers/enrolment.ts';
 import { MembershipRepository } from '#pool/workers/membership-repository.ts';
@@ -80,6 +87,7 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
     started,
   );
   overlayRequests(workerServer, { db, database, parts, leases, started });
+  lendingRoute(workerServer, parts);
   queueRoutes(workerServer, { queue: jobs.queue(), wakes: jobs.wakes });
   contextRoutes(router, jobs.jobs);
   triggerEvents(router, jobs.triggers);
@@ -113,29 +121,45 @@ function gatewayParts(
     started: AsyncDisposableStack;
   },
 ) {
+  const tenant = '';
   const agents = started.use(new WorkerAgents());
   const client = new WorkerClient(agents);
   const workers = new Workers({ leases, agents, credentials });
   const placements = new PlacementsRepository(db);
   const objects = new PoolObjects({ placements, workers, client, log });
-  const images = new PoolImages({ workers, client });
+  const contents = new PoolContents(
+    { rows: new WorkerContentsRepository(db), workers, client, log },
+    { tenant },
+  );
+  const images = new PoolImages({ workers, client, contents });
+  const endpoints = new OverlayEndpointsRepository(db);
   const overlays = new Overlays(
-    { networks: new OverlayNetworksRepository(db), endpoints: new OverlayEndpointsRepository(db) },
+    { networks: new OverlayNetworksRepository(db, tenant), endpoints },
     config.pool.overlay,
   );
+  const addressOf = (worker: string) => endpoints.addressOf(worker);
+  const published = config.gateway.publishPorts
+    ? started.use(
+        new PublishedPorts({ workers, client, claims: new PortClaimsRepository(db), addressOf, log }),
+      )
+    : undefined;
   const placer = new Placer(
-    { workers, placements, objects, images, client },
+    { workers, placements, objects, images, contents, client },
     { strategy: config.gateway.placement },
   );
-  const homes = new BuildHomes({ homes: new BuildHomesRepository(db), workers });
-  const grpc = started.use(new GrpcProxy({ homes, workers, log }));
+  const rows = new BuildTurnsRepository(db);
+  const turns = started.use(new BuildTurns({ rows, workers, contents, log }, { tenant }));
+  const homes = new BuildHomes({ homes: new BuildHomesRepository(db), workers, turns, rows }, { tenant });
+  const grpc = started.use(new GrpcProxy({ homes, workers, contents, log }));
   return {
     workers,
     placements,
     objects,
     images,
+    contents,
     placer,
     overlays,
+    published,
     client,
     forwarder: new Forwarder(agents),
     homes,

@@ -8,6 +8,7 @@ import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openWorkerDatabase } from '#database/worker/open.ts';
 import type { Metrics } from '#observability/metrics.ts';
 import { parseImageReference } from '#oci/reference.ts';
+import { ImageLender } from '#pool/member/image-lender.ts';
 import { applyChanges } from '#worker/build/frontend/apply-changes.ts';
 import { createContainers } from '#worker/containers/containers.ts';
 import { EventBus } from '#worker/events/event-bus.ts';
@@ -138,8 +139,16 @@ export async function createWorkerParts(
   closing.defer(() => containers.stop());
   const id = await engineId(join(directory, 'id'));
   await removeOldContexts(join(directory, 'build'), mounter);
+  const lender = new ImageLender();
   const builds = await createWorkerBuilds(
-    { ...running, images, trees, metrics, puller: basePuller(images.puller) },
+    {
+      ...running,
+      images,
+      trees,
+      metrics,
+      puller: basePuller(images.puller, lender),
+      bring: (reference, signal) => lender.bring(reference, signal),
+    },
     { id, root: join(directory, 'builds'), log, config: config.worker.build },
     closing,
   );
@@ -156,6 +165,7 @@ export async function createWorkerParts(
     volumes,
     containers,
     builds,
+    lender,
   };
 }
 

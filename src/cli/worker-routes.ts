@@ -1,4 +1,5 @@
 import type { Config } from '#config/schema.ts';
+import { contentRoute } from '#pool/http/content-route.ts';
 import { absentRoutes } from '#worker/http/absent-routes.ts';
 import { buildRoutes } from '#worker/http/build-routes.ts';
 import { buildkitRoutes } from '#worker/http/buildkit-routes.ts';
@@ -46,5 +47,6 @@ export async function addWorkerRoutes(
   buildkitRoutes(router, builds);
   eventsRoutes(router, { events });
   imagesRoutes(router, images);
+  contentRoute(router, images);
   absentRoutes(router);
 }

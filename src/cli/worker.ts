@@ -64,8 +64,9 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
-/** Overlay networks are the pool's. */
-function followPool({ overlayLink, networks }: WorkerParts, membership: Membership): void {
+/** Overlay networks are the pool's, and what other workers have. */
+function followPool({ overlayLink, networks, lender }: WorkerParts, membership: Membership): void {
+  lender.join(membership);
   overlayLink?.use((method, path, body) => membership.ask(method, path, body));
   membership.on('held', () => networks.doubtOverlays());
 }

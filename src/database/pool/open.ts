@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import { type DatabaseOptions, SharedDatabase } from '../open.ts';
+import { buildingMigrations } from './building-migrations.ts';
 import { jobsMigrations } from './jobs-migrations.ts';
 import { membershipMigrations } from './membership-migrations.ts';
 import { overlayMigrations } from './overlay-migrations.ts';
@@ -14,6 +15,7 @@ export type PoolDatabase = Kysely<PoolSchema>;
 export const poolDatabase = new SharedDatabase<PoolSchema>((words) => ({
   migrations: {
     ...workersMigrations(words),
+    ...buildingMigrations(words),
     ...jobsMigrations(words),
     ...membershipMigrations(words),
     ...placementsMigrations(words),

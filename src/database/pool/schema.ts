@@ -1,3 +1,4 @@
+import type { BuildingSchema } from './building-schema.ts';
 import type { JobsSchema } from './jobs-schema.ts';
 import type { MembershipSchema } from './membership-schema.ts';
 import type { OverlaySchema } from './overlay-schema.ts';
@@ -6,7 +7,8 @@ import type { TriggersSchema } from './triggers-schema.ts';
 import type { WorkersSchema } from './workers-schema.ts';
 
 /** What a pool knows: a file for each domain has its tables, another its migrations. */
-export type PoolSchema = JobsSchema &
+export type PoolSchema = BuildingSchema &
+  JobsSchema &
   MembershipSchema &
   OverlaySchema &
   PlacementsSchema &

@@ -1,3 +1,5 @@
+import type { Generated } from 'kysely';
+
 export interface WorkersSchema {
   workers: WorkersTable;
 }
@@ -14,6 +16,10 @@ export interface WorkersTable {
   /** Of the database's clock, milliseconds since 1970. */
   lease_expires_at: number;
   state: 'ready' | 'draining' | 'lost';
+  /** 1 when an operator wants it to get nothing new. */
+  drained: Generated<number>;
+  /** 1 when it says itself that it is about to stop. */
+  leaving: Generated<number>;
   /** JSON: `WorkerOffer`. */
   offer: string;
   joined_at: number;

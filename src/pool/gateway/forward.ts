@@ -1,6 +1,7 @@
 import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { type Duplex, pipeline } from 'node:stream';
-import { unavailable } from '#errors/errors.ts';
+import { pipeline as piped } from 'node:stream/promises';
+import { messageOf, unavailable } from '#errors/errors.ts';
 import type { Upstream, WorkerAgents } from './worker-agents.ts';
 
 /** Headers that are about one connection (RFC 9110, 7.6.1). */
@@ -14,6 +15,9 @@ const OF_CONNECTION = new Set([
   'upgrade',
 ]);
 
+/** Of a refusal, in chunks of what came at once. */
+const MAX_REFUSAL = 64;
+
 /** What the worker is asked in place of what the client asked. */
 export interface Changes {
   /** Path and query. */
@@ -22,6 +26,8 @@ export interface Changes {
   readonly body?: Uint8Array | undefined;
   /** Added, or in place of the client's. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** What has to be done before the client hears that the answer is over. */
+  readonly beforeEnd?: (() => Promise<void>) | undefined;
 }
 
 /**
@@ -58,12 +64,18 @@ export class Forwarder {
     else pipeline(req, upstream, () => {});
     try {
       const answer = await answered;
-      res.writeHead(answer.statusCode!, answer.statusMessage, endToEnd(answer.rawHeaders));
-      // A stream that has nothing to say yet has begun all the same.
-      res.flushHeaders();
-      const over = Promise.withResolvers<void>();
-      pipeline(answer, res, () => over.resolve());
-      await over.promise;
+      if (res.headersSent) await goOn(answer, res);
+      else {
+        res.writeHead(answer.statusCode!, answer.statusMessage, endToEnd(answer.rawHeaders));
+        // A stream that has nothing to say yet has begun all the same.
+        res.flushHeaders();
+        await piped(answer, res, { end: false });
+      }
+      await changes.beforeEnd?.();
+      res.end();
+    } catch (error) {
+      if (!res.headersSent) throw error;
+      res.destroy();
     } finally {
       res.off('close', left);
     }
@@ -99,6 +111,32 @@ export class Forwarder {
     client.pipe(worker);
     worker.pipe(client);
     await over;
+  }
+}
+
+/** More of an answer that has begun as a stream of messages in JSON: what the worker refuses is one of them. */
+async function goOn(answer: IncomingMessage, res: ServerResponse): Promise<void> {
+  if (answer.statusCode! < 300) {
+    await piped(answer, res, { end: false });
+    return;
+  }
+  const chunks: Buffer[] = [];
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    if (chunks.length < MAX_REFUSAL) chunks.push(chunk);
+  }
+  res.write(errorLine(refusalIn(Buffer.concat(chunks).toString())));
+}
+
+/** An error within a stream of messages, as the Engine API has them. */
+export function errorLine(message: string): string {
+  return `${JSON.stringify({ errorDetail: { message }, error: message })}\r\n`;
+}
+
+function refusalIn(text: string): string {
+  try {
+    return String(JSON.parse(text).message);
+  } catch (error) {
+    return text === '' ? messageOf(error) : text;
   }
 }
 

@@ -1,44 +1,68 @@
-import { request } from 'node:http';
 import {
   type ClientHttp2Session,
-  connect,
-  constants,
   createServer,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Logger } from 'pino';
-import { invalid, messageOf, unavailable } from '#errors/errors.ts';
+import { canceled, invalid, notFound } from '#errors/errors.ts';
+import { FRONTEND_CAPABILITIES, GRAPH_CAPABILITIES } from '#worker/buildkit/gateway/capabilities.ts';
+import { frameOf } from '#worker/buildkit/grpc/frames.ts';
 import { h2Options, widenWindow } from '#worker/buildkit/grpc/h2-settings.ts';
 import { Metadata } from '#worker/buildkit/grpc/metadata.ts';
-import type { BuildHomes } from './build-homes.ts';
-import type { Upstream } from './worker-agents.ts';
+import { StatusRequestSchema } from '#worker/buildkit/proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
+import { PongResponseSchema } from '#worker/buildkit/proto/github.com/moby/buildkit/frontend/gateway/pb/gateway_pb.ts';
+import type { BuildHomes, StartedBuild } from './build-homes.ts';
+import { beginAnswer, firstMessage, openGrpc, refuse, relay } from './grpc-relay.ts';
+import type { PoolContents } from './pool-contents.ts';
+import { QueuedBuild } from './queued-build.ts';
+import { type SolveFacts, solveFacts } from './solve-wish.ts';
 import type { LivingWorker, Workers } from './workers.ts';
 
 const CONTROL = '/moby.buildkit.v1.Control';
-/** What a message that has to be read may be long, in bytes: clients send no longer ones. */
-const MAX_MESSAGE = 64 * 1024 * 1024;
-const UNAVAILABLE = '14';
+const PING = '/moby.buildkit.v1.frontend.LLBBridge/Ping';
 const SESSION_ID = 'x-docker-expose-session-uuid';
 const SESSION_KEY = 'x-docker-expose-session-sharedkey';
 const BUILD_ID = 'buildkit-controlapi-buildid';
+/** Clients ask for a build's progress at the moment that they ask for the build. */
+const PATIENCE = 10_000;
+const LOOK = 25;
 
 /** A client's connection: to the workers it needs, and the one of its last build. */
 interface Connection {
   readonly upstreams: Map<string, Promise<ClientHttp2Session>>;
+  /** Those that were asked for over it, by what they are called, as long as they last. */
+  readonly builds: Map<string, QueuedBuild>;
   home: LivingWorker | undefined;
+  /** How many builds of it have a worker: its `home`. */
+  running: number;
+  /** The build that waits for a worker for all of them. */
+  first: QueuedBuild | undefined;
+}
+
+/** A call that is being served. */
+interface Call {
+  readonly stream: ServerHttp2Stream;
+  readonly path: string;
+  readonly metadata: Metadata;
+  readonly connection: Connection;
+  /** Aborts when the client has gone. */
+  readonly signal: AbortSignal;
 }
 
 /**
  * BuildKit's API of the pool: each call goes to the worker of its build, which its session or its reference names, and
- * what says neither to the one of the connection's last build. Calls pass as they are.
+ * what says neither to the one of the connection's last build. Calls pass as they are. Builds wait for a worker in line;
+ * those of one connection have one place, on one worker: they may wait for one another.
  */
 export class GrpcProxy implements Disposable {
   readonly #homes: BuildHomes;
   readonly #workers: Workers;
+  readonly #contents: PoolContents;
   readonly #log: Logger;
   readonly #http2 = createServer({
     ...h2Options,
@@ -46,9 +70,10 @@ export class GrpcProxy implements Disposable {
   });
   readonly #connections = new Map<ServerHttp2Session, Connection>();
 
-  constructor(ports: { homes: BuildHomes; workers: Workers; log: Logger }) {
+  constructor(ports: { homes: BuildHomes; workers: Workers; contents: PoolContents; log: Logger }) {
     this.#homes = ports.homes;
     this.#workers = ports.workers;
+    this.#contents = ports.contents;
     this.#log = ports.log;
     this.#http2.on('session', (session) => this.#keep(session));
     this.#http2.on('stream', (stream, headers, _flags, raw) => void this.#serve(stream, headers, raw ?? []));
@@ -67,7 +92,13 @@ export class GrpcProxy implements Disposable {
 
   #keep(session: ServerHttp2Session): void {
     widenWindow(session);
-    const connection: Connection = { upstreams: new Map(), home: undefined };
+    const connection: Connection = {
+      upstreams: new Map(),
+      builds: new Map(),
+      home: undefined,
+      running: 0,
+      first: undefined,
+    };
     this.#connections.set(session, connection);
     session.on('error', (error) => this.#log.debug({ err: error }, 'gRPC connection error'));
     session.once('close', () => {
@@ -86,43 +117,136 @@ export class GrpcProxy implements Disposable {
       return;
     }
     const path = headers[':path'] ?? '';
-    const metadata = Metadata.fromRaw(raw);
+    const gone = new AbortController();
+    stream.once('close', () => gone.abort());
+    const call = { stream, path, metadata: Metadata.fromRaw(raw), connection, signal: gone.signal };
     try {
-      const reads = path === `${CONTROL}/Solve` || path === `${CONTROL}/Status`;
-      const first = reads ? await firstMessage(stream) : undefined;
-      const worker = await this.#route(path, metadata, first, connection);
-      const upstream = await this.#upstream(connection, worker);
-      relay(stream, { upstream, path, metadata, first });
-      if (path === `${CONTROL}/Session`) {
-        stream.once(
-          'close',
-          () => void this.#homes.end(metadata.get(SESSION_ID) ?? '').catch(() => undefined),
-        );
-      }
+      await this.#answer(call);
     } catch (error) {
       refuse(stream, error);
     }
   }
 
-  async #route(
-    path: string,
-    metadata: Metadata,
-    first: Buffer | undefined,
-    connection: Connection,
-  ): Promise<LivingWorker> {
-    const session = path === `${CONTROL}/Session` ? metadata.get(SESSION_ID) : undefined;
-    if (session) return await this.#homes.ofSession(session, metadata.get(SESSION_KEY));
+  async #answer(call: Call): Promise<void> {
+    const { path, metadata, connection } = call;
+    if (path === `${CONTROL}/Solve`) return await this.#solve(call);
+    if (path === `${CONTROL}/Status`) return await this.#status(call);
     const build = metadata.get(BUILD_ID);
-    if (build) return await this.#homes.ofBuild(build);
-    if (path === `${CONTROL}/Status`) return await this.#homes.ofBuild(textField(first!, 1) ?? '');
-    if (path === `${CONTROL}/Solve`) {
-      const [reference, id] = [textField(first!, 1) ?? '', textField(first!, 5)];
-      const worker = id ? await this.#homes.ofSession(id) : await this.#homes.choose(reference);
-      await this.#homes.noteBuild(reference, worker);
-      connection.home = worker;
-      return worker;
+    if (build && path === PING) return await this.#ping(call, build);
+    if (build) return await this.#pass(call, await this.#ofBuild(call, build));
+    const session = path === `${CONTROL}/Session` ? metadata.get(SESSION_ID) : undefined;
+    if (session) return await this.#session(call, session);
+    await this.#pass(call, connection.home ?? (await this.#workers.some())[0]!);
+  }
+
+  async #session(call: Call, id: string): Promise<void> {
+    call.stream.once('close', () => void this.#homes.end(id).catch(() => undefined));
+    const project = call.metadata.get(SESSION_KEY) ?? '';
+    await this.#pass(call, await this.#homes.ofSession(id, project, call.signal));
+  }
+
+  /** The call lasts as long as the build, and gives its place back with its end. */
+  async #solve(call: Call): Promise<void> {
+    const { stream, connection } = call;
+    const first = await firstMessage(stream);
+    const facts = solveFacts(first);
+    const build = new QueuedBuild();
+    connection.builds.set(facts.reference, build);
+    const over = () => connection.builds.delete(facts.reference);
+    stream.once('close', over);
+    try {
+      const started = await this.#begin(call, facts, build);
+      connection.home = started.worker;
+      connection.running++;
+      const ended = () => {
+        connection.running--;
+        void started[Symbol.asyncDispose]();
+      };
+      if (stream.closed) return ended();
+      stream.once('close', ended);
+      build.start(started.worker);
+      // What it made can be run by whoever hears of its end.
+      const beforeAnswer = () => this.#contents.touch(started.worker);
+      await this.#pass(call, started.worker, { first, beforeAnswer });
+    } catch (error) {
+      build.fail(error);
+      throw error;
     }
-    return connection.home ?? (await this.#workers.some())[0]!;
+  }
+
+  /** As one of others of its connection, if there are any; else in line. */
+  async #begin(call: Call, facts: SolveFacts, build: QueuedBuild): Promise<StartedBuild> {
+    const { connection, signal } = call;
+    while (connection.first) await connection.first.started(signal).catch(() => {});
+    if (signal.aborted) throw canceled('the client has gone');
+    const request = { ...facts, signal, onPosition: (position: number) => build.at(position) };
+    if (connection.running > 0) {
+      const wish = { ...facts.wish, pinned: connection.home!.name };
+      return await this.#homes.begin({ ...request, wish, exempt: true });
+    }
+    connection.first = build;
+    try {
+      return await this.#homes.begin(request);
+    } finally {
+      connection.first = undefined;
+    }
+  }
+
+  async #status(call: Call): Promise<void> {
+    const { stream, connection, signal } = call;
+    const first = await firstMessage(stream);
+    const reference = referenceOf(first);
+    const build = await this.#known(connection, reference);
+    if (!build) return await this.#pass(call, await this.#homes.ofBuild(reference), { first });
+    let hasBegun = false;
+    for await (const message of build.progress(signal)) {
+      if (!hasBegun) beginAnswer(stream);
+      hasBegun = true;
+      stream.write(message);
+    }
+    await this.#pass(call, await build.started(signal), { first, hasBegun });
+  }
+
+  /** Clients give a worker 15 seconds to answer this; a build may wait for one longer than that. */
+  async #ping(call: Call, reference: string): Promise<void> {
+    const { stream, connection, signal } = call;
+    const build = await this.#known(connection, reference);
+    await build?.changed(0, signal);
+    if (!build || build.worker) return await this.#pass(call, await this.#ofBuild(call, reference));
+    const capability = (id: string) => ({ ID: id, Enabled: true });
+    const pong = create(PongResponseSchema, {
+      FrontendAPICaps: FRONTEND_CAPABILITIES.map(capability),
+      LLBCaps: GRAPH_CAPABILITIES.map(capability),
+      Workers: [],
+    });
+    beginAnswer(stream);
+    stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+    stream.end(frameOf(toBinary(PongResponseSchema, pong)));
+  }
+
+  async #ofBuild({ connection, signal }: Call, reference: string): Promise<LivingWorker> {
+    const build = await this.#known(connection, reference);
+    return build ? await build.started(signal) : await this.#homes.ofBuild(reference);
+  }
+
+  /** A build of this connection; undefined for one that another one asked for. Waits a little for what is to come. */
+  async #known(connection: Connection, reference: string): Promise<QueuedBuild | undefined> {
+    for (let waited = 0; waited < PATIENCE; waited += LOOK) {
+      const build = connection.builds.get(reference);
+      if (build) return build;
+      if (await this.#homes.buildNow(reference)) return undefined;
+      await sleep(LOOK);
+    }
+    throw notFound(`no such build ${reference}`);
+  }
+
+  async #pass(
+    { stream, path, metadata, connection }: Call,
+    worker: LivingWorker,
+    more: { first?: Buffer; hasBegun?: boolean; beforeAnswer?: () => Promise<void> } = {},
+  ): Promise<void> {
+    const upstream = await this.#upstream(connection, worker);
+    if (!stream.destroyed) relay(stream, upstream, { path, metadata, ...more });
   }
 
   #upstream(connection: Connection, worker: LivingWorker): Promise<ClientHttp2Session> {
@@ -139,133 +263,11 @@ export class GrpcProxy implements Disposable {
   }
 }
 
-/** HTTP/2 on the Docker Engine API's address of a worker. */
-function openGrpc(worker: Upstream): Promise<ClientHttp2Session> {
-  const { promise, resolve, reject } = Promise.withResolvers<ClientHttp2Session>();
-  const fail = (cause?: Error) => reject(unavailable(`worker ${worker.name} does not answer`, { cause }));
-  const asking = request({
-    createConnection: () => worker.connect(),
-    method: 'POST',
-    path: '/grpc',
-    headers: { Host: 'docker', Connection: 'Upgrade', Upgrade: 'h2c' },
-  });
-  asking.on('error', fail);
-  asking.on('response', (answer) => {
-    answer.resume();
-    fail(new Error(`it answers ${answer.statusCode}`));
-  });
-  asking.on('upgrade', (_answer, socket, head) => {
-    if (head.length > 0) socket.unshift(head);
-    const session = connect('http://localhost', { ...h2Options, createConnection: () => socket });
-    session.once('remoteSettings', () => widenWindow(session));
-    session.on('error', () => {});
-    socket.once('close', () => session.destroy());
-    resolve(session);
-  });
-  asking.end();
-  return promise;
-}
-
-function relay(
-  stream: ServerHttp2Stream,
-  call: { upstream: ClientHttp2Session; path: string; metadata: Metadata; first: Buffer | undefined },
-): void {
-  const { upstream, path, metadata, first } = call;
-  const asking = upstream.request({ ...metadata.toHeaders(), ':method': 'POST', ':path': path });
-  let trailers: IncomingHttpHeaders = {};
-  asking.on('response', (headers, flags) => {
-    const isOver = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
-    if (stream.destroyed) return;
-    stream.respond(plain(headers), isOver ? { endStream: true } : { waitForTrailers: true });
-    if (!isOver) asking.pipe(stream);
-  });
-  asking.on('trailers', (headers) => {
-    trailers = headers;
-  });
-  stream.on('wantTrailers', () => stream.sendTrailers(plain(trailers)));
-  asking.on('error', () => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
-  asking.on('aborted', () => stream.close(constants.NGHTTP2_CANCEL));
-  stream.once('close', () => {
-    if (!asking.closed) asking.close(constants.NGHTTP2_CANCEL);
-  });
-  if (first) asking.write(first);
-  stream.pipe(asking);
-}
-
-/** Headers as they can be sent again. */
-function plain(headers: IncomingHttpHeaders): Record<string, string | string[]> {
-  const kept = Object.entries(headers).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(kept) as Record<string, string | string[]>;
-}
-
-/** A call's first message, with the five bytes before it. What came after it stays in the stream. */
-async function firstMessage(stream: ServerHttp2Stream): Promise<Buffer> {
-  let bytes = Buffer.alloc(0);
-  const chunks: Buffer[] = [];
-  let size = 0;
-  let wanted = 5;
-  while (size < wanted) {
-    const chunk = await nextChunk(stream);
-    if (!chunk) throw invalid('the call ended within its message');
-    chunks.push(chunk);
-    size += chunk.length;
-    if (wanted === 5 && size >= 5) {
-      bytes = Buffer.concat(chunks.splice(0));
-      chunks.push(bytes);
-      wanted = 5 + bytes.readUInt32BE(1);
-      if (wanted > MAX_MESSAGE) throw invalid(`a message of more than ${MAX_MESSAGE} bytes`);
-    }
-  }
-  // What is beyond the message is the next one's, and goes the same way.
-  return Buffer.concat(chunks);
-}
-
-function nextChunk(stream: ServerHttp2Stream): Promise<Buffer | undefined> {
-  return new Promise((resolve, reject) => {
-    const settle = (task: () => void) => {
-      stream.off('readable', onReadable).off('end', onEnd).off('close', onEnd).off('error', onError);
-      task();
-    };
-    const onReadable = () => {
-      const chunk: Buffer | null = stream.read();
-      if (chunk) settle(() => resolve(chunk));
-    };
-    const onEnd = () => settle(() => resolve(undefined));
-    const onError = (error: Error) => settle(() => reject(error));
-    stream.on('readable', onReadable).on('end', onEnd).on('close', onEnd).on('error', onError);
-    onReadable();
-  });
-}
-
-/** A field of text of the message in a frame. Throws `invalid` for what is no message. */
-function textField(frame: Buffer, wanted: number): string | undefined {
+function referenceOf(frame: Buffer): string {
   if (frame[0] !== 0) throw invalid('compressed messages are not understood');
   try {
-    const reader = new BinaryReader(frame.subarray(5, 5 + frame.readUInt32BE(1)));
-    while (reader.pos < reader.len) {
-      const [field, type] = reader.tag();
-      if (field === wanted && type === WireType.LengthDelimited) return reader.string();
-      reader.skip(type, field);
-    }
-    return undefined;
+    return fromBinary(StatusRequestSchema, frame.subarray(5, 5 + frame.readUInt32BE(1))).Ref;
   } catch (cause) {
     throw invalid('this is no message', { cause });
   }
-}
-
-function refuse(stream: ServerHttp2Stream, error: unknown): void {
-  if (stream.destroyed || stream.headersSent) {
-    stream.destroy();
-    return;
-  }
-  stream.respond(
-    {
-      ':status': 200,
-      'content-type': 'application/grpc',
-      'grpc-status': UNAVAILABLE,
-      'grpc-message': encodeURIComponent(messageOf(error)),
-    },
-    { endStream: true },
-  );
-  stream.close();
 }

@@ -1,9 +1,10 @@
 import { conflict } from '#errors/errors.ts';
+import { POOL_ITSELF } from '../overlay/overlay-networks-repository.ts';
 import { place, type Strategy, type Wish } from '../scheduler/place.ts';
 import type { ContainerNeeds } from './container-needs.ts';
-import { POOL_ITSELF } from '../overlay/overlay-networks-repository.ts';
 import type { PlacementsRepository } from './placements-repository.ts';
-import type { PoolImages } from './pool-images.ts';
+import type { PoolContents } from './pool-contents.ts';
+import type { PoolImage, PoolImages } from './pool-images.ts';
 import type { PoolObjects } from './pool-objects.ts';
 import type { WorkerClient } from './worker-client.ts';
 import type { LivingWorker, Workers } from './workers.ts';
@@ -13,6 +14,7 @@ interface Ports {
   readonly placements: PlacementsRepository;
   readonly objects: PoolObjects;
   readonly images: PoolImages;
+  readonly contents: PoolContents;
   readonly client: WorkerClient;
 }
 
@@ -36,7 +38,7 @@ export class Placer {
     const image = needs.image === '' ? undefined : await this.#ports.images.find(needs.image);
     const pinned = await this.#pinsOf(needs);
     const wish = { pinned, constraints: needs.constraints, platform };
-    const worker = await this.#place(wish, new Set(image?.workers.map(({ name }) => name)));
+    const worker = await this.#place(wish, image);
     if (image && !image.workers.some(({ name }) => name === worker.name)) {
       await this.#ports.images.copy(needs.image, image, worker);
     }
@@ -56,16 +58,16 @@ export class Placer {
       (project !== undefined ? await placements.workerOfProject(project) : undefined) ??
       (network && project === undefined ? await placements.workerOfUnusedNetwork() : undefined);
     const found = near === undefined ? undefined : (await workers.living()).find(({ name }) => name === near);
-    return found?.state === 'ready' ? found : await this.#place({}, new Set());
+    return found?.state === 'ready' ? found : await this.#place({}, undefined);
   }
 
   /** Where the image is already, or where there is the least to do. */
   async forImage(reference: string, platform: string | undefined): Promise<LivingWorker> {
     const image = reference === '' ? undefined : await this.#ports.images.find(reference);
-    return await this.#place({ platform }, new Set(image?.workers.map(({ name }) => name)));
+    return await this.#place({ platform }, image);
   }
 
-  async #place(wish: Wish, withImage: ReadonlySet<string>): Promise<LivingWorker> {
+  async #place(wish: Wish, image: PoolImage | undefined): Promise<LivingWorker> {
     const [workers, loads] = await Promise.all([this.#ports.workers.some(), this.#ports.placements.loads()]);
     const candidates = workers.map((worker) => ({
       name: worker.name,
@@ -74,10 +76,18 @@ export class Placer {
       labels: worker.offer.labels,
       cpus: worker.offer.cpus,
       load: loads.get(worker.name) ?? 0,
-      hasImage: withImage.has(worker.name),
+      image: this.#shareOf(image, worker.name),
     }));
     const { name } = place(candidates, wish, this.#strategy);
     return workers.find((worker) => worker.name === name)!;
+  }
+
+  /** Which part of an image a worker has. */
+  #shareOf(image: PoolImage | undefined, worker: string): number {
+    if (!image) return 0;
+    return image.workers.some(({ name }) => name === worker)
+      ? 1
+      : this.#ports.contents.share(worker, image.id);
   }
 
   /** Where it has to be. A volume that nothing used yet goes where the rest is. */

@@ -1,5 +1,6 @@
 import { SingleFlight } from '#async/single-flight.ts';
 import { unavailable } from '#errors/errors.ts';
+import type { PoolContents } from './pool-contents.ts';
 import type { WorkerClient } from './worker-client.ts';
 import type { LivingWorker, Workers } from './workers.ts';
 
@@ -18,15 +19,22 @@ export interface PoolImage {
 export class PoolImages {
   readonly #workers: Workers;
   readonly #client: WorkerClient;
+  readonly #contents: PoolContents;
   readonly #copies = new SingleFlight<void>();
 
-  constructor(ports: { workers: Workers; client: WorkerClient }) {
+  constructor(ports: { workers: Workers; client: WorkerClient; contents: PoolContents }) {
+    this.#contents = ports.contents;
     this.#workers = ports.workers;
     this.#client = ports.client;
   }
 
-  /** Undefined when no worker has it. */
+  /** Undefined when no worker has it. Workers are asked only when nobody told of such an image. */
   async find(reference: string): Promise<PoolImage | undefined> {
+    await this.#contents.refresh();
+    const living = await this.#workers.living();
+    const known = this.#contents.find(reference, living);
+    const named = living.filter(({ name }) => known?.workers.includes(name));
+    if (known && named.length > 0) return { id: known.id, workers: named };
     const all = await this.everywhere(reference);
     const newest = all.toSorted((a, b) => (a.taggedAt < b.taggedAt ? 1 : -1))[0];
     if (!newest) return undefined;
@@ -69,7 +77,7 @@ export class PoolImages {
       for await (const chunk of loading.setEncoding('utf8') as AsyncIterable<string>) {
         said = (said + chunk).slice(-4096);
       }
-      if (loading.statusCode === 200 && !said.includes('"error"')) return;
+      if (loading.statusCode === 200 && !said.includes('"error"')) return await this.#contents.touch(to);
       throw unavailable(
         `worker ${to.name} could not take image ${reference} from ${from.name}: ${said.trim()}`,
       );

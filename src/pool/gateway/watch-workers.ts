@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { PlacedKind, PlacementsRepository } from './placements-repository.ts';
+import type { PoolContents } from './pool-contents.ts';
 import { isPredefined } from './pool-objects.ts';
 import type { WorkerClient } from './worker-client.ts';
 import type { LivingWorker, Workers } from './workers.ts';
@@ -12,7 +13,7 @@ const PATIENCE = 30_000;
 const STALE = 15 * 60_000;
 /** In looks. */
 const SELDOM = 60;
-const EVENTS = `/events?filters=${encodeURIComponent(JSON.stringify({ type: ['container', 'network', 'volume'] }))}`;
+const EVENTS = `/events?filters=${encodeURIComponent(JSON.stringify({ type: ['container', 'network', 'volume', 'image'] }))}`;
 const KINDS: readonly PlacedKind[] = ['container', 'network', 'volume'];
 
 interface Listed {
@@ -29,19 +30,26 @@ export class WorkersWatch {
   readonly #workers: Workers;
   readonly #client: WorkerClient;
   readonly #placements: PlacementsRepository;
+  readonly #contents: PoolContents;
   readonly #log: Logger;
+  readonly #changed: (worker: string) => void;
   readonly #watched = new Map<string, Watch>();
 
   constructor(ports: {
     workers: Workers;
     client: WorkerClient;
     placements: PlacementsRepository;
+    contents: PoolContents;
     log: Logger;
+    /** Hears that other containers run on a worker. */
+    published?: { changed(worker: string): void } | undefined;
   }) {
     this.#workers = ports.workers;
     this.#client = ports.client;
     this.#placements = ports.placements;
+    this.#contents = ports.contents;
     this.#log = ports.log;
+    this.#changed = (worker) => ports.published?.changed(worker);
   }
 
   /** Until `signal` aborts. */
@@ -78,15 +86,20 @@ export class WorkersWatch {
     try {
       const events = await this.#client.open(worker, { path: EVENTS, signal });
       await this.reconcile(worker);
+      this.#changed(worker.name);
+      await this.#contents.touch(worker);
       let rest = '';
       for await (const chunk of events.setEncoding('utf8') as AsyncIterable<string>) {
         const lines = (rest + chunk).split('\n');
         rest = lines.pop()!;
-        for (const line of lines) if (line) await this.#follow(worker, JSON.parse(line));
+        const told = lines.filter(Boolean).map((line) => JSON.parse(line) as EngineEvent);
+        for (const event of told) if (event.Type !== 'image') await this.#follow(worker, event, event.Type);
+        if (told.some(({ Type }) => Type === 'image')) await this.#contents.touch(worker);
       }
     } catch (error) {
       if (!signal.aborted) this.#log.debug({ err: error, worker: worker.name }, 'a worker is not watched');
     }
+    this.#changed(worker.name);
     // Not at once: it may be away.
     await sleep(PAUSE, undefined, { signal }).catch(() => {});
   }
@@ -119,8 +132,9 @@ export class WorkersWatch {
       .filter(({ name }) => !isPredefined(kind, name));
   }
 
-  async #follow(worker: LivingWorker, event: EngineEvent): Promise<void> {
-    const { Type: kind, Action: action, Actor: actor } = event;
+  async #follow(worker: LivingWorker, event: EngineEvent, kind: PlacedKind): Promise<void> {
+    const { Action: action, Actor: actor } = event;
+    if (kind === 'container' && ['start', 'die', 'unpause'].includes(action)) this.#changed(worker.name);
     const { name } = actor.Attributes;
     if (action === 'destroy' || action === 'remove') await this.#placements.forget(kind, actor.ID);
     if (kind === 'container' && action === 'rename' && name) {
@@ -148,7 +162,7 @@ interface Watch {
 }
 
 interface EngineEvent {
-  readonly Type: PlacedKind;
+  readonly Type: PlacedKind | 'image';
   readonly Action: string;
   readonly Actor: { readonly ID: string; readonly Attributes: Readonly<Record<string, string | undefined>> };
 }

@@ -85,7 +85,7 @@ export class WorkerServer {
     this.#log = ports.log;
     this.#duration = options.leaseDuration;
     this.#routes.set('GET /authority', async () => ({ certificate: ports.enrolment.authority.certificate }));
-    this.#routes.set('POST /join', (_req, body) => ports.enrolment.join(parse(joinShape, body)));
+    this.#routes.set('POST /join', (_req, body) => ports.enrolment.join(parseBody(joinShape, body)));
     this.#routes.set('POST /certificate', (req) => this.#renew(req));
     this.#routes.set('POST /lease', (req, body) => this.#lease(req, body));
     this.server = createServer({
@@ -121,7 +121,7 @@ export class WorkerServer {
   async #lease(req: IncomingMessage, body: unknown): Promise<unknown> {
     const { name, certificate } = peerOf(req);
     await this.#enrolment.expectMember(name, certificate);
-    const { epoch, address, offer } = parse(leaseShape, body);
+    const { epoch, address, offer } = parseBody(leaseShape, body);
     if (epoch === undefined) {
       const claimant = await this.#leases.acquire({ name, address, offer }, this.#duration);
       return { ...claimant, duration: this.#duration, held: true };
@@ -157,7 +157,8 @@ function peerOf(req: IncomingMessage): { name: string; certificate: string } {
   return { name, certificate: certificate.toString() };
 }
 
-function parse<T>(shape: z.ZodType<T>, body: unknown): T {
+/** Throws `invalid`. */
+export function parseBody<T>(shape: z.ZodType<T>, body: unknown): T {
   const result = shape.safeParse(body);
   if (result.success) return result.data;
   const issue = result.error.issues[0];

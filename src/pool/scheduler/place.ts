@@ -9,7 +9,8 @@ export interface Candidate {
   readonly cpus: number;
   /** Containers. */
   readonly load: number;
-  readonly hasImage: boolean;
+  /** Which part of the image it has already, in layers: 0 to 1. */
+  readonly image: number;
 }
 
 export interface Constraint {
@@ -86,14 +87,14 @@ function order(a: Candidate, b: Candidate, strategy: Strategy): number {
   return difference || (a.name < b.name ? -1 : 1);
 }
 
-function busy({ load, hasImage, cpus }: Candidate): number {
-  return (load + (hasImage ? 0 : IMAGE)) / cpus;
+function busy({ load, image, cpus }: Candidate): number {
+  return (load + (1 - image) * IMAGE) / cpus;
 }
 
 /** The full ones last. */
 function packed(candidate: Candidate): number {
-  const { load, hasImage, cpus } = candidate;
-  return load >= FULL * cpus ? -load / cpus : (load + (hasImage ? IMAGE : 0)) / cpus;
+  const { load, image, cpus } = candidate;
+  return load >= FULL * cpus ? -load / cpus : (load + image * IMAGE) / cpus;
 }
 
 function shown({ constraints = [], platform }: Wish): string {

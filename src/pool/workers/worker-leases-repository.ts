@@ -14,6 +14,8 @@ export interface WorkerOffer {
   readonly cpus: number;
   /** In bytes. */
   readonly memory: number;
+  /** How many builds it does at once. */
+  readonly builds?: number | undefined;
 }
 
 export interface PoolWorker extends Claimant {

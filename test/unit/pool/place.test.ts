@@ -8,7 +8,7 @@ function worker(name: string, changes: Partial<Candidate> = {}): Candidate {
     labels: {},
     cpus: 2,
     load: 0,
-    hasImage: false,
+    image: 0,
   } as const;
   return { name, ...base, ...changes };
 }
@@ -23,8 +23,8 @@ describe('a container goes', () => {
   });
 
   it('to the image where that costs less than a container, by name otherwise', () => {
-    expect(chosen([worker('a'), worker('b', { hasImage: true })])).toBe('b');
-    expect(chosen([worker('a'), worker('b', { hasImage: true, load: 1 })])).toBe('a');
+    expect(chosen([worker('a'), worker('b', { image: 1 })])).toBe('b');
+    expect(chosen([worker('a'), worker('b', { image: 1, load: 1 })])).toBe('a');
     expect(chosen([worker('b'), worker('a')])).toBe('a');
   });
 

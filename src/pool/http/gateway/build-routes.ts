@@ -1,8 +1,9 @@
-import { invalid } from '#errors/errors.ts';
-import { switchProtocol } from '#worker/http/hijack.ts';
+import { invalid, messageOf } from '#errors/errors.ts';
+import { isUpgrade, switchProtocol } from '#worker/http/hijack.ts';
 import { stringQuery } from '#worker/http/query.ts';
-import type { EngineRouter } from '#worker/http/router.ts';
+import type { EngineContext, EngineRouter } from '#worker/http/router.ts';
 import type { BuildHomes } from '../../gateway/build-homes.ts';
+import { errorLine } from '../../gateway/forward.ts';
 import type { GrpcProxy } from '../../gateway/grpc-proxy.ts';
 import { askAll } from './ask-all.ts';
 import type { GatewayParts } from './gateway-parts.ts';
@@ -19,8 +20,9 @@ export function poolBuildRoutes(
   router.post('/session', async (ctx) => {
     const id = ctx.get('X-Docker-Expose-Session-Uuid');
     if (id === '') throw invalid('a session without an id');
-    const worker = await homes.ofSession(id, ctx.get('X-Docker-Expose-Session-Sharedkey'));
     try {
+      const project = ctx.get('X-Docker-Expose-Session-Sharedkey');
+      const worker = await homes.ofSession(id, project, goneSignal(ctx));
       await pass(ctx, parts, worker);
     } finally {
       await homes.end(id);
@@ -31,12 +33,22 @@ export function poolBuildRoutes(
 
   router.post('/build', async (ctx) => {
     const session = stringQuery(ctx, 'session');
-    const project = stringQuery(ctx, 't') ?? stringQuery(ctx, 'remote') ?? '';
-    const worker = session ? await homes.ofSession(session) : await homes.choose(project);
+    const project = session ? '' : (stringQuery(ctx, 't') ?? stringQuery(ctx, 'remote') ?? '');
+    const platform = stringQuery(ctx, 'platform');
     const id = stringQuery(ctx, 'buildid');
-    if (id) building.set(id, worker.name);
     try {
-      await pass(ctx, parts, worker);
+      await using build = await homes.begin({
+        session: session || undefined,
+        project,
+        wish: platform ? { platform } : {},
+        signal: goneSignal(ctx),
+        onPosition: (position) => sayPosition(ctx, position),
+      });
+      if (id) building.set(id, build.worker.name);
+      await pass(ctx, parts, build.worker, { beforeEnd: () => parts.contents.touch(build.worker) });
+    } catch (error) {
+      if (!ctx.res.headersSent) throw error;
+      ctx.res.end(errorLine(messageOf(error)));
     } finally {
       if (id) building.delete(id);
     }
@@ -60,4 +72,22 @@ export function poolBuildRoutes(
       SpaceReclaimed: answers.reduce((sum, { body }) => sum + body.SpaceReclaimed, 0),
     };
   });
+}
+
+/** A line of the build's own output: the answer begins with it. */
+function sayPosition(ctx: EngineContext, position: number): void {
+  const { res } = ctx;
+  if (!res.headersSent) {
+    ctx.respond = false;
+    res.writeHead(200, { 'Content-Type': 'application/json' });
+  }
+  res.write(`${JSON.stringify({ stream: `waiting for a worker (position ${position})\n` })}\r\n`);
+}
+
+/** Aborts when the client has gone before it had its answer. */
+function goneSignal(ctx: EngineContext): AbortSignal {
+  const gone = new AbortController();
+  const socket = isUpgrade(ctx.req) ? ctx.req.socket : ctx.res;
+  socket.once('close', () => gone.abort());
+  return gone.signal;
 }

@@ -37,6 +37,7 @@ export function containerRoutes(router: EngineRouter, parts: GatewayParts): void
     if (found?.id && ctx.res.statusCode < 300) await placements.forget('container', found.id);
   });
 
+  router.post(containerPath('start'), (ctx) => startContainer(ctx, parts));
   router.post(containerPath('rename'), (ctx) => renameContainer(ctx, parts));
 
   router.post(containerPath('exec'), async (ctx) => {
@@ -54,7 +55,21 @@ export function containerRoutes(router: EngineRouter, parts: GatewayParts): void
   });
 
   router.post('/commit', async (ctx) => {
-    await pass(ctx, parts, await objects.workerOf('container', stringQuery(ctx, 'container') ?? ''));
+    const worker = await objects.workerOf('container', stringQuery(ctx, 'container') ?? '');
+    await pass(ctx, parts, worker, { beforeEnd: () => parts.contents.touch(worker) });
+  });
+}
+
+/** What it publishes is published by gateways too, if they are to. */
+async function startContainer(ctx: EngineContext, parts: GatewayParts): Promise<void> {
+  const { published, objects, client } = parts;
+  if (!published) return await passToOwner(ctx, parts);
+  const reference = containerReference(ctx);
+  const worker = await objects.workerOf('container', reference);
+  await published.start(worker, reference, async () => {
+    const answer = await client.ask(worker, { method: 'POST', path: ctx.originalUrl });
+    reply(ctx, answer);
+    return answer.status < 300;
   });
 }
 

@@ -16,7 +16,7 @@ interface ImageSummary {
 
 /** Images: a worker may have any, and gets one that it needs from another. A name means what it was given to last. */
 export function imageRoutes(router: EngineRouter, parts: GatewayParts): void {
-  const { images, placer, client } = parts;
+  const { images, contents, placer, client } = parts;
 
   router.get('/images/json', async (ctx) => {
     const answers = await askAll(ctx, parts);
@@ -25,10 +25,10 @@ export function imageRoutes(router: EngineRouter, parts: GatewayParts): void {
 
   router.post('/images/create', async (ctx) => {
     const reference = withTag(stringQuery(ctx, 'fromImage') ?? '', stringQuery(ctx, 'tag'));
-    await pass(ctx, parts, await placer.forImage(reference, stringQuery(ctx, 'platform') || undefined));
+    await change(ctx, parts, await placer.forImage(reference, stringQuery(ctx, 'platform') || undefined));
   });
 
-  router.post('/images/load', async (ctx) => pass(ctx, parts, await placer.forImage('', undefined)));
+  router.post('/images/load', async (ctx) => change(ctx, parts, await placer.forImage('', undefined)));
 
   router.get('/images/search', async (ctx) => pass(ctx, parts, (await parts.workers.some())[0]!));
 
@@ -51,12 +51,14 @@ export function imageRoutes(router: EngineRouter, parts: GatewayParts): void {
       const answer = await client.ask(worker, { method: 'POST', path: ctx.originalUrl });
       reply(ctx, answer);
       if (answer.status >= 300) return;
+      await contents.touch(worker);
     }
   });
 
   router.post('/images/prune', async (ctx) => {
     const answers = await askAll(ctx, parts, { patience: 0 });
     if (!answers) return;
+    await Promise.all(answers.map(({ worker }) => contents.touch(worker)));
     const deleted = answers.flatMap(({ body }) => body.ImagesDeleted ?? []);
     ctx.body = {
       ImagesDeleted: deleted.length > 0 ? deleted : null,
@@ -68,12 +70,13 @@ export function imageRoutes(router: EngineRouter, parts: GatewayParts): void {
 }
 
 /** From all workers that have it. One that needs it still keeps it, and says so. */
-async function removeImage(ctx: EngineContext, { images, client }: GatewayParts): Promise<void> {
+async function removeImage(ctx: EngineContext, { images, contents, client }: GatewayParts): Promise<void> {
   const all = await images.everywhere(imageName(ctx));
   if (all.length === 0) throw notFound(`No such image: ${imageName(ctx)}`);
   const answers = await Promise.all(
     all.map(({ worker }) => client.ask(worker, { method: 'DELETE', path: ctx.originalUrl })),
   );
+  await Promise.all(all.map(({ worker }) => contents.touch(worker)));
   const refusal = answers.find(({ status }) => status >= 300);
   if (refusal) return reply(ctx, refusal);
   const seen = new Set<string>();
@@ -101,6 +104,11 @@ function together<T extends ImageSummary>(a: T, b: T): T {
     RepoDigests: names('RepoDigests'),
     Containers: a.Containers < 0 ? a.Containers : a.Containers + b.Containers,
   };
+}
+
+/** As `pass`, and whoever hears that it is over finds the image. */
+async function change(ctx: EngineContext, parts: GatewayParts, worker: LivingWorker): Promise<void> {
+  await pass(ctx, parts, worker, { beforeEnd: () => parts.contents.touch(worker) });
 }
 
 async function owner({ images }: GatewayParts, reference: string): Promise<LivingWorker> {

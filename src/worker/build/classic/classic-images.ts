@@ -11,6 +11,8 @@ const HEX_ID = /^[0-9a-f]{64}$/;
 
 /** Gets an image that a build begins with into the image store. */
 export interface BasePuller {
+  /** Has an image that other machines have be here too, under its name. */
+  bring?(reference: string, signal: AbortSignal): Promise<unknown>;
   /** Throws `not-found`, `unauthorized`, `unavailable` in Docker's words. */
   pull(
     reference: string,
@@ -65,6 +67,7 @@ export class ClassicImages {
 
   async #resolve(reference: string, image: ImageRequest): Promise<ResolvedImage> {
     const { platform, written = reference } = image;
+    if (!this.#request.pull) await this.#ports.puller.bring?.(written, this.#bridge.signal);
     const here = this.#request.pull ? undefined : await this.#here(written, platform);
     if (!here) {
       await this.#pull(written, platform);
