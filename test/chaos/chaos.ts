@@ -1,0 +1,153 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { busyboxArchive } from '../images/busybox-image.ts';
+import type { S3Access } from '../s3/s3-server.ts';
+import { faultsOf, randomNumbers } from './faults.ts';
+import { Load } from './load.ts';
+import { type PoolUnderTest, startPool } from './pool-under-test.ts';
+import { containersOf, endOf, verify } from './verify.ts';
+
+export interface ChaosOptions {
+  readonly seconds: number;
+  readonly gateways: number;
+  readonly workers: number;
+  readonly seed: number;
+  /** Milliseconds between two jobs. */
+  readonly every: number;
+  readonly s3: S3Access;
+  readonly tell?: (line: string) => void;
+}
+
+export interface ChaosResult {
+  readonly seed: number;
+  readonly seconds: number;
+  readonly jobs: { readonly acknowledged: number; readonly succeeded: number; readonly askedAgain: number };
+  readonly faults: Readonly<Record<string, number>>;
+  /** Attempts beyond the first. */
+  readonly retries: number;
+  /** Ends that came from who had the job no more, and were not heard. */
+  readonly duplicatesPrevented: number;
+  /** Seconds until the queue was empty after the last fault. */
+  readonly drained: number;
+  readonly problems: readonly string[];
+}
+
+/** Milliseconds that a fault lasts, and the pause before the next. */
+const FAULT = { least: 500, most: 7_000 };
+const PAUSE = 1_500;
+
+/**
+ * Takes parts of a pool away in random order while jobs are asked for, and sees that each job that was acknowledged
+ * succeeds, once, and that nothing is left.
+ */
+export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
+  const { seconds, seed, tell = () => {} } = options;
+  const random = randomNumbers(seed);
+  await using pool = await startPool(options);
+  const keepers = await startKeepers(pool);
+  const load = new Load(pool, random);
+  const stopping = new AbortController();
+  const asking = load.run(options.every, stopping.signal);
+  const counts = await causeFaults(pool, { seconds, random, tell });
+  stopping.abort();
+  await asking;
+  const began = performance.now();
+  tell(`${load.acknowledged.length} jobs, all is whole again: the queue drains`);
+  await endOf(pool, tell);
+  const drained = Math.round((performance.now() - began) / 1000);
+  const { problems, succeeded, retries } = await verify(pool, load.acknowledged, random);
+  problems.push(...(await changedKeepers(pool, keepers)));
+  return {
+    seed,
+    seconds,
+    jobs: { acknowledged: load.acknowledged.length, succeeded, askedAgain: load.refused },
+    faults: counts,
+    retries,
+    duplicatesPrevented: refusedEnds(pool),
+    drained,
+    problems,
+  };
+}
+
+/** One fault after the other, now and then two at a time. */
+async function causeFaults(
+  pool: PoolUnderTest,
+  { seconds, random, tell }: { seconds: number; random: () => number; tell: (line: string) => void },
+): Promise<Record<string, number>> {
+  const faults = faultsOf(pool);
+  const counts: Record<string, number> = {};
+  const until = performance.now() + seconds * 1000;
+  const underWay = new Map<number, Promise<void>>();
+  while (performance.now() < until) {
+    const which = Math.floor(random() * faults.length);
+    const pause = FAULT.least + random() * (FAULT.most - FAULT.least);
+    const fault = faults[which]!;
+    if (!underWay.has(which) && underWay.size < 2 && isApart(which, underWay, pool)) {
+      counts[fault.kind] = (counts[fault.kind] ?? 0) + 1;
+      tell(`${fault.kind} for ${Math.round(pause)} ms`);
+      const over = fault.cause(pause).finally(() => underWay.delete(which));
+      over.catch(() => undefined);
+      underWay.set(which, over);
+    }
+    await sleep(random() * PAUSE * 2);
+  }
+  await Promise.all(underWay.values());
+  return counts;
+}
+
+/** No process has two faults at once: what is frozen cannot be started again. */
+function isApart(
+  which: number,
+  underWay: ReadonlyMap<number, unknown>,
+  { workers, gateways }: PoolUnderTest,
+) {
+  const members = (workers.length + gateways.length) * 3;
+  const memberOf = (fault: number) =>
+    fault < members ? Math.floor(fault / 3) : fault === members ? 'db' : 's3';
+  return ![...underWay.keys()].some((other) => memberOf(other) === memberOf(which));
+}
+
+/** A container on each worker that has nothing to do with all this. */
+async function startKeepers({ workers }: PoolUnderTest): Promise<string[]> {
+  const started: string[] = [];
+  for (const { process: worker } of workers) {
+    await worker.dockerOk('load', '--input', await busyboxArchive());
+    await worker.dockerOk(
+      'run',
+      '--detach',
+      '--name',
+      'keeper',
+      '--network',
+      'none',
+      'busybox',
+      'sleep',
+      '100000',
+    );
+    started.push(await stateOf(worker));
+  }
+  return started;
+}
+
+async function changedKeepers({ workers }: PoolUnderTest, keepers: readonly string[]): Promise<string[]> {
+  const problems: string[] = [];
+  for (const [i, { name, process: worker }] of workers.entries()) {
+    const now = await stateOf(worker);
+    if (now !== keepers[i]) problems.push(`the container on ${name} was ${keepers[i]}, and is ${now}`);
+    const left = await containersOf(worker);
+    if (left.length > 0) problems.push(`${name} still has ${left.join(', ')}`);
+  }
+  return problems;
+}
+
+function stateOf(worker: { dockerOk(...args: string[]): Promise<string> }): Promise<string> {
+  return worker.dockerOk(
+    'inspect',
+    '--format',
+    '{{.State.Status}} {{.State.Pid}} {{.State.StartedAt}}',
+    'keeper',
+  );
+}
+
+function refusedEnds({ gateways }: PoolUnderTest): number {
+  const said = 'what a worker said of a job that is not its own was not heard';
+  return gateways.reduce((sum, { process: gateway }) => sum + gateway.output.split(said).length - 1, 0);
+}
