@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Clients, createClients } from '../api/buildkit/clients.ts';
@@ -84,6 +84,88 @@ ENV NAME=$NAME
       }),
     );
     expect(predicates[0]).toEqual(predicates[1]);
+  });
+});
+
+describe('a list of packages', () => {
+  const apk = (name: string) => `P:${name}\nV:1.0-r0\nA:x86_64\nL:MIT\n\n`;
+
+  beforeAll(() => {
+    mkdirSync(join(context, 'node_modules/koa'), { recursive: true });
+    writeFileSync(join(context, 'node_modules/koa/package.json'), '{"name":"koa","version":"3.0.0"}');
+    writeFileSync(join(context, 'tools'), apk('compiler'));
+    writeFileSync(join(context, 'app'), apk('musl'));
+    const image = `${slipway.registry}/library/busybox`;
+    writeFileSync(
+      join(context, 'Dockerfile'),
+      `ARG BUILDKIT_SBOM_SCAN_CONTEXT=true
+FROM ${image} AS tools
+ARG BUILDKIT_SBOM_SCAN_STAGE=true
+COPY . /context
+COPY tools /lib/apk/db/installed
+FROM ${image} AS other
+COPY tools /lib/apk/db/installed
+FROM ${image}
+COPY --from=tools /bin/true /
+COPY --from=other /bin/true /also
+COPY app /lib/apk/db/installed
+`,
+    );
+  });
+
+  async function push(name: string, ...options: string[]): Promise<string> {
+    const image = `${slipway.registry}/team/${name}`;
+    await buildx('build', '--builder', 'slipway', ...options, '--push', '--tag', image, context);
+    return image;
+  }
+
+  interface Document {
+    readonly name: string;
+    readonly packages: readonly { readonly name: string }[];
+  }
+  const listed = ({ name, packages }: Document) =>
+    `${name}: ${packages.map((one) => one.name).filter((one) => one !== name)}`;
+
+  it('is made of the image, and of the context and the stages that its Dockerfile names', async () => {
+    const { SPDX, AdditionalSPDXs } = await stated(await push('scanned', '--sbom=true'), 'SBOM');
+    expect(listed(SPDX)).toBe('sbom: musl');
+    expect(AdditionalSPDXs.map(listed).sort()).toEqual(['sbom-context: koa', 'sbom-tools: compiler,koa']);
+  });
+
+  it('is beside files, too', async () => {
+    const dest = join(slipway.folder, 'files');
+    const output = `type=local,dest=${dest}`;
+    await buildx('build', '--builder', 'slipway', '--sbom=true', '--output', output, context);
+    const names = readdirSync(dest).filter((name) => name.endsWith('.json'));
+    expect(names.sort()).toEqual(
+      expect.arrayContaining(['sbom-context.spdx.json', 'sbom-tools.spdx.json', 'sbom.spdx.json']),
+    );
+  });
+
+  it('is made by the scanner that is asked for', async () => {
+    const scanner = `${slipway.registry}/team/scanner`;
+    const script = `FROM ${slipway.registry}/library/busybox
+COPY <<'SCRIPT' /scan
+set -e
+cd "$BUILDKIT_SCAN_SOURCE_EXTRAS"
+for list in "$BUILDKIT_SCAN_SOURCE" *; do
+  name=$(basename $list)
+  echo '{"predicateType":"https://spdx.dev/Document","predicate":{"name":"'$name by $BUILDKIT_SCAN_WHO'","packages":[]}}' \
+    > $BUILDKIT_SCAN_DESTINATION$name.spdx.json
+done
+SCRIPT
+CMD ["sh", "/scan"]
+`;
+    const built = await clients.buildx(['build', '--builder', 'slipway', '--push', '--tag', scanner, '-'], {
+      input: script,
+    });
+    expect(built.code, built.stderr).toBe(0);
+    const { SPDX, AdditionalSPDXs } = await stated(
+      await push('generated', '--attest', `type=sbom,generator=${scanner},WHO=me`),
+      'SBOM',
+    );
+    const names = [SPDX, ...AdditionalSPDXs].map(({ name }: Document) => name).sort();
+    expect(names).toEqual(['sbom by me', 'sbom-context by me', 'sbom-tools by me']);
   });
 });
 

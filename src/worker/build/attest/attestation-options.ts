@@ -11,7 +11,14 @@ export interface ProvenanceOptions {
 
 export interface AttestationOptions {
   readonly provenance: ProvenanceOptions | undefined;
-  readonly sbom: boolean;
+  readonly sbom: SbomOptions | undefined;
+}
+
+export interface SbomOptions {
+  /** An image that makes lists of packages; undefined: this builder does. */
+  readonly generator: string | undefined;
+  /** For the generator. */
+  readonly parameters: Readonly<Record<string, string>>;
 }
 
 /** `attest:provenance` and `attest:sbom` of a frontend's options: lists of `name=value`. Throws `invalid`. */
@@ -25,7 +32,7 @@ export function attestationOptions(options: Readonly<Record<string, string>>): A
   }
   return {
     provenance: provenance === undefined ? undefined : provenanceOptions(values(provenance)),
-    sbom: sbom !== undefined && !isDisabled(values(sbom)),
+    sbom: sbom === undefined ? undefined : sbomOptions(values(sbom)),
   };
 }
 
@@ -44,6 +51,12 @@ function provenanceOptions(attrs: ReadonlyMap<string, string>): ProvenanceOption
     reproducible: flag('reproducible'),
     inlineOnly: flag('inline-only'),
   };
+}
+
+function sbomOptions(attrs: ReadonlyMap<string, string>): SbomOptions | undefined {
+  if (isDisabled(attrs)) return undefined;
+  const parameters = [...attrs].filter(([name]) => !['generator', 'disabled'].includes(name));
+  return { generator: attrs.get('generator') || undefined, parameters: Object.fromEntries(parameters) };
 }
 
 function isDisabled(attrs: ReadonlyMap<string, string>): boolean {

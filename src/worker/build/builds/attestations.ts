@@ -1,17 +1,13 @@
+import { formatPlatform, hostPlatform } from '#oci/platform.ts';
 import type { Attestation } from '../attest/attestation.ts';
 import type { AttestationOptions } from '../attest/attestation-options.ts';
 import type { KnownSources } from '../attest/dependencies.ts';
 import type { OutcomeLayers } from '../attest/graph-metadata.ts';
 import type { TellGraph } from '../attest/graph-words.ts';
 import { provenanceOf } from '../attest/provenance.ts';
-import type { FoundPackages } from '../attest/sbom/find-packages.ts';
-import { spdxOf } from '../attest/sbom/spdx.ts';
 import type { FrontendResult } from '../frontend/frontend.ts';
 import type { Edge } from '../llb/vertex.ts';
-import type { Ref } from '../solve/ref.ts';
-
-/** What package managers have installed in a file system. */
-export type PackageScan = (ref: Ref, options: { signal: AbortSignal }) => Promise<FoundPackages>;
+import type { PackageLists } from './package-lists.ts';
 
 export interface AttestedBuild extends KnownSources {
   readonly ref: string;
@@ -25,25 +21,22 @@ export interface AttestedBuild extends KnownSources {
   readonly signal: AbortSignal;
 }
 
-const CREATOR = 'slipway';
-
 /** What is stated of each platform's outcome: how it was made, and what is in it, as far as was asked for. */
 export async function attestationsOf(
-  result: FrontendResult,
-  refs: ReadonlyMap<string, Ref | undefined>,
+  { extras = new Map(), ...result }: FrontendResult,
   build: AttestedBuild,
   { provenance, sbom }: AttestationOptions,
-  packages: PackageScan,
+  lists: PackageLists,
 ): Promise<Map<string, Attestation[]>> {
   const finishedAt = new Date();
   const attestations = new Map<string, Attestation[]>();
   for (const [platform, edge] of result.refs) {
     const stated: Attestation[] = [];
-    const ref = refs.get(platform);
-    if (sbom && ref) {
-      const found = await packages(ref, { signal: build.signal });
+    if (sbom && edge) {
       const created = sourceDate(build.frontendOptions) ?? build.startedAt;
-      stated.push(spdxOf(found, { name: 'sbom', created, creator: CREATOR }));
+      const targets = { core: edge, extras: extras.get(platform) ?? new Map() };
+      const shown = platform || formatPlatform(hostPlatform());
+      stated.push(...(await lists.of(targets, sbom, { created, platform: shown })));
     }
     if (provenance) {
       const { ref: invocationId, layers: find, ...facts } = build;

@@ -22,7 +22,7 @@ import type { BuildLimits } from '../solve/op-driver.ts';
 import type { ProgressSink } from '../solve/progress.ts';
 import type { SolveJob } from '../solve/solve-job.ts';
 import type { Solver } from '../solve/solver.ts';
-import { attestationsOf, lookedAt, type PackageScan } from './attestations.ts';
+import { attestationsOf, lookedAt } from './attestations.ts';
 import {
   BuildBridge,
   type ImageResolver,
@@ -32,6 +32,7 @@ import {
 } from './build-bridge.ts';
 import { BuildCaches, type BuildCachesPorts, importsIn } from './build-caches.ts';
 import { KeptDocuments } from './kept-documents.ts';
+import { PackageLists, type PackageScan } from './package-lists.ts';
 import { shownAsVertex } from './shown-as-vertex.ts';
 import { scrubbed } from './without-secrets.ts';
 
@@ -84,6 +85,9 @@ export class RunningBuild implements Build {
   /** The last frontend of ours that was asked for something, as provenance tells it. */
   #asked: { readonly frontend: string; readonly options: Readonly<Record<string, string>> };
 
+  /** What its last result is to be scanned with; results of clients' frontends do not say. */
+  #extras: FrontendResult['extras'];
+
   constructor(
     ports: RunningBuildPorts,
     start: BuildStart,
@@ -135,7 +139,9 @@ export class RunningBuild implements Build {
     this.#asked = { frontend: name, options: { ...this.#start.frontendOptions, ...request.options } };
     await this.#opened.promise;
     await this.importCaches(importsIn(request.options));
-    return await frontend.solve(request, this.bridge);
+    const result = await frontend.solve(request, this.bridge);
+    this.#extras = result.extras;
+    return result;
   }
 
   finish(result: FrontendResult): void {
@@ -270,7 +276,7 @@ export class RunningBuild implements Build {
     return await this.#returned.promise;
   }
 
-  async #attestations(result: FrontendResult, refs: SolvedResult['refs'], job: SolveJob) {
+  async #attestations(result: FrontendResult, job: SolveJob) {
     const { frontend, options: frontendOptions } = this.#asked;
     const options = attestationOptions(frontendOptions);
     const { ref, createdAt: startedAt } = this;
@@ -281,13 +287,16 @@ export class RunningBuild implements Build {
     const layers = job.layers.bind(job);
     const described = { ref, frontend, frontendOptions, consulted, startedAt };
     const build = { ...described, resolved, asked, tell, layers, signal };
+    let scans = 0;
     const scan: PackageScan = (tree, given) => {
       const name = '[internal] scanning for packages';
-      return shownAsVertex(this.#progress, { digest: digestOf(`${ref} ${name}`), name }, () =>
+      return shownAsVertex(this.#progress, { digest: digestOf(`${ref} ${name} ${scans++}`), name }, () =>
         this.#ports.packages(tree, given),
       );
     };
-    return await attestationsOf(result, refs, build, options, scan);
+    const lists = new PackageLists({ bridge: this.bridge, scan });
+    const extras = this.#extras && { extras: this.#extras };
+    return await attestationsOf({ ...result, ...extras }, build, options, lists);
   }
 
   async #export(
@@ -300,7 +309,7 @@ export class RunningBuild implements Build {
       told.map(([name, value]) => [name, Buffer.from(value).toString()]),
     );
     if (this.#start.exporters.length === 0) return fromFrontend;
-    const attestations = await this.#attestations({ refs: edges, metadata }, refs, job);
+    const attestations = await this.#attestations({ refs: edges, metadata }, job);
     const inlineCache = this.#caches.inline({ refs: edges, metadata }, job);
     const result = { refs, metadata, attestations, ...(inlineCache && { inlineCache }) };
     const wanted = this.#start.exporters.map(({ type, attrs }) => ({

@@ -15,17 +15,19 @@ export function resultOf(
 ): FrontendResult {
   const refs = new Map<string, CompiledDockerfile['edge']>();
   const metadata = new Map<string, Uint8Array>();
+  const extras = new Map<string, CompiledDockerfile['extras']>();
   for (const { platform, compiled } of results) {
     const id = platformId(platform);
     const suffix = multiPlatform ? `/${id}` : '';
     refs.set(multiPlatform ? id : '', compiled.edge);
+    extras.set(multiPlatform ? id : '', compiled.extras);
     metadata.set(`containerimage.config${suffix}`, compiled.config);
     if (compiled.baseConfig) metadata.set(`containerimage.base.config${suffix}`, compiled.baseConfig);
     const { epoch } = compiled;
     if (epoch) metadata.set(`source.date.epoch${suffix}`, Buffer.from(String(epoch.getTime() / 1000)));
   }
   metadata.set('refs.platforms', Buffer.from(JSON.stringify(platformsOf(results))));
-  return { refs, metadata };
+  return { refs, metadata, extras };
 }
 
 function platformsOf(results: readonly PlatformResult[]) {

@@ -4,7 +4,7 @@ import type { Attestation } from '../attestation.ts';
 import type { FoundPackages } from './find-packages.ts';
 import type { FoundPackage } from './found-package.ts';
 
-const PREDICATE_TYPE = 'https://spdx.dev/Document';
+export const SPDX_PREDICATE = 'https://spdx.dev/Document';
 const DOCUMENT = 'SPDXRef-DOCUMENT';
 const ROOT = 'SPDXRef-Image';
 
@@ -39,8 +39,8 @@ export function spdxOf(
     ],
   };
   return {
-    predicateType: PREDICATE_TYPE,
-    filename: 'sbom.spdx.json',
+    predicateType: SPDX_PREDICATE,
+    filename: `${name}.spdx.json`,
     predicate: document,
     inlineOnly: false,
   };

@@ -2,20 +2,15 @@ import type { ArgInstruction, BuildArg } from '../../dockerfile/instructions.ts'
 import { checkSecretName } from '../../dockerfile/lint/stage-checks.ts';
 import { type Compilation, expandIn } from './compilation.ts';
 import { addHistory } from './history.ts';
+import { SCAN_ARGS } from './scanned-stages.ts';
 import type { Stage } from './stage.ts';
-
-/** ARGs that say how to look at a stage, and that no command gets. */
-const NOT_VARIABLES: ReadonlySet<string> = new Set([
-  'BUILDKIT_SBOM_SCAN_CONTEXT',
-  'BUILDKIT_SBOM_SCAN_STAGE',
-]);
 
 /** ARG in a stage. Throws `DockerfileError`. */
 export function compileArg(compilation: Compilation, stage: Stage, instruction: ArgInstruction): void {
   const shown = instruction.args.map((arg) => {
     checkSecretName(instruction, arg.name, compilation.linter);
     const { value, isGlobal } = chooseValue(compilation, stage, instruction, arg);
-    if (value !== undefined && !NOT_VARIABLES.has(arg.name)) stage.environment.set(arg.name, value);
+    if (value !== undefined && !SCAN_ARGS.has(arg.name)) stage.environment.set(arg.name, value);
     if (!isGlobal) {
       stage.outline.args.set(arg.name, {
         arg,

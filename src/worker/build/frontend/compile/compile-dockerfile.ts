@@ -22,6 +22,7 @@ import { epochSource } from './epoch-source.ts';
 import { builderArgs, globalArgs } from './global-args.ts';
 import { planStages } from './plan-stages.ts';
 import { followedPaths, resolveStages } from './resolve-stages.ts';
+import { scannedEdges } from './scanned-stages.ts';
 import { reachableFrom, type Stage } from './stage.ts';
 import { refuseCircles } from './stage-table.ts';
 
@@ -50,6 +51,8 @@ export interface CompiledDockerfile {
   readonly config: Uint8Array;
   readonly baseConfig: Uint8Array | undefined;
   readonly epoch: Date | undefined;
+  /** What else is to be scanned for packages, by name. */
+  readonly extras: ReadonlyMap<string, Edge>;
 }
 
 const EPOCH = 'SOURCE_DATE_EPOCH';
@@ -110,12 +113,14 @@ export async function compileDockerfile(request: CompileRequest): Promise<Compil
   const violation = linter.violation();
   if (violation) throw violation;
   drafts.finish();
+  const extras = scannedEdges(compilation, target, needed);
   return {
     target,
     edge: target.files && mergeNames(target.files.edge),
     config: encodeImage(image),
     baseConfig: target.baseConfig,
     epoch,
+    extras,
   };
 }
 

@@ -136,10 +136,14 @@ describe('provenance', () => {
 
 describe('what attestations are wanted', () => {
   it.each([
-    [{}, { provenance: undefined, sbom: false }],
-    [{ 'attest:provenance': 'disabled=true' }, { provenance: undefined, sbom: false }],
-    [{ 'attest:sbom': '' }, { provenance: undefined, sbom: true }],
-    [{ 'attest:sbom': '"generator=a,b"' }, { provenance: undefined, sbom: true }],
+    [{}, { provenance: undefined, sbom: undefined }],
+    [{ 'attest:provenance': 'disabled=true' }, { provenance: undefined, sbom: undefined }],
+    [{ 'attest:sbom': 'disabled=true' }, { provenance: undefined, sbom: undefined }],
+    [{ 'attest:sbom': '' }, { provenance: undefined, sbom: { generator: undefined, parameters: {} } }],
+    [
+      { 'attest:sbom': '"generator=a",X=y' },
+      { provenance: undefined, sbom: { generator: 'a', parameters: { X: 'y' } } },
+    ],
   ])('%o', (options, wanted) => {
     expect(attestationOptions(options as Record<string, string>)).toEqual(wanted);
   });
