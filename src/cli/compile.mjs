@@ -6,5 +6,13 @@ import { fileURLToPath } from 'node:url';
 enableCompileCache(fileURLToPath(new URL('../../.cache/compile', import.meta.url)));
 for (const role of ['command', 'serve', 'run-role', 'registry', 'worker']) await import(`./${role}.ts`);
 for (const late of ['#config/load.ts', '#content/s3-content-store.ts']) await import(late);
+// Threads' code is compiled, and then fails for want of somebody who started it.
+for (const thread of [
+  'build/files/file-thread.ts',
+  'buildkit/fsutil/receive-thread.ts',
+  'snapshots/tree/tree-thread.ts',
+]) {
+  await import(`#worker/${thread}`).catch(() => undefined);
+}
 flushCompileCache();
 process.exit(0);

@@ -68,7 +68,7 @@ export class SupervisedRole {
       fork(entry, [this.name, ...this.#options.flags], {
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
         detached: true,
-        env: { ...roleEnvironment(), ...this.#options.env },
+        env: { ...roleEnvironment(this.name), ...this.#options.env },
         execArgv: [...process.execArgv, ...roleFlags(this.name)],
       });
     const { startWith = (start) => start() } = this.#options;

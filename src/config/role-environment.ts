@@ -1,3 +1,5 @@
+import { fileURLToPath } from 'node:url';
+
 /**
  * libuv's pool does every read, write and sync of files, and name look-ups; a sync of a busy disk takes a while, and
  * four threads (the default) soon all wait for one.
@@ -14,12 +16,32 @@ const HEAPS = '2';
  */
 const WORKER_FLAGS = ['--max-semi-space-size=1'];
 
+/**
+ * glibc keeps what it freed for whoever asks next, and once a large buffer was freed, for buffers of that size too: of a
+ * build of 2 GiB 60 MB stayed in its heap, in pieces. From these sizes on (in bytes) memory goes back to the system at once.
+ */
+const WORKER_MEMORY = { MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '131072' };
+
+/** Threads find compiled code by it; what strips types would stay in each of them, 20 MB. As in src/cli/main.mjs. */
+const COMPILED = fileURLToPath(new URL('../../.cache/compile', import.meta.url));
+
+type RoleName = 'registry' | 'gateway' | 'worker';
+
 /** What Node is started with for a role. bin/slipway has the same. */
-export function roleFlags(name: 'registry' | 'gateway' | 'worker'): readonly string[] {
+export function roleFlags(name: RoleName): readonly string[] {
   return name === 'worker' ? WORKER_FLAGS : [];
 }
 
 /** The environment that a role's process begins with: this process's, and what it does not say. bin/slipway has the same. */
-export function roleEnvironment(environment: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
-  return { UV_THREADPOOL_SIZE: THREADS, MALLOC_ARENA_MAX: HEAPS, ...environment };
+export function roleEnvironment(
+  name: RoleName,
+  environment: NodeJS.ProcessEnv = process.env,
+): NodeJS.ProcessEnv {
+  return {
+    UV_THREADPOOL_SIZE: THREADS,
+    MALLOC_ARENA_MAX: HEAPS,
+    NODE_COMPILE_CACHE: COMPILED,
+    ...(name === 'worker' && WORKER_MEMORY),
+    ...environment,
+  };
 }
