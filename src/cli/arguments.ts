@@ -23,6 +23,7 @@ Commands that ask a worker (COMMAND --help says more):
 
 Commands on the pool's data, whether or not a gateway runs:
   pool       Tokens that let workers join; workers
+  worker drain|resume NAME  Whether a worker gets anything new
 
 Commands on the registry's data, whether or not it runs (COMMAND --help says more):
   audit      Say what was changed or denied

@@ -57,6 +57,8 @@ const adminCommands: Readonly<Record<string, () => Promise<AdminCommand | Comman
 /** Commands on the pool's data, which are not the registry's. */
 const poolCommands: typeof adminCommands = {
   pool: async () => (await import('./commands/pool.ts')).pool,
+  // `drain` and `resume`; the worker itself is a role.
+  worker: async () => (await import('./commands/pool.ts')).workerCommands,
 };
 
 /** Commands that ask a worker for something, with options of their own. */
@@ -73,7 +75,9 @@ export async function runCommand(argv: readonly string[]): Promise<never> {
   try {
     const [name = '', rest] = splitCommand(argv);
     if (Object.hasOwn(adminCommands, name)) process.exit(await administer(name, rest));
-    if (Object.hasOwn(poolCommands, name)) process.exit(await administerPool(name, rest));
+    if (name === 'pool') process.exit(await administerPool(name, rest));
+    if (name === 'worker' && ['drain', 'resume'].includes(rest[0] ?? ''))
+      process.exit(await administerPool(name, rest));
     if (Object.hasOwn(clientCommands, name)) process.exit(await ask(name, rest));
     const options = parseArguments(argv);
     const command = Object.hasOwn(commands, options.command) ? commands[options.command] : undefined;

@@ -61,7 +61,7 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
   const enrolment = await Enrolment.open(new MembershipRepository(db), { life: config.pool.certificateLife });
   const credentials = await renewedCredentials(enrolment, config.pool.certificateLife, started);
   const workerServer = new WorkerServer(
-    { enrolment, leases, log: logger },
+    { enrolment, leases, contents: new WorkerContentsRepository(db), log: logger },
     { credentials: credentials.current(), leaseDuration: config.pool.lease },
   );
   credentials.onRenewed((renewed) => workerServer.server.setSecureContext(renewed));

@@ -65,6 +65,8 @@ function settingsOf(config: Config, n: number): { dataDir: string } & Record<str
     'worker.monitoring.listen': 'null',
     'worker.pool.join': config.gateway.workers.listen ?? `unix://${join(config.runDir, 'pool.sock')}`,
     'worker.pool.name': `worker-${n}`,
+    // The whole pool stops with it.
+    'worker.pool.drainTimeout': '0s',
     'worker.network.defaultBridge.name': `${network.defaultBridge.name.slice(0, 12)}-${n}`,
     'worker.network.defaultBridge.subnet': part(network.defaultBridge.subnet, n),
     'worker.network.addressPools': `[${pools.join(', ')}]`,

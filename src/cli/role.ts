@@ -15,6 +15,8 @@ export interface RoleContext {
 
 /** A role that serves. Disposing stops it in order: no new requests, those under way end, files are closed. */
 export interface RunningRole extends AsyncDisposable {
+  /** Takes nothing new, and resolves when what is under way is over, or was waited for long enough: before disposal. */
+  drain?(): Promise<void>;
   /** What it serves, as `http://host:port` or `unix:///path`. */
   readonly addresses: readonly string[];
 }

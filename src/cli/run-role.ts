@@ -45,6 +45,7 @@ export async function runRole(name: RoleName, config: Config): Promise<number> {
     announce(role, name, supervised);
     releaseMemoryOfStart();
     await aborted(stopping.signal);
+    await role.drain?.();
     boundStop(config);
   } catch (error) {
     if (stopping.signal.aborted) return 0;

@@ -8,7 +8,7 @@ import { parseListenAddress } from '#config/address.ts';
 import type { Config } from '#config/schema.ts';
 import { messageOf } from '#errors/errors.ts';
 import type { MemberCredentials } from '#pool/member/credentials.ts';
-import { Membership } from '#pool/member/membership.ts';
+import { type MemberReport, Membership } from '#pool/member/membership.ts';
 import type { WorkerOffer } from '#pool/workers/worker-leases-repository.ts';
 import { readHost } from '#worker/system/host.ts';
 import { listen } from './listen.ts';
@@ -21,7 +21,17 @@ import { workerName } from './worker-overlay.ts';
  */
 export async function joinPool(
   config: Config,
-  { engine, logger, started }: { engine: Server; logger: Logger; started: AsyncDisposableStack },
+  {
+    engine,
+    content,
+    logger,
+    started,
+  }: {
+    engine: Server;
+    content: NonNullable<MemberReport['content']>;
+    logger: Logger;
+    started: AsyncDisposableStack;
+  },
 ): Promise<Membership | undefined> {
   const { pool } = config.worker;
   if (pool.join === null) return undefined;
@@ -36,8 +46,8 @@ export async function joinPool(
   );
   started.use(membership);
   const address = await reachable(config, { engine, membership, logger, started });
-  const offer = await offerOf(pool.labels);
-  await membership.serve({ address, offer: () => offer });
+  const offer = { ...(await offerOf(pool.labels)), builds: config.worker.build.maxConcurrent };
+  await membership.serve({ address, offer: () => offer, content });
   return membership;
 }
 

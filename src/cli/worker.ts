@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import { unavailable } from '#errors/errors.ts';
+import type { Agent } from '#pool/agent/agent.ts';
 import { GatewayJobQueue } from '#pool/agent/gateway-job-queue.ts';
 import { contextRoutes } from '#pool/http/context-routes.ts';
 import { triggerEvents } from '#pool/http/trigger-events.ts';
@@ -19,7 +20,9 @@ import { probeHost } from '#worker/runtime/host/probe-host.ts';
 import { listenForBuildkit } from './buildkit-listener.ts';
 import { listen } from './listen.ts';
 import { createObservability } from './observability.ts';
+import { newContent } from './pool-content.ts';
 import type { RoleContext, RunningRole } from './role.ts';
+import { drainWorker } from './worker-drain.ts';
 import { createOwnJobs, startAgent } from './worker-jobs.ts';
 import { joinPool } from './worker-membership.ts';
 import { watchWorker } from './worker-monitoring.ts';
@@ -56,12 +59,21 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   addresses.push(...(await listenForBuildkit(config, { grpc: parts.builds.grpc, role, started })));
   await watchWorker(config.worker.monitoring, parts, observability, { logger, started });
   const engine = createEngineServer(router, logger, observed);
-  const membership = await joinPool(config, { engine, logger, started });
+  const content = newContent(parts, started);
+  const membership = await joinPool(config, { engine, content, logger, started });
   if (membership) followPool(parts, membership);
-  if (membership) await startPoolAgent(membership, config, { parts, logger, started });
+  const agent = membership && (await startPoolAgent(membership, config, { parts, logger, started }));
   await jobs?.start();
   const running = started.move();
-  return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  const underWay = () => parts.builds.underWay();
+  return {
+    addresses,
+    async drain() {
+      if (!membership || !agent) return;
+      await drainWorker({ membership, agent, underWay, log: logger }, config.worker.pool.drainTimeout);
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
 }
 
 /** Overlay networks are the pool's, and what other workers have. */
@@ -76,10 +88,10 @@ async function startPoolAgent(
   membership: Membership,
   config: Config,
   { parts, logger: log, started }: { parts: WorkerParts; logger: Logger; started: AsyncDisposableStack },
-): Promise<void> {
+): Promise<Agent> {
   const queue = new GatewayJobQueue(membership);
   const claimant = () => membership.claimant;
-  started.use(await startAgent({ queue, claimant, registries: parts.images.registries, log }, config));
+  return started.use(await startAgent({ queue, claimant, registries: parts.images.registries, log }, config));
 }
 
 /** A worker of nobody's pool has a queue of its own. */

@@ -61,4 +61,5 @@ export const membershipSchema = z.strictObject({
   listen: securedAddress.nullable(),
   address: securedAddress.nullable(),
   labels: z.array(z.string().regex(/^[^=]+=/, 'expected key=value')),
+  drainTimeout: duration,
 });

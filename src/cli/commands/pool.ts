@@ -69,6 +69,8 @@ export const pool: CommandGroup = {
         ]);
       },
     },
+    'worker-drain': drainCommand(true),
+    'worker-resume': drainCommand(false),
     'worker-remove': {
       summary: 'Let a worker in no more: what it runs goes on, but the pool forgets it',
       arguments: ['NAME'],
@@ -76,6 +78,31 @@ export const pool: CommandGroup = {
     },
   } satisfies Record<string, Command>,
 };
+
+/** `slipway worker drain|resume`, which are commands of the pool's too. */
+export const workerCommands: CommandGroup = {
+  summary: 'What a worker of a pool gets to do',
+  commands: { drain: drainCommand(true), resume: drainCommand(false) },
+};
+
+function drainCommand(drained: boolean): Command {
+  return {
+    summary: drained
+      ? 'Give a worker nothing new: what it does goes on to its end'
+      : 'Let a worker that was drained get work again',
+    arguments: ['NAME'],
+    async run(invocation) {
+      const [name] = invocation.arguments as [string];
+      if (!(await withPool(invocation, ({ leases }) => leases.drain(name, drained)))) {
+        throw notFound(`there is no worker '${name}'`);
+      }
+      invocation.output.result(`${name}: ${drained ? 'gets nothing new' : 'gets work again'}`, {
+        name,
+        drained,
+      });
+    },
+  };
+}
 
 function labelsOf({ offer }: PoolWorker): string {
   return Object.entries(offer.labels)

@@ -5,12 +5,19 @@ import type { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { type ErrorKind, invalid, notFound, SlipwayError, tooLarge, unauthorized } from '#errors/errors.ts';
+import type { WorkerContentsRepository } from '../gateway/worker-contents-repository.ts';
 import type { Claimant } from '../jobs/job.ts';
 import { issueCertificate } from '../workers/certificates.ts';
 import type { Enrolment } from '../workers/enrolment.ts';
+import { workerContentShape } from '../workers/worker-content.ts';
 import type { WorkerLeasesRepository } from '../workers/worker-leases-repository.ts';
 
 const MAX_BODY = 1024 * 1024;
+/** With what a worker has. */
+const MAX_REPORT = 16 * 1024 * 1024;
+
+/** Heartbeats tell of the images of the pool's own engine; those of tenants are asked for. */
+const OPERATOR = '';
 
 const STATUS: Partial<Record<ErrorKind, number>> = {
   invalid: 400,
@@ -35,7 +42,12 @@ const leaseShape = z.strictObject({
     labels: z.record(z.string().max(256), z.string().max(1024)),
     cpus: z.number().positive().max(65_536),
     memory: z.int().positive(),
+    builds: z.int().min(1).max(1024).optional(),
   }),
+  /** It is about to stop, and gets nothing new. */
+  leaving: z.boolean().optional(),
+  /** What it has, where that changed, read after `base` was what the pool knew. */
+  content: z.strictObject({ base: z.int().min(0), ...workerContentShape.shape }).optional(),
 });
 
 /** A gateway's own certificate, for TLS with workers. All in PEM. */
@@ -72,16 +84,23 @@ export class WorkerServer {
   readonly server: Server;
   readonly #enrolment: Enrolment;
   readonly #leases: WorkerLeasesRepository;
+  readonly #contents: Pick<WorkerContentsRepository, 'keep' | 'version'>;
   readonly #duration: number;
   readonly #log: Logger;
   readonly #routes = new Map<string, Task>();
 
   constructor(
-    ports: { enrolment: Enrolment; leases: WorkerLeasesRepository; log: Logger },
+    ports: {
+      enrolment: Enrolment;
+      leases: WorkerLeasesRepository;
+      contents: Pick<WorkerContentsRepository, 'keep' | 'version'>;
+      log: Logger;
+    },
     options: { credentials: Credentials; leaseDuration: number },
   ) {
     this.#enrolment = ports.enrolment;
     this.#leases = ports.leases;
+    this.#contents = ports.contents;
     this.#log = ports.log;
     this.#duration = options.leaseDuration;
     this.#routes.set('GET /authority', async () => ({ certificate: ports.enrolment.authority.certificate }));
@@ -121,14 +140,18 @@ export class WorkerServer {
   async #lease(req: IncomingMessage, body: unknown): Promise<unknown> {
     const { name, certificate } = peerOf(req);
     await this.#enrolment.expectMember(name, certificate);
-    const { epoch, address, offer } = parseBody(leaseShape, body);
+    const { epoch, address, offer, leaving, content } = parseBody(leaseShape, body);
     if (epoch === undefined) {
       const claimant = await this.#leases.acquire({ name, address, offer }, this.#duration);
       return { ...claimant, duration: this.#duration, held: true };
     }
     const { worker } = await this.authenticate(req);
-    const held = await this.#leases.renew({ worker, epoch }, this.#duration);
-    return { worker, epoch, duration: this.#duration, held };
+    const held = await this.#leases.renew({ worker, epoch }, this.#duration, leaving);
+    const lease = { worker, epoch, duration: this.#duration, held };
+    if (!content || !held) return lease;
+    const { base, images } = content;
+    const kept = await this.#contents.keep(name, OPERATOR, base, { images });
+    return { ...lease, content: { kept, version: await this.#contents.version(name, OPERATOR) } };
   }
 
   async #serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -136,7 +159,7 @@ export class WorkerServer {
       const path = req.url?.split('?')[0];
       const task = this.#routes.get(`${req.method} ${path}`);
       if (!task) throw notFound('workers have nothing to ask for there');
-      const answer = await task(req, await bodyOf(req));
+      const answer = await task(req, await bodyOf(req, path === '/lease' ? MAX_REPORT : MAX_BODY));
       send(res, 200, answer ?? {});
     } catch (error) {
       const known = error instanceof SlipwayError;
@@ -165,12 +188,12 @@ export function parseBody<T>(shape: z.ZodType<T>, body: unknown): T {
   throw invalid(`${issue?.path.join('.') || 'body'}: ${issue?.message ?? 'invalid'}`);
 }
 
-async function bodyOf(req: IncomingMessage): Promise<unknown> {
+async function bodyOf(req: IncomingMessage, limit: number): Promise<unknown> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of req as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > MAX_BODY) throw tooLarge(`a request of more than ${MAX_BODY} bytes`);
+    if (size > limit) throw tooLarge(`a request of more than ${limit} bytes`);
     chunks.push(chunk);
   }
   if (size === 0) return undefined;

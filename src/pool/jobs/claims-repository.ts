@@ -35,7 +35,7 @@ export class ClaimsRepository {
 
   /**
    * Takes up to `limit` jobs that the worker can do: by priority, then by turn, those that are kept for another worker
-   * left out. None when its lease is another's by now. One statement, and processes that claim at once do not wait for
+   * left out. None when its lease is another's by now, or it is being drained. One statement, and processes that claim at once do not wait for
    * each other.
    */
   async claim(claimant: Claimant, requirements: readonly string[], limit: number): Promise<ClaimedJob[]> {
@@ -48,7 +48,8 @@ export class ClaimsRepository {
         worker = ${claimant.worker}, worker_epoch = ${claimant.epoch}
       where id in (select id from candidates)
         and exists (select 1 from workers where workers.id = ${claimant.worker}
-          and workers.epoch = ${claimant.epoch} and workers.lease_expires_at > ${now})
+          and workers.epoch = ${claimant.epoch} and workers.lease_expires_at > ${now}
+          and workers.state = 'ready')
       returning public_id as id, attempt, tenant, kind, spec, timeout, priority, turn`.execute(this.#db);
     return rows
       .toSorted((one, other) => other.priority - one.priority || one.turn - other.turn)

@@ -5,6 +5,7 @@ import { isKind, messageOf, unauthorized, unavailable } from '#errors/errors.ts'
 import type { Claimant } from '../jobs/job.ts';
 import { createRequest } from '../workers/certificates.ts';
 import type { IssuedCertificate } from '../workers/enrolment.ts';
+import type { WorkerContent } from '../workers/worker-content.ts';
 import type { WorkerOffer } from '../workers/worker-leases-repository.ts';
 import { CredentialFiles, type MemberCredentials } from './credentials.ts';
 import { PoolConnection } from './pool-connection.ts';
@@ -28,6 +29,16 @@ export interface MembershipOptions {
 interface LeaseAnswer extends Claimant {
   readonly duration: number;
   readonly held: boolean;
+  /** Of a content that was sent: whether it was kept, and the version of what is known now. */
+  readonly content?: { readonly kept: boolean; readonly version: number };
+}
+
+/** What a worker says of itself with each heartbeat. */
+export interface MemberReport {
+  readonly address: string;
+  readonly offer: () => WorkerOffer;
+  /** What images it has; undefined when that is as it was, unless it has to be told `again`. */
+  readonly content?: (again: boolean) => Promise<WorkerContent | undefined>;
 }
 
 /**
@@ -45,6 +56,11 @@ export class Membership extends EventEmitter<{ lost: []; held: [Claimant]; certi
   #claimant: Claimant | undefined;
   #timers = new Set<NodeJS.Timeout>();
   #expiry: NodeJS.Timeout | undefined;
+  #report: MemberReport | undefined;
+  #leaving = false;
+  /** Of the content that the pool knew at the last heartbeat that told of it: what is read after that may follow it. */
+  #known = 0;
+  #again = false;
 
   private constructor(options: MembershipOptions, log: Logger) {
     super();
@@ -79,7 +95,8 @@ export class Membership extends EventEmitter<{ lost: []; held: [Claimant]; certi
    * Takes a lease and keeps it from now on. A pool that does not answer yet is asked again: containers run meanwhile.
    * Throws what it says otherwise.
    */
-  async serve(report: { address: string; offer: () => WorkerOffer }): Promise<void> {
+  async serve(report: MemberReport): Promise<void> {
+    this.#report = report;
     const beat = async (): Promise<number> => {
       try {
         return (await this.#beat(report)) / BEATS;
@@ -102,15 +119,35 @@ export class Membership extends EventEmitter<{ lost: []; held: [Claimant]; certi
     this.#connection[Symbol.dispose]();
   }
 
+  /** Tells the pool that this worker is about to stop: it gets nothing new. */
+  async leave(): Promise<void> {
+    this.#leaving = true;
+    if (!this.#claimant || !this.#report) return;
+    await this.#beat(this.#report).catch((error) => this.#log.warn({ err: error }, 'the pool was not told'));
+  }
+
   /** Resolves to the lease's duration. */
-  async #beat({ address, offer }: { address: string; offer: () => WorkerOffer }): Promise<number> {
+  async #beat(report: MemberReport): Promise<number> {
+    const { address, offer } = report;
     const began = performance.now();
     const epoch = this.#claimant?.epoch;
-    const asked = { address, offer: offer(), ...(epoch !== undefined && { epoch }) };
+    const content = epoch === undefined ? undefined : await report.content?.(this.#again);
+    if (content) this.#again = true;
+    const asked = {
+      address,
+      offer: offer(),
+      ...(epoch !== undefined && { epoch }),
+      ...(this.#leaving && { leaving: true }),
+      ...(content && { content: { base: this.#known, ...content } }),
+    };
     const lease = (await this.#connection.ask('POST', '/lease', asked)) as LeaseAnswer;
     if (!lease.held) {
       this.#lose();
-      return await this.#beat({ address, offer });
+      return await this.#beat(report);
+    }
+    if (lease.content) {
+      this.#known = lease.content.version;
+      this.#again = !lease.content.kept;
     }
     clearTimeout(this.#expiry);
     this.#expiry = setTimeout(() => this.#lose(), lease.duration - (performance.now() - began));

@@ -60,7 +60,8 @@ export class WorkerLeasesRepository {
           address: ref('excluded.address'),
           epoch: sql<number>`workers.epoch + 1`,
           lease_expires_at: ref('excluded.lease_expires_at'),
-          state: 'ready',
+          state: sql<'ready' | 'draining'>`case when workers.drained = 1 then 'draining' else 'ready' end`,
+          leaving: 0,
           offer: ref('excluded.offer'),
         })),
       )
@@ -69,14 +70,39 @@ export class WorkerLeasesRepository {
     return { worker: row.id, epoch: row.epoch };
   }
 
-  /** Keeps a lease for `duration` more milliseconds; false when it was taken away. */
-  async renew({ worker, epoch }: Claimant, duration: number): Promise<boolean> {
+  /**
+   * Keeps a lease for `duration` more milliseconds; false when it was taken away. One that is `leaving` gets nothing new
+   * from then on.
+   */
+  async renew({ worker, epoch }: Claimant, duration: number, leaving = false): Promise<boolean> {
     const result = await this.#db
       .updateTable('workers')
-      .set({ lease_expires_at: sql<number>`${databaseNow(this.#db)} + ${duration}` })
+      .set({
+        lease_expires_at: sql<number>`${databaseNow(this.#db)} + ${duration}`,
+        leaving: leaving ? 1 : 0,
+        state: leaving
+          ? 'draining'
+          : sql<'ready' | 'draining'>`case when drained = 1 then 'draining' else 'ready' end`,
+      })
       .where('id', '=', worker)
       .where('epoch', '=', epoch)
       .where('state', '!=', 'lost')
+      .executeTakeFirst();
+    return result.numUpdatedRows === 1n;
+  }
+
+  /** Whether a worker is to get nothing new, until that is taken back; false when there is none of that name. */
+  async drain(name: string, drained: boolean): Promise<boolean> {
+    const open = drained
+      ? 'draining'
+      : sql<'ready' | 'draining'>`case when leaving = 1 then 'draining' else 'ready' end`;
+    const result = await this.#db
+      .updateTable('workers')
+      .set({
+        drained: drained ? 1 : 0,
+        state: sql<'ready' | 'draining' | 'lost'>`case when state = 'lost' then 'lost' else ${open} end`,
+      })
+      .where('name', '=', name)
       .executeTakeFirst();
     return result.numUpdatedRows === 1n;
   }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openPoolDatabase, type PoolDatabase } from '#database/pool/open.ts';
+import { WorkerContentsRepository } from '#pool/gateway/worker-contents-repository.ts';
 import { gatewayCredentials, WorkerServer } from '#pool/http/worker-server.ts';
 import { Membership } from '#pool/member/membership.ts';
 import { PoolConnection } from '#pool/member/pool-connection.ts';
@@ -24,6 +25,7 @@ let folder: string;
 let db: PoolDatabase;
 let enrolment: Enrolment;
 let leases: WorkerLeasesRepository;
+let contents: WorkerContentsRepository;
 let server: WorkerServer;
 let url: string;
 
@@ -33,7 +35,8 @@ beforeAll(async () => {
   enrolment = await Enrolment.open(new MembershipRepository(db), { life: HOUR });
   leases = new WorkerLeasesRepository(db);
   const credentials = await gatewayCredentials(enrolment, HOUR);
-  server = new WorkerServer({ enrolment, leases, log }, { credentials, leaseDuration: 2_000 });
+  contents = new WorkerContentsRepository(db);
+  server = new WorkerServer({ enrolment, leases, contents, log }, { credentials, leaseDuration: 2_000 });
   server.route('POST /whoami', (req) => server.authenticate(req));
   server.server.listen(0, '127.0.0.1');
   await once(server.server, 'listening');
@@ -125,6 +128,56 @@ it('loses its lease to whoever takes it away, and gets another epoch', async () 
   const [second] = await held;
   expect(second.epoch).toBeGreaterThan(first.epoch);
   expect(await leases.renew(first, 1_000)).toBe(false);
+});
+
+it('tells with heartbeats what the worker has, and what nobody overtook', async () => {
+  using eight = await member('eight', await token());
+  let image = 'sha256:1';
+  let isNew = true;
+  const content = async (again: boolean) => {
+    if (!isNew && !again) return undefined;
+    isNew = false;
+    return { images: [{ id: image, names: [{ name: 'app:latest', taggedAt: 5 }], layers: ['a', 'b'] }] };
+  };
+  const meaning = async () => (await contents.read('eight', ''))?.content.names['app:latest'];
+  await eight.serve({ ...REPORT, content });
+  await expect.poll(meaning, { timeout: 20_000 }).toEqual({ id: 'sha256:1', since: 5 });
+  // A gateway has read the worker anew in between: it is told again, read after that.
+  const { version } = (await contents.read('eight', ''))!;
+  expect(await contents.keep('eight', '', version, { images: [] })).toBe(true);
+  expect(await contents.keep('eight', '', version, { images: [] })).toBe(false);
+  image = 'sha256:2';
+  isNew = true;
+  await expect.poll(async () => (await meaning())?.id, { timeout: 20_000 }).toBe('sha256:2');
+  // By the pool's clock, whatever the worker's says.
+  expect((await meaning())!.since).toBeGreaterThan(Date.now() - 60_000);
+});
+
+it('gets nothing new while a worker is drained, by itself or by somebody else', async () => {
+  using nine = await member('nine', await token());
+  await nine.serve(REPORT);
+  const state = async () => (await leases.find('nine'))?.state;
+  expect(await leases.drain('nine', true)).toBe(true);
+  expect(await state()).toBe('draining');
+  const { lease_expires_at: until } = await db
+    .selectFrom('workers')
+    .select('lease_expires_at')
+    .where('name', '=', 'nine')
+    .executeTakeFirstOrThrow();
+  const renewed = async () =>
+    (await db.selectFrom('workers').selectAll().where('name', '=', 'nine').executeTakeFirstOrThrow())
+      .lease_expires_at > until;
+  await expect.poll(renewed, { timeout: 20_000 }).toBe(true);
+  expect(await state()).toBe('draining');
+  await leases.acquire({ name: 'nine', address: 'x', offer: REPORT.offer() }, 60_000);
+  expect(await state()).toBe('draining');
+  await leases.drain('nine', false);
+  expect(await state()).toBe('ready');
+  using ten = await member('ten', await token());
+  await ten.serve(REPORT);
+  await ten.leave();
+  expect((await leases.find('ten'))?.state).toBe('draining');
+  expect(await leases.drain('nobody', true)).toBe(false);
 });
 
 it('ends with the removal of a worker', async () => {

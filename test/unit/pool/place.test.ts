@@ -28,6 +28,13 @@ describe('a container goes', () => {
     expect(chosen([worker('b'), worker('a')])).toBe('a');
   });
 
+  it('to whoever has most of its layers, of those with as much to do', () => {
+    const all = [worker('a'), worker('b', { image: 0.25 }), worker('c', { image: 0.75 })];
+    expect(chosen(all)).toBe('c');
+    expect(chosen(all, {}, 'binpack')).toBe('c');
+    expect(chosen([...all, worker('d', { image: 1, load: 1 })])).toBe('c');
+  });
+
   it('to the fullest that is not full, where they are to be packed', () => {
     const all = [worker('a', { load: 3 }), worker('b', { load: 5 }), worker('c', { load: 64 })];
     expect(chosen(all, {}, 'binpack')).toBe('b');
