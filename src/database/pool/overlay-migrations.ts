@@ -5,7 +5,7 @@ import type { TableWords } from '../table-words.ts';
 const FIRST_VNI = 4_097;
 
 export function overlayMigrations(words: TableWords): Record<string, Migration> {
-  return { 'pool-0040-overlay': overlay(words) };
+  return { 'pool-0040-overlay': overlay(words), 'pool-0041-published-ports': ports(words) };
 }
 
 function overlay(words: TableWords): Migration {
@@ -51,6 +51,27 @@ function overlay(words: TableWords): Migration {
         .addColumn('address', 'text', (column) => column.notNull())
         .addColumn('public_key', 'text')
         .addColumn('wireguard_port', 'integer')
+        .execute();
+    },
+  };
+}
+
+function ports(words: TableWords): Migration {
+  return {
+    async up(db) {
+      await db.schema
+        .createTable('published_ports')
+        .addColumn('protocol', words.name, (column) => column.notNull())
+        .addColumn('port', 'integer', (column) => column.notNull())
+        .addColumn('container_id', words.name, (column) => column.notNull())
+        .addColumn('worker', words.name, (column) => column.notNull())
+        .addColumn('starting_at', 'bigint')
+        .addPrimaryKeyConstraint('published_ports_key', ['protocol', 'port'])
+        .execute();
+      await db.schema
+        .createIndex('published_ports_container')
+        .on('published_ports')
+        .column('container_id')
         .execute();
     },
   };

@@ -3,6 +3,7 @@ export interface OverlaySchema {
   overlay_networks: OverlayNetworksTable;
   overlay_endpoints: OverlayEndpointsTable;
   overlay_workers: OverlayWorkersTable;
+  published_ports: PublishedPortsTable;
 }
 
 /** One row, which whoever makes a network holds: subnets are compared with all others. */
@@ -12,7 +13,7 @@ interface OverlayLockTable {
 }
 
 /** Networks that reach over all workers. Their names are in `placements`, with those of all networks. */
-export interface OverlayNetworksTable {
+interface OverlayNetworksTable {
   /** 64 hex digits. */
   id: string;
   tenant: string;
@@ -42,7 +43,7 @@ export interface OverlayEndpointsTable {
 }
 
 /** Where workers get each other's packets. */
-export interface OverlayWorkersTable {
+interface OverlayWorkersTable {
   /** Its name. */
   worker: string;
   /** IPv4. */
@@ -50,4 +51,14 @@ export interface OverlayWorkersTable {
   /** Of WireGuard, in base64, and the port that it listens at; null where it cannot encrypt. */
   public_key: string | null;
   wireguard_port: number | null;
+}
+
+/** Ports of gateways: a container that runs, or is being started, has them. */
+interface PublishedPortsTable {
+  protocol: string;
+  port: number;
+  container_id: string;
+  worker: string;
+  /** Null once it runs. */
+  starting_at: number | null;
 }

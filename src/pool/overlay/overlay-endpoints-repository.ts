@@ -177,6 +177,16 @@ export class OverlayEndpointsRepository {
     });
   }
 
+  /** Where a worker is reached; undefined as long as it has not said so. */
+  async addressOf(worker: string): Promise<string | undefined> {
+    const row = await this.#db
+      .selectFrom('overlay_workers')
+      .select('address')
+      .where('worker', '=', worker)
+      .executeTakeFirst();
+    return row?.address;
+  }
+
   /** The row of a network is what joins wait for: it says where to look next. */
   async #hold(trx: PoolDatabase, id: string): Promise<{ network: Network; last: number }> {
     const row = await trx
