@@ -13,7 +13,12 @@ import { POSTGRES_TABLE_WORDS, SQLITE_TABLE_WORDS, type TableWords } from './tab
 
 /** Where a shared database is. `file` is a path, or `:memory:` for tests. */
 export type DatabaseOptions =
-  | { readonly driver: 'sqlite'; readonly file: string }
+  | {
+      readonly driver: 'sqlite';
+      readonly file: string;
+      /** Says the time, in milliseconds since 1970, instead of the machine: in simulations. */
+      readonly clock?: () => number;
+    }
   | ({ readonly driver: 'postgres' } & PostgresOptions);
 
 /**
@@ -82,6 +87,6 @@ function connect<Schema>(options: DatabaseOptions, log?: (event: LogEvent) => vo
   const dialect =
     options.driver === 'postgres'
       ? new PostgresDialect(options)
-      : new SqliteDialect({ file: options.file, synchronous: 'full', log });
+      : new SqliteDialect({ file: options.file, clock: options.clock, synchronous: 'full', log });
   return new Kysely<Schema>({ dialect, ...(log && { log }) });
 }

@@ -15,9 +15,16 @@ export class SqliteDatabase {
   readonly #database: DatabaseSync;
   readonly #prepared = new Map<string, Prepared>();
 
-  /** `file` is a path, or `:memory:`. To be only read, it has to be a database already. */
-  constructor(file: string, { readOnly = false } = {}) {
+  /**
+   * `file` is a path, or `:memory:`. To be only read, it has to be a database already. `clock` says the time, in
+   * milliseconds since 1970, instead of the machine.
+   */
+  constructor(
+    file: string,
+    { readOnly = false, clock }: { readOnly?: boolean; clock?: (() => number) | undefined } = {},
+  ) {
     this.#database = new DatabaseSync(file, { enableForeignKeyConstraints: true, readOnly });
+    if (clock) this.#database.function('unixepoch', { varargs: true }, () => clock() / 1000);
     if (readOnly) {
       this.#database.exec('PRAGMA busy_timeout = 10000; PRAGMA cache_size = -16000;');
       return;

@@ -27,6 +27,8 @@ export interface SqliteOptions {
    * checkpoints: it survives the process, not the machine.
    */
   readonly synchronous: 'full' | 'normal';
+  /** As of `SqliteDatabase`. */
+  readonly clock?: (() => number) | undefined;
   /** Hears of the queries that do not go through Kysely. */
   readonly log?: QueryListener | undefined;
 }
@@ -98,7 +100,7 @@ class SqliteDriver implements Driver {
   }
 
   async init(): Promise<void> {
-    this.#database = new SqliteDatabase(this.#options.file);
+    this.#database = new SqliteDatabase(this.#options.file, { clock: this.#options.clock });
     this.#groups = new CommitGroups(this.#database, this.#turn, () => this.#sync());
   }
 

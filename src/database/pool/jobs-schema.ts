@@ -65,6 +65,8 @@ interface JobsTable {
   due_at: number | null;
   /** Milliseconds that an attempt may take. */
   timeout: number;
+  /** The same for jobs whose caches serve each other; null for those that have none. */
+  affinity: string | null;
   /** The worker whose caches are warm; others may have it from `preferred_until` on. */
   preferred_worker: string | null;
   preferred_until: number | null;

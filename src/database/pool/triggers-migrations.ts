@@ -3,7 +3,11 @@ import { databaseNow } from '../dialect.ts';
 import type { TableWords } from '../table-words.ts';
 
 export function triggersMigrations(words: TableWords): Record<string, Migration> {
-  return { 'pool-0020-triggers': triggers(words), 'pool-0021-hooks': hooks(words) };
+  return {
+    'pool-0020-triggers': triggers(words),
+    'pool-0021-hooks': hooks(words),
+    'pool-0022-affinity': affinity,
+  };
 }
 
 function triggers(words: TableWords): Migration {
@@ -38,6 +42,14 @@ function triggers(words: TableWords): Migration {
     },
   };
 }
+
+const affinity: Migration = {
+  async up(db) {
+    await db.schema.alterTable('jobs').addColumn('affinity', 'text').execute();
+    await sql`create index jobs_affinity on jobs (affinity, id desc)
+      where affinity is not null and state = 'succeeded'`.execute(db);
+  },
+};
 
 function hooks(words: TableWords): Migration {
   return {

@@ -24,7 +24,9 @@ export interface NewJob {
   readonly pipeline?: string | undefined;
   /** Public ids of jobs that have to succeed first. */
   readonly needs?: readonly string[] | undefined;
-  /** The worker whose caches are warm, and for how many milliseconds it alone may have the job. */
+  /** The same for jobs whose caches serve each other: such go to the worker that was at the last one, if it has room. */
+  readonly affinity?: string | undefined;
+  /** The worker whose caches are warm, and for how many milliseconds it alone may have the job: instead of `affinity`. */
   readonly preference?: { readonly worker: string; readonly duration: number } | undefined;
 }
 

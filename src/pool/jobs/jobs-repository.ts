@@ -4,11 +4,13 @@ import { databaseNow } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import { inTransaction } from '#database/transaction.ts';
 import { invalid, notFound } from '#errors/errors.ts';
+import { preferenceFor } from '../scheduler/warm-worker.ts';
 import { admit } from './admission-repository.ts';
 import { FINISHED, type Job, type JobState, type NewJob } from './job.ts';
 import { jobOf } from './job-row.ts';
 import { lockTenant } from './tenant-row.ts';
 import { takeTurns } from './turns.ts';
+import { warmWorker } from './warm-workers-repository.ts';
 
 /** Jobs that were asked for. Any number of processes may ask at once. */
 export class JobsRepository {
@@ -135,6 +137,9 @@ async function unfinishedTwin(trx: PoolDatabase, job: NewJob): Promise<string | 
 async function insert(trx: PoolDatabase, job: NewJob, turn: number): Promise<string> {
   const now = databaseNow(trx);
   const needs = await needsOf(trx, job);
+  const { affinity = null } = job;
+  const preference =
+    job.preference ?? (affinity === null ? undefined : preferenceFor(await warmWorker(trx, affinity)));
   const row = await trx
     .insertInto('jobs')
     .values({
@@ -157,8 +162,9 @@ async function insert(trx: PoolDatabase, job: NewJob, turn: number): Promise<str
       max_attempts: job.maxAttempts,
       due_at: job.notBefore ?? null,
       timeout: job.timeout,
-      preferred_worker: job.preference?.worker ?? null,
-      preferred_until: job.preference ? sql<number>`${now} + ${job.preference.duration}` : null,
+      affinity,
+      preferred_worker: preference?.worker ?? null,
+      preferred_until: preference ? sql<number>`${now} + ${preference.duration}` : null,
       worker: null,
       worker_epoch: null,
       cancel_reason: null,

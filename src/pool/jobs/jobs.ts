@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { invalid } from '#errors/errors.ts';
 import type { JobChangesRepository } from './changes-repository.ts';
 import type { Contexts } from './contexts.ts';
@@ -137,6 +137,7 @@ export class Jobs {
       kind: request.kind,
       spec,
       requirement: requirementOf(request.constraints),
+      affinity: affinityOf(tenant, request),
       priority,
       maxAttempts: attempts,
       timeout,
@@ -145,6 +146,16 @@ export class Jobs {
       notBefore,
     };
   }
+}
+
+/** Builds of one repository stand on the same caches, whatever the commit. */
+function affinityOf(tenant: string, request: JobRequest): string | undefined {
+  if (request.kind !== 'build' || !('url' in request.build.context)) return undefined;
+  const [repository] = request.build.context.url.split('#');
+  const { file = '', target = '' } = request.build;
+  return createHash('sha256')
+    .update(JSON.stringify([tenant, repository, file, target]))
+    .digest('base64url');
 }
 
 function nameOf(request: JobRequest): string {

@@ -137,6 +137,29 @@ onEachPoolDatabase('jobs', (create, dialect) => {
     expect(await pool.takes(two, 9)).toEqual(['warm']);
   });
 
+  it('go to the worker that was at the like last, unless it is full or gone', async () => {
+    await using database = await create();
+    const { pool, one } = await open(database);
+    const two = await pool.worker('two');
+    const like = { affinity: 'app' };
+    await pool.add('a', 'first', like);
+    const [claim] = await pool.claims.claim(two, [''], 1);
+    await pool.claims.end(claim!, two, { state: 'succeeded', result: null });
+    await pool.add('a', 'second', like);
+    await pool.add('a', 'unlike', { affinity: 'another' });
+    expect(await pool.takes(one, 9)).toEqual(['unlike']);
+    expect(await pool.takes(two, 1)).toEqual(['second']);
+    // It has two cores, and is at two jobs then.
+    await pool.add('a', 'third', like);
+    expect(await pool.takes(two, 1)).toEqual(['third']);
+    await pool.add('a', 'fourth', like);
+    expect(await pool.takes(one, 9)).toEqual(['fourth']);
+    await pool.leases.expire(async () => {});
+    await database.db.updateTable('workers').set({ state: 'lost' }).where('id', '=', two.worker).execute();
+    await pool.add('a', 'fifth', like);
+    expect(await pool.takes(one, 9)).toEqual(['fifth']);
+  });
+
   it('run as many at once as their tenant may, the urgent ones first', async () => {
     await using database = await create();
     const { pool, one } = await open(database);
