@@ -58,7 +58,13 @@ const CONTEXT_LIMITS = { maxBytes: 64 * GIB, maxEntries: 2_000_000 };
  */
 export async function createWorkerBuilds(
   ports: Ports,
-  { id, root, log, config }: { id: string; root: string; log: Logger; config: Config['worker']['build'] },
+  {
+    id,
+    root,
+    log,
+    config,
+    keepAliveMs,
+  }: { id: string; root: string; log: Logger; config: Config['worker']['build']; keepAliveMs: number },
   closing: AsyncDisposableStack,
 ) {
   const { database, images, trees } = ports;
@@ -75,7 +81,8 @@ export async function createWorkerBuilds(
   const directories = new RetainedDirectories({ root: join(root, 'contexts') });
   const receivers = new ReceiveThreads();
   closing.use(receivers);
-  const sessions = new SessionManager({ directories, receivers, limits: CONTEXT_LIMITS });
+  const { clientTimeout: patienceMs } = config;
+  const sessions = new SessionManager({ directories, receivers, limits: CONTEXT_LIMITS, patienceMs });
   closing.defer(() => sessions.close());
   const { maxBuilds, maxAge: maxAgeMs, maxLogs: maxLogBytes } = config.history;
   const kept = { directory: join(root, 'history'), maxBuilds, maxAgeMs, maxLogBytes };
@@ -150,6 +157,7 @@ export async function createWorkerBuilds(
     history,
     worker: { id, hostname: hostname(), platforms: runnablePlatforms, slipwayVersion: version, limits },
     cache: parts,
+    keepAliveMs,
     log,
   });
   closing.defer(() => grpc.close());

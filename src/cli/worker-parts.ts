@@ -25,6 +25,7 @@ import { OverlayDiffApplier } from '#worker/snapshots/overlay-diff-applier.ts';
 import { OverlayDiffComparer } from '#worker/snapshots/overlay-diff-comparer.ts';
 import { OverlaySnapshotter } from '#worker/snapshots/overlay-snapshotter.ts';
 import { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
+import { reserveDatabaseRoom } from '#worker/system/database-room.ts';
 import { VolumeService } from '#worker/volumes/volume-service.ts';
 import { basePuller } from './base-puller.ts';
 import { readCredentials } from './registry-upstreams.ts';
@@ -56,8 +57,10 @@ export async function createWorkerParts(
   await mkdir(directory, { recursive: true, mode: 0o711 });
   await mkdir(runDir, { recursive: true, mode: 0o711 });
 
-  const database = await openWorkerDatabase(join(directory, 'worker.db'));
+  const databaseFile = join(directory, 'worker.db');
+  const database = await openWorkerDatabase(databaseFile);
   closing.defer(() => database.destroy());
+  reserveDatabaseRoom(databaseFile);
   const events = new EventBus();
   const content = new FilesystemContentStore(join(directory, 'content'));
   const mounter = new KernelMounter();
@@ -149,7 +152,13 @@ export async function createWorkerParts(
       puller: basePuller(images.puller, lender),
       bring: (reference, signal) => lender.bring(reference, signal),
     },
-    { id, root: join(directory, 'builds'), log, config: config.worker.build },
+    {
+      id,
+      root: join(directory, 'builds'),
+      log,
+      config: config.worker.build,
+      keepAliveMs: config.worker.buildkit.keepAlive,
+    },
     closing,
   );
   await builds.reconcile();

@@ -16,6 +16,7 @@ export const buildSchema = z.strictObject({
       error: "expected a network such as 10.0.0.0/8, or 'internal'",
     }),
   ),
+  clientTimeout: duration,
   entitlements: z.array(z.enum(['network.host', 'security.insecure', 'device'])),
   cacheRepository: z
     .string()

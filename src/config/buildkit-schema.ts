@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isLoopback, parseListenAddress } from './address.ts';
+import { duration } from './quantity.ts';
 
 const file = z.string().startsWith('/', 'expected an absolute path').nullable();
 
@@ -17,6 +18,7 @@ export const buildkitSchema = z
   .strictObject({
     listen: z.array(address),
     tls: z.strictObject({ certificate: file, key: file, clientCa: file }),
+    keepAlive: duration,
   })
   .superRefine(({ listen, tls }, context) => {
     const given = Object.values(tls).filter((path) => path !== null).length;

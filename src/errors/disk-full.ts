@@ -8,3 +8,8 @@ export function orDiskFull(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof SlipwayError || !FULL.test(error.message)) return error;
   return unavailable('no space left on device', { cause: error });
 }
+
+/** Whether that is what it comes from. */
+export function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && (FULL.test(error.message) || isDiskFull(error.cause));
+}

@@ -22,12 +22,14 @@ export interface BuildkitParts {
   readonly worker: WorkerFacts;
   readonly cache: CacheParts;
   readonly history: BuildHistory;
+  /** How often quiet clients are asked whether they are there; 0: never. */
+  readonly keepAliveMs: number;
   readonly log: Logger;
 }
 
 /** BuildKit's API, to be given connections. */
 export function createBuildkit(parts: BuildkitParts): GrpcServer {
-  const { log } = parts;
+  const { log, keepAliveMs } = parts;
   const bridges = new BridgeStates();
   const toError = (error: unknown): GrpcError => {
     const mapped = buildError(error);
@@ -36,7 +38,7 @@ export function createBuildkit(parts: BuildkitParts): GrpcServer {
   };
   const serving = { status: HealthCheckResponse_ServingStatus.SERVING };
   return (
-    new GrpcServer({ toError, log })
+    new GrpcServer({ toError, log, keepAliveMs })
       .add(Control, controlService({ ...parts, bridges }))
       .add(LLBBridge, gatewayService({ ...parts, bridges }))
       .add(Content, contentService(parts.history.documents))

@@ -182,22 +182,29 @@ export class LayerBlobs {
     try {
       await this.#content.delete(location);
       await using writer = await this.#content.writer(location);
-      const digester = new Digester();
-      let size = 0;
-      for await (const chunk of compress(verified(tar, diffId), compression, pace)) {
-        if (this.#stopped) throw canceled();
-        digester.update(chunk);
-        size += chunk.length;
-        await writer.write(chunk);
-        await follower?.write(chunk);
+      try {
+        const digester = new Digester();
+        let size = 0;
+        for await (const chunk of compress(verified(tar, diffId), compression, pace)) {
+          if (this.#stopped) throw canceled();
+          digester.update(chunk);
+          size += chunk.length;
+          await writer.write(chunk);
+          await follower?.write(chunk);
+        }
+        const mediaType = layerMediaType(compression.type, false);
+        const blob = { digest: digester.digest(), diffId, mediaType, size, location };
+        // Before this one is synced: the disk would have to write both at once.
+        await follower?.finish(blob);
+        await writer.commit();
+        await this.#layers.recordBlob(blob);
+        return blob;
+      } catch (error) {
+        // It is made from its beginning, should it be asked for again.
+        await writer.abort();
+        await this.#content.delete(location);
+        throw error;
       }
-      const mediaType = layerMediaType(compression.type, false);
-      const blob = { digest: digester.digest(), diffId, mediaType, size, location };
-      // Before this one is synced: the disk would have to write both at once.
-      await follower?.finish(blob);
-      await writer.commit();
-      await this.#layers.recordBlob(blob);
-      return blob;
     } catch (error) {
       follower?.abandon();
       throw error;

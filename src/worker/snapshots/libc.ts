@@ -25,6 +25,7 @@ const utimensatCall = lib.func(
 );
 const futimensCall = lib.func('int futimens(int fd, const void *times)');
 const ioctlCall = lib.func('int ioctl(int fd, unsigned long request, _Inout_ void *argument)');
+const fallocateCall = lib.func('int fallocate(int fd, int mode, int64 offset, int64 length)');
 
 const openat2Call = lib.func(
   'long syscall(long number, int directory, const char *path, const void *how, size_t size)',
@@ -39,6 +40,7 @@ const RESOLVE_IN_ROOT = 0x10;
 const FS_IOC_GETFLAGS = 0x80086601;
 const FS_IOC_SETFLAGS = 0x40086602;
 const AT_FDCWD = -100;
+const FALLOC_FL_KEEP_SIZE = 1;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 
 const { ENOTTY, EOPNOTSUPP, EINVAL, ENOSYS, EPERM } = constants.errno;
@@ -66,6 +68,16 @@ export function unmount(target: string, flags: number): Promise<void> {
 
 export function mknod(path: string, mode: number, major: number, minor: number): void {
   check(mknodCall(cPath(path), mode, makeDevice(major, minor)), 'mknod', path);
+}
+
+/** Takes room on the disk for the first bytes of a file, which stays as it is. */
+export function reserve(path: string, bytes: number): void {
+  const fd = openSync(path, 'r+');
+  try {
+    check(fallocateCall(fd, FALLOC_FL_KEEP_SIZE, 0, bytes), 'fallocate', path);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Does not follow a symbolic link. */

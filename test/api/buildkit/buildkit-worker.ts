@@ -28,6 +28,7 @@ export async function startBuildkitWorker() {
     directories,
     receivers,
     limits: { maxBytes: 2 ** 30, maxEntries: 100_000 },
+    patienceMs: 0,
   });
   const builds = new ScriptedBuilds(sessions);
   const worker = { id: 'test', hostname: 'test', platforms: runnablePlatforms, slipwayVersion: '0.0.0' };
@@ -40,6 +41,7 @@ export async function startBuildkitWorker() {
     worker,
     history,
     cache: { contents: [directories], freeBytes: async () => 2 ** 40 },
+    keepAliveMs: 0,
     log,
   });
   const socket = join(folder, 'buildkit.sock');

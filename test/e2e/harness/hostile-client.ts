@@ -40,9 +40,15 @@ export interface Tricks {
   readonly upload?: ServiceHandlers<typeof Upload>;
   readonly options?: Readonly<Record<string, string>>;
   readonly exporter?: { readonly type: string; readonly attrs?: Readonly<Record<string, string>> };
+  readonly cache?: { readonly exports?: readonly CacheEntry[]; readonly imports?: readonly CacheEntry[] };
 }
 
-export interface Attack {
+interface CacheEntry {
+  readonly type: string;
+  readonly attrs: Record<string, string>;
+}
+
+export interface Attack extends AsyncDisposable {
   /** Why the build failed; undefined if it did not. */
   readonly over: Promise<Error | undefined>;
   cancel(): void;
@@ -80,7 +86,8 @@ export async function attack(socketPath: string, tricks: Tricks): Promise<Attack
   connections.push(await connectUpgraded({ socketPath }, '/grpc', { signal }));
   const client = new GrpcClient(connections[1]!);
   const canceling = new AbortController();
-  const { exporter } = tricks;
+  const { exporter, cache } = tricks;
+  const entry = ({ type, attrs }: CacheEntry) => ({ Type: type, Attrs: attrs });
   const solved = client.unary(
     Control.method.solve,
     {
@@ -88,6 +95,7 @@ export async function attack(socketPath: string, tricks: Tricks): Promise<Attack
       Session: id,
       Frontend: 'dockerfile.v0',
       FrontendAttrs: { ...tricks.options },
+      Cache: { Exports: cache?.exports?.map(entry) ?? [], Imports: cache?.imports?.map(entry) ?? [] },
       Exporters: exporter ? [{ Type: exporter.type, Attrs: { ...exporter.attrs } }] : [],
     },
     { signal: canceling.signal },
@@ -101,7 +109,7 @@ export async function attack(socketPath: string, tricks: Tricks): Promise<Attack
     (error: Error) => error,
   );
   void over.then(vanish);
-  return { over, cancel: () => canceling.abort(), vanish };
+  return { over, cancel: () => canceling.abort(), vanish, [Symbol.asyncDispose]: async () => vanish() };
 }
 
 /** Sends files as a good client does, by their paths in the order of a walk. */

@@ -4,7 +4,8 @@ import { buildkitSchema } from '#config/buildkit-schema.ts';
 const none = { certificate: null, key: null, clientCa: null };
 const all = { certificate: '/c.pem', key: '/k.pem', clientCa: '/ca.pem' };
 const messages = (listen: string[], tls: Record<string, string | null> = none) =>
-  buildkitSchema.safeParse({ listen, tls }).error?.issues.map(({ message }) => message) ?? [];
+  buildkitSchema.safeParse({ listen, tls, keepAlive: '30s' }).error?.issues.map(({ message }) => message) ??
+  [];
 
 it('listens on sockets and on loopback', () => {
   expect(messages([])).toEqual([]);

@@ -7,6 +7,8 @@ interface Options<I extends DescMessage, O extends DescMessage> {
   readonly encode: (message: MessageInitShape<I>) => Uint8Array;
   readonly decode: (bytes: Uint8Array) => MessageShape<O>;
   readonly signal?: AbortSignal;
+  /** How long the other side may leave a reader or a sender waiting; 0: for ever. */
+  readonly patienceMs?: number;
 }
 
 /**
@@ -19,11 +21,13 @@ export class ClientCall<I extends DescMessage, O extends DescMessage>
   readonly #stream: ClientHttp2Stream;
   readonly #options: Options<I, O>;
   readonly #outcome: Promise<GrpcError | undefined>;
+  readonly #patience: Patience;
 
   constructor(stream: ClientHttp2Stream, options: Options<I, O>) {
     this.#stream = stream;
     this.#options = options;
-    this.#outcome = outcomeOf(stream, options.signal);
+    this.#patience = new Patience(options.patienceMs ?? 0, () => this.cancel());
+    this.#outcome = outcomeOf(stream, options.signal, this.#patience);
     const abort = () => this.cancel();
     options.signal?.addEventListener('abort', abort, { once: true });
     stream.once('close', () => options.signal?.removeEventListener('abort', abort));
@@ -35,7 +39,7 @@ export class ClientCall<I extends DescMessage, O extends DescMessage>
   async send(message: MessageInitShape<I>): Promise<number> {
     try {
       const bytes = this.#options.encode(message);
-      await writeFrame(this.#stream, bytes);
+      await this.#patience.during(writeFrame(this.#stream, bytes));
       return bytes.length;
     } catch (error) {
       throw (await this.#outcome) ?? error;
@@ -58,14 +62,64 @@ export class ClientCall<I extends DescMessage, O extends DescMessage>
   /** The same, for somebody else to decode: those together that have come. */
   async *frames(): AsyncGenerator<readonly Buffer[]> {
     try {
-      yield* readFrameBatches(this.#stream);
+      const batches = readFrameBatches(this.#stream);
+      try {
+        for (;;) {
+          const { value, done } = await this.#patience.during(batches.next());
+          if (done) break;
+          yield value;
+        }
+      } finally {
+        await batches.return(undefined);
+      }
     } catch (error) {
       this.cancel();
       if (isRefusal(error)) throw error;
       throw (await this.#outcome) ?? error;
     }
-    const error = await this.#outcome;
+    const error = await this.#patience.during(this.#outcome);
     if (error) throw error;
+  }
+}
+
+/** Runs out while somebody waits for the other side and nothing comes or goes. */
+class Patience {
+  readonly #milliseconds: number;
+  readonly #out: () => void;
+  #waiting = 0;
+  #timer: NodeJS.Timeout | undefined;
+  spent = false;
+
+  constructor(milliseconds: number, out: () => void) {
+    this.#milliseconds = milliseconds;
+    this.#out = out;
+  }
+
+  /** What was awaited is a sign of life, for all that still waits. */
+  async during<T>(task: Promise<T>): Promise<T> {
+    if (this.#milliseconds === 0) return await task;
+    this.#waiting++;
+    this.#timer ??= setTimeout(() => {
+      this.spent = true;
+      this.#out();
+    }, this.#milliseconds);
+    try {
+      return await task;
+    } finally {
+      if (--this.#waiting > 0) this.#timer?.refresh();
+      else {
+        clearTimeout(this.#timer);
+        this.#timer = undefined;
+      }
+    }
+  }
+
+  get error(): GrpcError {
+    const seconds = this.#milliseconds / 1_000;
+    return new GrpcError(
+      Code.deadlineExceeded,
+      `the client has left the build waiting for ${seconds} seconds`,
+    );
   }
 }
 
@@ -76,7 +130,11 @@ function isRefusal(error: unknown): boolean {
   );
 }
 
-function outcomeOf(stream: ClientHttp2Stream, signal?: AbortSignal): Promise<GrpcError | undefined> {
+function outcomeOf(
+  stream: ClientHttp2Stream,
+  signal: AbortSignal | undefined,
+  patience: Patience,
+): Promise<GrpcError | undefined> {
   return new Promise((resolve) => {
     stream.once('response', (headers) => {
       if (headers[':status'] !== 200) {
@@ -87,6 +145,7 @@ function outcomeOf(stream: ClientHttp2Stream, signal?: AbortSignal): Promise<Grp
     });
     stream.once('trailers', (trailers) => resolve(errorOf(trailers)));
     stream.once('close', () => {
+      if (patience.spent) resolve(patience.error);
       resolve(
         signal?.aborted
           ? new GrpcError(Code.cancelled, 'context canceled', { cause: signal.reason })

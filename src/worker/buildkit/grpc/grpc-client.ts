@@ -18,14 +18,19 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   /** The method that is called, where its messages are those of another. */
   readonly as?: DescMethod;
+  /** How long the other side may leave the caller waiting; 0: for ever. */
+  readonly patienceMs?: number;
 }
 
 /** Calls the services behind a byte stream, whichever side of it was the one that connected. */
 export class GrpcClient {
   readonly #session: ClientHttp2Session;
   readonly #closed = new AbortController();
+  readonly #patienceMs: number;
 
-  constructor(connection: Duplex) {
+  /** `patienceMs`: of calls that do not say it themselves. */
+  constructor(connection: Duplex, { patienceMs = 0 }: { patienceMs?: number } = {}) {
+    this.#patienceMs = patienceMs;
     this.#session = connect('http://localhost', { ...h2Options, createConnection: () => connection });
     this.#session.once('remoteSettings', () => widenWindow(this.#session));
     // Whatever is wrong with it, all that follows is that it is closed.
@@ -78,6 +83,7 @@ export class GrpcClient {
       encode: (message) => toBinary(method.input, create(method.input, message)),
       decode: (bytes) => fromBinary(method.output, bytes) as MessageShape<M['output']>,
       signal: options.signal,
+      patienceMs: options.patienceMs ?? this.#patienceMs,
     });
   }
 }

@@ -10,6 +10,7 @@ import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import type { Logger } from 'pino';
 import { Code, GrpcError } from './grpc-error.ts';
 import { h2Options, widenWindow } from './h2-settings.ts';
+import { keepAlive } from './keep-alive.ts';
 import { Metadata } from './metadata.ts';
 import { type AnyHandler, answer, refuse, type ServiceHandlers } from './server-call.ts';
 
@@ -24,13 +25,20 @@ export class GrpcServer {
   readonly #methods = new Map<string, { method: DescMethod | undefined; handler: AnyHandler }>();
   readonly #toError: ErrorMapper;
   readonly #log: Logger;
+  readonly #keepAliveMs: number;
   /** Listens nowhere; it makes sessions of connections. */
   readonly #http2: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
 
-  constructor({ toError, log }: { toError: ErrorMapper; log: Logger }) {
+  /** `keepAliveMs`: see `keepAlive`; 0: peers are not asked. */
+  constructor({
+    toError,
+    log,
+    keepAliveMs = 0,
+  }: { toError: ErrorMapper; log: Logger; keepAliveMs?: number }) {
     this.#toError = toError;
     this.#log = log;
+    this.#keepAliveMs = keepAliveMs;
     this.#http2 = createServer({
       ...h2Options,
       settings: { ...h2Options.settings, maxConcurrentStreams: 1_000 },
@@ -66,6 +74,9 @@ export class GrpcServer {
   /** Serves a connection until either side closes it. */
   accept(connection: Duplex): void {
     connection.on('error', () => connection.destroy());
+    const interval = this.#keepAliveMs;
+    // It is made before `emit` returns.
+    if (interval) this.#http2.once('session', (session) => keepAlive(session, connection, interval));
     this.#http2.emit('connection', connection);
   }
 

@@ -42,7 +42,8 @@ async function forward(client: GrpcClient, id: string, socket: Socket, signal: A
   socket.on('error', () => socket.destroy());
   try {
     const metadata = new Metadata().add('buildkit.ssh.id', id);
-    const call = client.stream(SSH.method.forwardAgent, { metadata, signal });
+    // Connections to agents are quiet for as long as they like.
+    const call = client.stream(SSH.method.forwardAgent, { metadata, signal, patienceMs: 0 });
     const agent = messageDuplex(call, { send: (data) => call.send({ data }), finish: () => call.end() });
     await Promise.all([pipeline(socket, agent, { signal }), pipeline(agent, socket, { signal })]);
   } catch {

@@ -71,8 +71,6 @@ const SERVICES = {
 } as const satisfies Record<SessionService, unknown>;
 
 const MAX_SECRET_BYTES = 500 * 1024;
-/** For answers that a client gives out of its memory. */
-const PATIENCE = 30_000;
 
 /** A client's side of its builds, over the connection that it opened. */
 export class ClientSession implements BuildSession {
@@ -278,10 +276,10 @@ export class ClientSession implements BuildSession {
     if (!this.offers(service)) throw unsupported(`the client does not offer ${service}`);
   }
 
-  /** Unary calls have a time limit; all say why they failed in our words. */
+  /** Says why a call failed in our words. */
   async #calling<T>(signal: AbortSignal, call: (options: Options) => Promise<T>): Promise<T> {
     try {
-      return await call({ signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]) });
+      return await call({ signal });
     } catch (error) {
       if (signal.aborted) throw canceled('context canceled');
       throw this.#explained(error);
@@ -291,6 +289,7 @@ export class ClientSession implements BuildSession {
   #explained(error: unknown): unknown {
     if (this.closed.aborted) return unavailable(`the client of session ${this.id} is gone`, { cause: error });
     if (!(error instanceof GrpcError) || isNotFound(error)) return orDiskFull(error);
+    if (error.code === Code.deadlineExceeded) return unavailable(error.message, { cause: error });
     if (error.code === Code.cancelled) return unavailable('the client does not answer', { cause: error });
     return invalid(error.message, { cause: error });
   }

@@ -17,11 +17,14 @@ const MAX_SESSIONS = 1_000;
 /** Clients' sessions, by the id that their builds name. */
 export class SessionManager implements Sessions {
   readonly #parts: SessionParts;
+  readonly #patienceMs: number;
   readonly #sessions = new Map<string, ClientSession>();
   readonly #waiting = new Map<string, Set<(session: ClientSession) => void>>();
 
-  constructor(parts: Omit<SessionParts, 'tokens'>) {
+  /** `patienceMs`: how long a client may leave a build waiting; 0: for ever. */
+  constructor({ patienceMs, ...parts }: Omit<SessionParts, 'tokens'> & { patienceMs: number }) {
     this.#parts = { ...parts, tokens: new SharedTokens() };
+    this.#patienceMs = patienceMs;
   }
 
   /** Throws for a session that cannot be opened: `invalid`, `conflict` for an id that is taken, `too-many`. */
@@ -39,7 +42,7 @@ export class SessionManager implements Sessions {
    */
   async serve(connection: Duplex, metadata: Metadata, signal?: AbortSignal): Promise<void> {
     const id = this.check(metadata);
-    const client = new GrpcClient(connection);
+    const client = new GrpcClient(connection, { patienceMs: this.#patienceMs });
     const session = new ClientSession(this.#parts, { id, client, metadata });
     this.#sessions.set(id, session);
     for (const resolve of this.#waiting.get(id) ?? []) resolve(session);

@@ -103,11 +103,11 @@ export class ArchiveSpool implements AsyncDisposable {
         size += chunk.length;
         await writer.write(chunk);
       }
+      await writer.commit();
     } catch (error) {
       await writer.abort();
       throw error;
     }
-    await writer.commit();
     return { location, size, digest: digester.digest() };
   }
 

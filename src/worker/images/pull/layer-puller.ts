@@ -3,6 +3,7 @@ import { Semaphore } from '#async/semaphore.ts';
 import { SharedFlight } from '#async/shared-flight.ts';
 import type { ContentStore } from '#content/content-store.ts';
 import type { Fetcher } from '#distribution/fetcher.ts';
+import { isDiskFull } from '#errors/disk-full.ts';
 import { canceled, invalid } from '#errors/errors.ts';
 import type { Descriptor } from '#oci/descriptor.ts';
 import { type Digest, Digester } from '#oci/digest.ts';
@@ -125,12 +126,18 @@ export class LayerPuller {
     const bytes = stored
       ? extracting(await this.#ports.content.open(location), descriptor, flight)
       : this.#download(descriptor, fetcher, { ...flight, signal });
+    let full = false;
     try {
       return await this.#ports.layers.unpack(bytes, { signal });
+    } catch (error) {
+      full = isDiskFull(error);
+      throw error;
     } finally {
-      // However it ended, the blob's writer is closed before anybody else may want it.
+      // However it ended, the blob's writer is closed before anybody else may want it. Why it failed is known by then.
       ended.abort();
-      await bytes.return();
+      await bytes.return().catch(() => undefined);
+      // On a full disk nothing is kept for another attempt, which needs the room.
+      if (full && !stored) await this.#ports.content.delete(location);
     }
   }
 
@@ -154,11 +161,16 @@ export class LayerPuller {
       digester.update(chunk);
       yield chunk;
     }
-    for await (const chunk of fetcher.blob(descriptor, { offset, signal })) {
-      digester.update(chunk);
-      await writer.write(chunk);
-      meter.add(chunk.length);
-      yield chunk;
+    try {
+      for await (const chunk of fetcher.blob(descriptor, { offset, signal })) {
+        digester.update(chunk);
+        await writer.write(chunk);
+        meter.add(chunk.length);
+        yield chunk;
+      }
+    } catch (error) {
+      if (isDiskFull(error)) await writer.abort();
+      throw error;
     }
     report(statusLine(id, 'Verifying Checksum'));
     if (digester.digest() !== descriptor.digest) {

@@ -128,12 +128,8 @@ async function pack(
   { root, mtime }: Extract<TreeTask, { op: 'pack' }>,
   job: Job,
 ): Promise<TreeResults['pack']> {
-  const slices = packLayer(root, new ChunkBuffer(CHUNK_BYTES, (chunk) => job.output(chunk)), { mtime });
-  for (;;) {
-    const slice = slices.next();
-    if (slice.done) return { bytes: slice.value };
-    await job.room();
-  }
+  const output = new ChunkBuffer(CHUNK_BYTES, (chunk) => job.output(chunk));
+  return { bytes: await inSlices(packLayer(root, output, { mtime }), job) };
 }
 
 async function digest(
@@ -147,11 +143,20 @@ async function digest(
     hash.update(chunk);
     tarBytes += chunk.length;
   });
-  const slices = packLayer(root, output, { settled: lowers !== undefined });
-  for (;;) {
-    const slice = slices.next();
-    if (slice.done) return { diffId: `sha256:${hash.digest('hex')}`, bytes: slice.value, tarBytes };
-    await job.room();
+  const bytes = await inSlices(packLayer(root, output, { settled: lowers !== undefined }), job);
+  return { diffId: `sha256:${hash.digest('hex')}`, bytes, tarBytes };
+}
+
+/** To its end, or until the job is given up: what is open is closed then, too. */
+async function inSlices(slices: Generator<undefined, number>, job: Job): Promise<number> {
+  try {
+    for (;;) {
+      const slice = slices.next();
+      if (slice.done) return slice.value;
+      await job.room();
+    }
+  } finally {
+    slices.return(0);
   }
 }
 

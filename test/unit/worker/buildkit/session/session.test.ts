@@ -31,7 +31,12 @@ beforeEach(async () => {
   directories = new RetainedDirectories({ root: join(folder, 'contexts') });
   await directories.reconcile();
   receivers = new ReceiveThreads();
-  sessions = new SessionManager({ directories, receivers, limits: { maxBytes: 10_000, maxEntries: 10 } });
+  sessions = new SessionManager({
+    directories,
+    receivers,
+    limits: { maxBytes: 10_000, maxEntries: 10 },
+    patienceMs: 0,
+  });
 });
 afterEach(async () => {
   sessions.close();
