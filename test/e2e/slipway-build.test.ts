@@ -1,11 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
+import { createServer } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GitServer } from '../contracts/build/git-server.ts';
 import { busyboxArchive } from '../images/busybox-image.ts';
+import { TestAuthority } from '../registry/certificates.ts';
 import { run } from './harness/command.ts';
 import { type Slipway, startSlipway } from './harness/slipway.ts';
 
@@ -118,6 +129,81 @@ describe('slipway build', () => {
     const { code, stderr } = await build('-o', out, `${git.url('repo.git')}#main:image`);
     expect({ code, stderr }).toMatchObject({ code: 0 });
     expect(readFileSync(join(out, 'hello'), 'utf8')).toBe('hello');
+  });
+
+  it.each([
+    ['a plain archive', []],
+    ['a compressed one', ['--gzip']],
+  ])('takes a context from standard input: %s', async (_name, how) => {
+    const archive = join(slipway.folder, 'context.tar');
+    // The Dockerfile is in the archive, under whatever name.
+    writeFileSync(join(slipway.folder, 'of-input'), 'FROM scratch\nCOPY src/main package.json /\n');
+    const places = ['-C', slipway.folder, 'of-input', '-C', context, 'src', 'package.json'];
+    expect(await run('tar', ['-cf', archive, ...how, ...places])).toMatchObject({ code: 0 });
+    const out = join(slipway.folder, `of-input-${how.length}`);
+    const shell = `"$0" build -f of-input -o "$1" - < "$2"`;
+    const { code, stderr } = await run('sh', ['-c', shell, program, out, archive], { env: env() });
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(readdirSync(out).sort()).toEqual(['main', 'package.json']);
+  });
+
+  it('takes a Dockerfile alone from standard input', async () => {
+    const out = join(slipway.folder, 'of-dockerfile');
+    const input = 'FROM scratch\nCOPY <<TEXT /said\nit\nTEXT\n';
+    const built = await run(program, ['build', '-o', out, '-'], { env: env(), input });
+    expect(built).toMatchObject({ code: 0 });
+    expect(readFileSync(join(out, 'said'), 'utf8')).toBe('it\n');
+    expect(await run(program, ['build', '-f', '-', '-'], { env: env(), input })).toMatchObject({ code: 2 });
+  });
+
+  it('lends keys to commands as an agent', async () => {
+    const key = join(slipway.folder, 'id_ed25519');
+    await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
+    const file = join(slipway.folder, 'Keys');
+    writeFileSync(file, 'FROM busybox\nRUN --mount=type=ssh test -S "$SSH_AUTH_SOCK"\n');
+    expect(await build('--ssh', `default=${key}`, '--no-cache', '-f', file, context)).toMatchObject({
+      code: 0,
+    });
+    const refused = await build('--ssh', `default=${file}`, '-f', file, context);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('does not take the key') });
+  });
+
+  it('goes through TLS, showing who it is', async () => {
+    await using authority = await TestAuthority.create();
+    for (const name of ['worker', 'cert']) await authority.issue(name);
+    const file = (name: string) => readFileSync(authority.path(name));
+    copyFileSync(authority.path('cert.key'), authority.path('key.pem'));
+    const server = createServer(
+      { cert: file('worker.pem'), key: file('worker.key'), ca: file('ca.pem'), requestCert: true },
+      (client) => {
+        const worker = connect(slipway.socket);
+        for (const [from, to] of [
+          [client, worker],
+          [worker, client],
+        ] as const) {
+          from.pipe(to);
+          from.once('error', () => to.destroy());
+          from.once('close', () => to.destroy());
+        }
+      },
+    ).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      const { port } = server.address() as AddressInfo;
+      const through = (...args: string[]) =>
+        run(program, [...args, '--host', `tcp://127.0.0.1:${port}`], {
+          env: { ...env(), DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: authority.folder },
+        });
+      const built = await through('build', '--secret', 'id=token,env=TOKEN', '--progress', 'plain', context);
+      expect(built).toMatchObject({ code: 0, stderr: expect.stringContaining('Where the time went') });
+      expect((await through('builds', 'list')).stdout).toContain('completed');
+      rmSync(authority.path('cert.pem'));
+      expect(await through('builds', 'list')).toMatchObject({ code: 2 });
+      rmSync(authority.path('key.pem'));
+      expect(await through('builds', 'list')).toMatchObject({ code: 1 });
+    } finally {
+      server.close();
+    }
   });
 
   it('fails as the command that failed, with the lines that it is about', async () => {

@@ -32,25 +32,3 @@ function secretVariable(id: string, name: string, environment: ClientEnvironment
   if (value === undefined) throw new Refusal(`--secret ${id}: ${name} is not set`, { exitCode: 2 });
   return async () => Buffer.from(value);
 }
-
-/** `--ssh default` or `ID=SOCKET`. Throws `Refusal` for what is no agent's socket. */
-export function offeredAgents(
-  texts: readonly string[],
-  { agentSocket }: ClientEnvironment,
-): Offers['agents'] {
-  return new Map(
-    texts.map((text) => {
-      const [id = '', ...rest] = text.split('=');
-      const socket = rest.length > 0 ? rest.join('=') : agentSocket;
-      if (socket === undefined) {
-        throw new Refusal(`--ssh ${text}: no agent runs (SSH_AUTH_SOCK is not set)`, { exitCode: 2 });
-      }
-      if (!statSync(socket, { throwIfNoEntry: false })?.isSocket()) {
-        throw new Refusal(`--ssh ${text}: ${socket} is no agent's socket; keys go into an agent (ssh-add)`, {
-          exitCode: 2,
-        });
-      }
-      return [id || 'default', socket];
-    }),
-  );
-}

@@ -1,9 +1,9 @@
-import { type IncomingMessage, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
-import type { ListenAddress } from '#config/address.ts';
+import type { ClientHost } from '#config/client-environment.ts';
 import { unavailable } from '#errors/errors.ts';
-import type { EngineAddress } from '#worker/buildkit/client/connection.ts';
+import { type EngineAddress, requestTo } from '#worker/buildkit/client/connection.ts';
 import { Refusal } from '../refusal.ts';
 
 type Source = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
@@ -11,7 +11,7 @@ type Source = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 const MAX_REFUSAL_BYTES = 64 * 1024;
 
 /** As Node's HTTP takes it. */
-export function engineAddress(host: ListenAddress): EngineAddress {
+export function engineAddress(host: ClientHost): EngineAddress {
   return 'path' in host ? { socketPath: host.path } : host;
 }
 
@@ -19,7 +19,7 @@ export function engineAddress(host: ListenAddress): EngineAddress {
 export class WorkerApi {
   readonly #address: EngineAddress;
 
-  constructor(host: ListenAddress) {
+  constructor(host: ClientHost) {
     this.#address = engineAddress(host);
   }
 
@@ -68,8 +68,8 @@ export class WorkerApi {
   ): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const headers = type === undefined ? {} : { 'content-type': type };
-    const target = { ...this.#address, method, path: `/api/v1${path}`, agent: false, signal, headers };
-    const sent = request(target, resolve);
+    const options = { method, path: `/api/v1${path}`, agent: false, signal, headers } as const;
+    const sent = requestTo(this.#address, options).once('response', resolve);
     sent.once('error', (cause) => reject(unavailable(`no worker answers: ${cause.message}`, { cause })));
     // A worker that refuses what is being sent says why, and does not wait for the rest.
     if (source) pipeline(source, sent).catch(reject);

@@ -5,11 +5,12 @@ import type { ProgressSink } from '#worker/build/solve/progress.ts';
 import { BuildClient } from '#worker/buildkit/client/build-client.ts';
 import { FailedBuild } from '#worker/buildkit/client/failed-build.ts';
 import { openContext } from '../build/build-context.ts';
-import { offeredAgents, offeredSecrets } from '../build/build-offers.ts';
+import { offeredSecrets } from '../build/build-offers.ts';
 import { buildOutputs } from '../build/build-outputs.ts';
 import { dockerCredentials } from '../build/docker-credentials.ts';
 import { frontendOptions, partsOf } from '../build/frontend-options.ts';
 import { showProgress } from '../build/show-progress.ts';
+import { offerAgents } from '../build/ssh-agents.ts';
 import { TimeReport } from '../build/time-report.ts';
 import { engineAddress, WorkerApi } from '../build/worker-api.ts';
 import { Refusal } from '../refusal.ts';
@@ -30,7 +31,7 @@ export const build: ClientCommand = {
     label: { ...many, value: 'NAME=VALUE', description: 'A label of the image; repeatable' },
     platform: { ...many, value: 'PLATFORM', description: 'For linux/amd64, linux/arm64 …; repeatable' },
     secret: { ...many, value: 'id=ID,src=FILE', description: 'A secret (or id=ID,env=NAME); repeatable' },
-    ssh: { ...many, value: 'default|ID=SOCKET', description: 'An ssh agent; repeatable' },
+    ssh: { ...many, value: 'ID[=SOCKET|KEY,…]', description: 'An ssh agent, or keys; repeatable' },
     'add-host': { ...many, value: 'NAME:ADDRESS', description: 'One more line of /etc/hosts; repeatable' },
     network: { type: 'string', value: 'MODE', description: 'For RUN: default, none, host' },
     allow: { ...many, value: 'WHAT', description: 'What steps may use, such as network.host; repeatable' },
@@ -76,12 +77,14 @@ export const build: ClientCommand = {
       named: list('build-context'),
       stdin: process.stdin,
     });
+    await using agents = await offerAgents(list('ssh'), environment);
     const offers = {
       directories: context.directories,
+      uploads: context.uploads,
       sharedKey: context.sharedKey,
       credentials: (host: string) => dockerCredentials(environment.dockerConfig, host),
       secrets: offeredSecrets(list('secret'), environment),
-      agents: offeredAgents(list('ssh'), environment),
+      agents: agents.sockets,
       outputs,
     };
     const request = {

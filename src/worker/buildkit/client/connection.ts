@@ -1,11 +1,26 @@
-import { request } from 'node:http';
+import { type ClientRequest, type RequestOptions, request } from 'node:http';
+import { request as secureRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { unavailable } from '#errors/errors.ts';
 
 /** Where an engine listens. */
 export type EngineAddress =
   | { readonly socketPath: string }
-  | { readonly host: string; readonly port: number };
+  | { readonly host: string; readonly port: number; readonly tls?: TlsOptions };
+
+/** In PEM, as Node's TLS takes them. */
+interface TlsOptions {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
+/** A request of HTTP/1.1 to an engine, in TLS where its address says so. */
+export function requestTo(address: EngineAddress, options: RequestOptions): ClientRequest {
+  if ('socketPath' in address) return request({ ...address, ...options });
+  const { tls, ...place } = address;
+  return tls ? secureRequest({ ...place, ...tls, ...options }) : request({ ...place, ...options });
+}
 
 const MAX_REFUSAL_BYTES = 64 * 1024;
 
@@ -19,8 +34,7 @@ export function connectUpgraded(
   { headers = {}, signal }: { headers?: Readonly<Record<string, string | string[]>>; signal: AbortSignal },
 ): Promise<Duplex> {
   return new Promise((resolve, reject) => {
-    const sent = request({
-      ...address,
+    const sent = requestTo(address, {
       path,
       method: 'POST',
       headers: { ...headers, connection: 'Upgrade', upgrade: 'h2c' },
