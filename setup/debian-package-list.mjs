@@ -56,6 +56,9 @@ export const packages = [
     ],
   },
   { purpose: 'test', name: 'qemu-user-static', paths: ['/usr/lib/binfmt.d/qemu-aarch64.conf'] },
+  // Encrypted overlay networks.
+  { purpose: 'test', name: 'wireguard-tools', paths: ['wg'] },
+  { purpose: 'test', name: 'wireguard-go', paths: ['wireguard-go'] },
   { purpose: 'test', name: 'curl', paths: ['curl'] },
   { purpose: 'test', name: 'e2fsprogs', paths: ['lsattr'] },
   { purpose: 'test', name: 'openssl', paths: ['openssl'] },

@@ -3,6 +3,7 @@ import { databaseNow } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import { inTransaction } from '#database/transaction.ts';
 import { conflict, unauthorized } from '#errors/errors.ts';
+import { OverlayEndpointsRepository } from '../overlay/overlay-endpoints-repository.ts';
 import type { Authority } from './certificates.ts';
 import { joinTokenMatches, readJoinToken } from './join-token.ts';
 
@@ -126,6 +127,7 @@ export class MembershipRepository {
         .where('name', '=', name)
         .execute();
       await trx.deleteFrom('placements').where('worker', '=', name).execute();
+      await new OverlayEndpointsRepository(trx).forgetWorker(name);
       return result.numDeletedRows > 0n;
     });
   }

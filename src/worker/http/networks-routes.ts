@@ -59,7 +59,7 @@ export function networksRoutes(
 
   router.post('/networks/:network/connect', async (ctx) => {
     const body = await readJson(ctx, connectBody);
-    const { network } = await networks.inspect(ctx.params.network ?? '');
+    const network = await networks.resolve(ctx.params.network ?? '');
     await containers.connect(body.Container, endpointRequest(network.name, body.EndpointConfig));
     ctx.body = '';
   });

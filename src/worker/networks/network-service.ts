@@ -175,7 +175,13 @@ export class NetworkService implements Sandboxes {
   /** By name, id or an id's unique prefix. Throws `not-found`. */
   async inspect(reference: string): Promise<NetworkUse> {
     await this.#load();
-    return this.#use((await this.#overlay?.resolve(reference)) ?? this.#catalog.get(reference));
+    return this.#use(this.#catalog.get(reference));
+  }
+
+  /** One that is known here, or else a network of the pool. Throws `not-found`. */
+  async resolve(reference: string): Promise<Network> {
+    await this.#load();
+    return (await this.#overlay?.resolve(reference)) ?? this.#catalog.get(reference);
   }
 
   /** Throws `conflict` (name), `forbidden` (overlapping subnet, predefined name), `invalid`. */
