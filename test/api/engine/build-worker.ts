@@ -79,6 +79,7 @@ const CONFIG = {
   parallelism: 2,
   maxConcurrent: 8,
   refusedNetworks: [],
+  clientTimeout: 0,
   entitlements: [],
   cacheRepository: null,
   cacheCredentials: null,
@@ -118,7 +119,7 @@ export async function startBuildWorker(): Promise<BuildWorker> {
   const log = pino({ level: process.env.TEST_LOG ?? 'silent' });
   const builds = await createWorkerBuilds(
     { images, puller, snapshotter, mounter, steps, sandboxes, database, host, trees, metrics: NO_METRICS },
-    { id: 'test', root: join(root, 'builds'), log, config: CONFIG },
+    { id: 'test', root: join(root, 'builds'), log, config: CONFIG, keepAliveMs: 0 },
     closing,
   );
   await snapshotter.reconcile();
