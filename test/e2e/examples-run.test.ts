@@ -12,7 +12,8 @@ beforeAll(async () => {
 });
 afterAll(() => slipway?.[Symbol.asyncDispose]());
 
-const page = async (port: number) => (await fetch(`http://127.0.0.1:${port}/`)).text();
+const page = async (port: number) =>
+  (await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(5_000) })).text();
 
 it('docker run -d -p 8080:80 nginx', async () => {
   expect(await slipway.dockerOk('images', '--quiet')).toBe('');
@@ -25,7 +26,7 @@ it('docker run -d -p 8080:80 nginx', async () => {
   expect(stderr).toMatch(/^Digest: sha256:[0-9a-f]{64}$/m);
   expect(stderr).toMatch(/^Status: Downloaded newer image for nginx:latest$/m);
   expect(stdout).toMatch(/^[0-9a-f]{64}\n$/);
-  await expect.poll(() => page(8080).catch(() => ''), { timeout: 20_000 }).toContain('Welcome to nginx!');
+  await expect.poll(() => page(8080).catch(() => ''), { timeout: 60_000 }).toContain('Welcome to nginx!');
 
   const id = stdout.trim();
   const [header, row] = (await slipway.dockerOk('ps')).split('\n');
@@ -41,7 +42,7 @@ it('docker run -d -p 8080:80 nginx', async () => {
   expect(await slipway.dockerOk('ps', '--quiet')).toBe('');
   expect(await slipway.dockerOk('ps', '--all')).toMatch(/Exited \(0\) .* ago/);
   await slipway.dockerOk('start', id);
-  await expect.poll(() => page(8080).catch(() => ''), { timeout: 20_000 }).toContain('Welcome to nginx!');
+  await expect.poll(() => page(8080).catch(() => ''), { timeout: 60_000 }).toContain('Welcome to nginx!');
   expect(await slipway.dockerOk('rm', '--force', id)).toBe(id);
   await expect(page(8080)).rejects.toThrow();
 });
