@@ -78,6 +78,21 @@ export class Logins {
     }
   }
 
+  /** By a robot's secret or a personal access token alone, whosever it is. Throws as `logIn`. */
+  async logInBySecret(text: string, address: string): Promise<Login> {
+    const id = readSecret(text)?.id;
+    const secret = id === undefined ? undefined : await this.#secrets.find(id);
+    const [kind, name = ''] = secret?.owner.split(':') ?? [];
+    return await this.logIn({ username: kind === 'robot' ? `robot+${name}` : name, password: text, address });
+  }
+
+  /** Whether a user or a robot is there and may log in: for what else proves who somebody is. */
+  async isActive(owner: string): Promise<boolean> {
+    const [kind, name = ''] = owner.split(':');
+    if (kind === 'robot') return await this.#robotMay(name, Date.now());
+    return kind === 'user' && (await this.#userMay(name));
+  }
+
   /** A login that goes on: throws `unauthorized` when its subject may no longer log in. */
   async resume(principal: string, secretId: string | undefined): Promise<Login> {
     const at = Date.now();

@@ -170,11 +170,11 @@ function gatewayParts(
 
 /** This gateway's key and certificate, made anew in time. */
 async function renewedCredentials(enrolment: Enrolment, life: number, started: AsyncDisposableStack) {
-  let current = await gatewayCredentials(enrolment, life);
+  let current = await gatewayCredentials(enrolment, { life });
   let tell: (renewed: GatewayCredentials) => void = () => {};
   const timer = setInterval(
     async () => {
-      current = await gatewayCredentials(enrolment, life);
+      current = await gatewayCredentials(enrolment, { life });
       tell(current);
     },
     Math.min(life / 2, 2 ** 31 - 1),

@@ -70,6 +70,7 @@ function settingsOf(config: Config, n: number): { dataDir: string } & Record<str
     'worker.network.defaultBridge.name': `${network.defaultBridge.name.slice(0, 12)}-${n}`,
     'worker.network.defaultBridge.subnet': part(network.defaultBridge.subnet, n),
     'worker.network.addressPools': `[${pools.join(', ')}]`,
+    'worker.tenants.subnet': part(config.worker.tenants.subnet, n),
   };
 }
 

@@ -13,6 +13,7 @@ import { applyChanges } from '#worker/build/frontend/apply-changes.ts';
 import { createContainers } from '#worker/containers/containers.ts';
 import { EventBus } from '#worker/events/event-bus.ts';
 import { createImages, type ImagesOptions } from '#worker/images/images.ts';
+import type { SharedFirewall } from '#worker/networks/firewall/shared-firewall.ts';
 import { NetworkService } from '#worker/networks/network-service.ts';
 import { ConmonRuntime } from '#worker/runtime/conmon/conmon-runtime.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
@@ -49,7 +50,18 @@ export type WorkerParts = Awaited<ReturnType<typeof createWorkerParts>>;
 export async function createWorkerParts(
   config: Config,
   host: HostFacts,
-  { logger: log, metrics }: { logger: Logger; metrics: Metrics },
+  {
+    logger: log,
+    metrics,
+    firewall,
+    allowRegistry,
+  }: {
+    logger: Logger;
+    metrics: Metrics;
+    firewall: SharedFirewall;
+    /** Throws `forbidden` for registries that are not to be talked to. */
+    allowRegistry?: (domain: string) => void;
+  },
   closing: AsyncDisposableStack,
 ) {
   const directory = join(config.dataDir, 'worker');
@@ -86,6 +98,7 @@ export async function createWorkerParts(
       concurrentDownloads: config.worker.maxConcurrentDownloads,
       concurrentUploads: config.worker.maxConcurrentUploads,
       ...uploadsOf(config),
+      ...(allowRegistry && { allowRegistry }),
     },
   );
   closing.defer(() => images.stop());
@@ -96,6 +109,7 @@ export async function createWorkerParts(
     events,
     options: { runDir, defaultBridge, addressPools },
     ...(pooled && { overlay: pooled.overlay }),
+    firewall: ({ state }) => firewall.part(state),
   });
   const volumes = new VolumeService({ database, events, mounter, options: { dataDir: directory } });
   const runtime = new ConmonRuntime({

@@ -14,6 +14,7 @@ import { buildOperations } from '#worker/http/api/build-operations.ts';
 import { observedRequests } from '#worker/http/observed-requests.ts';
 import { createEngineRouter } from '#worker/http/router.ts';
 import { createEngineServer } from '#worker/http/server.ts';
+import { SharedFirewall } from '#worker/networks/firewall/shared-firewall.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import { missingParts } from '#worker/runtime/host/missing-parts.ts';
 import { probeHost } from '#worker/runtime/host/probe-host.ts';
@@ -22,6 +23,7 @@ import { listen } from './listen.ts';
 import { createObservability } from './observability.ts';
 import { newContent } from './pool-content.ts';
 import type { RoleContext, RunningRole } from './role.ts';
+import { TenantEngines } from './tenant-engines.ts';
 import { drainWorker } from './worker-drain.ts';
 import { createOwnJobs, startAgent } from './worker-jobs.ts';
 import { joinPool } from './worker-membership.ts';
@@ -40,7 +42,8 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const { logger } = role;
   const observability = started.use(await createObservability('worker', config, logger));
   const { metrics } = observability;
-  const parts = await createWorkerParts(config, host, { logger, metrics }, started);
+  const firewall = new SharedFirewall(config.worker.network.defaultBridge.name.toUpperCase());
+  const parts = await createWorkerParts(config, host, { logger, metrics, firewall }, started);
   const router = createEngineRouter();
   await addWorkerRoutes(router, parts, host, config);
   const jobs = await ownJobs(config, parts, logger, started);
@@ -50,15 +53,20 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
 
   const addresses: string[] = [];
   const observed = observedRequests(observability);
+  const own = createEngineServer(router, logger, observed);
+  const tenants =
+    config.worker.pool.join === null
+      ? undefined
+      : await TenantEngines.open({ host, firewall, observed, log: logger }, config, started);
   for (const address of config.worker.listen) {
-    const server = createEngineServer(router, logger, observed);
+    const server = tenants?.server(own, { must: false }) ?? createEngineServer(router, logger, observed);
     const connections = connectionsOf(server);
     started.defer(() => closeServer(server, connections));
     addresses.push(await listen(server, address, { group: config.worker.socketGroup }));
   }
   addresses.push(...(await listenForBuildkit(config, { grpc: parts.builds.grpc, role, started })));
   await watchWorker(config.worker.monitoring, parts, observability, { logger, started });
-  const engine = createEngineServer(router, logger, observed);
+  const engine = tenants?.server(own, { must: true }) ?? own;
   const content = newContent(parts, started);
   const membership = await joinPool(config, { engine, content, logger, started });
   if (membership) followPool(parts, membership);

@@ -2,6 +2,13 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { duration, size } from './quantity.ts';
 
+/** Networks that nothing is downloaded from. */
+export const refusedNetworks = z.array(
+  z.union([z.literal('internal'), z.cidrv4(), z.cidrv6()], {
+    error: "expected a network such as 10.0.0.0/8, or 'internal'",
+  }),
+);
+
 /** How the worker builds. */
 export const buildSchema = z.strictObject({
   parallelism: z
@@ -11,11 +18,7 @@ export const buildSchema = z.strictObject({
     .nullable()
     .transform((given) => given ?? Math.max(4, 2 * availableParallelism())),
   maxConcurrent: z.int().min(1).max(1024),
-  refusedNetworks: z.array(
-    z.union([z.literal('internal'), z.cidrv4(), z.cidrv6()], {
-      error: "expected a network such as 10.0.0.0/8, or 'internal'",
-    }),
-  ),
+  refusedNetworks,
   clientTimeout: duration,
   entitlements: z.array(z.enum(['network.host', 'security.insecure', 'device'])),
   cacheRepository: z

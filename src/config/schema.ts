@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { loopbackOrUnix } from './address.ts';
-import { buildSchema } from './build-schema.ts';
+import { buildSchema, refusedNetworks } from './build-schema.ts';
 import { buildkitSchema } from './buildkit-schema.ts';
 import { gatewaySchema, membershipSchema, poolSchema, workerOverlaySchema } from './gateway-schema.ts';
 import { tracingSchema, workerMonitoringSchema } from './monitoring-schema.ts';
@@ -38,6 +38,10 @@ export const configSchema = z.strictObject({
     maxConcurrentUploads: concurrency,
     monitoring: workerMonitoringSchema,
     build: buildSchema,
+    tenants: z.strictObject({
+      subnet: z.cidrv4({ error: 'expected an IPv4 subnet such as 10.224.0.0/11' }),
+      refusedNetworks,
+    }),
     buildkit: buildkitSchema,
     overlay: workerOverlaySchema,
     network: z.strictObject({

@@ -7,6 +7,8 @@ export interface RegistryHostsOptions {
   readonly mirrors?: readonly string[];
   /** Spoken to in plain HTTP besides loopback: `registry.local:5000`, `10.0.0.0/8`. */
   readonly insecure?: readonly string[];
+  /** Throws for a registry that is not to be talked to. */
+  readonly allow?: (domain: string) => void;
 }
 
 const HUB = new URL('https://registry-1.docker.io');
@@ -16,9 +18,11 @@ export class RegistryHosts {
   readonly #mirrors: readonly URL[];
   readonly #insecureNames = new Set<string>();
   readonly #insecureNetworks = new BlockList();
+  readonly #allow: (domain: string) => void;
 
   /** Throws `invalid` for an address that is none. */
   constructor(options: RegistryHostsOptions = {}) {
+    this.#allow = options.allow ?? (() => {});
     this.#mirrors = (options.mirrors ?? []).map(mirrorUrl);
     this.#insecureNetworks.addSubnet('127.0.0.0', 8, 'ipv4');
     this.#insecureNetworks.addAddress('::1', 'ipv6');
@@ -27,10 +31,12 @@ export class RegistryHosts {
 
   /** Where to pull from, best first. */
   forPull(domain: string): URL[] {
+    this.#allow(domain);
     return domain === DEFAULT_DOMAIN ? [...this.#mirrors, HUB] : [this.#origin(domain)];
   }
 
   forPush(domain: string): URL {
+    this.#allow(domain);
     return domain === DEFAULT_DOMAIN ? HUB : this.#origin(domain);
   }
 

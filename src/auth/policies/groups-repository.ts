@@ -20,13 +20,14 @@ export class GroupsRepository {
     this.#record = ports.record;
   }
 
-  async list(filter: { group?: string | undefined }): Promise<GroupMember[]> {
+  async list(filter: { group?: string | undefined; member?: string | undefined }): Promise<GroupMember[]> {
     let query = this.#db
       .selectFrom('group_members')
       .select(['group_name', 'member'])
       .orderBy('group_name')
       .orderBy('member');
     if (filter.group !== undefined) query = query.where('group_name', '=', filter.group);
+    if (filter.member !== undefined) query = query.where('member', '=', filter.member);
     return (await query.execute()).map((row) => ({ group: row.group_name, member: row.member }));
   }
 

@@ -12,7 +12,9 @@ export class Groups {
   }
 
   /** By group and member. */
-  async list(filter: { group?: string | undefined } = {}): Promise<GroupMember[]> {
+  async list(
+    filter: { group?: string | undefined; member?: string | undefined } = {},
+  ): Promise<GroupMember[]> {
     return await this.#groups.list(filter);
   }
 

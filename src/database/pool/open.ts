@@ -6,7 +6,9 @@ import { membershipMigrations } from './membership-migrations.ts';
 import { overlayMigrations } from './overlay-migrations.ts';
 import { placementsMigrations } from './placements-migrations.ts';
 import type { PoolSchema } from './schema.ts';
+import { tenantsMigrations } from './tenants-migrations.ts';
 import { triggersMigrations } from './triggers-migrations.ts';
+
 import { workersMigrations } from './workers-migrations.ts';
 
 export type PoolDatabase = Kysely<PoolSchema>;
@@ -21,6 +23,7 @@ export const poolDatabase = new SharedDatabase<PoolSchema>((words) => ({
     ...placementsMigrations(words),
     ...overlayMigrations(words),
     ...triggersMigrations(words),
+    ...tenantsMigrations(words),
   },
   journal: 'pool_migration',
 }));

@@ -10,8 +10,10 @@ export type PlacedKind = 'container' | 'network' | 'volume';
 /** Which worker has an object, and who has a name. */
 interface PlacementsTable {
   key: Generated<number>;
+  /** Whose; '' for the operator's. */
+  tenant: string;
   kind: PlacedKind;
-  /** Unique among those of a kind; null where workers came with two of the same. */
+  /** Unique among a tenant's of a kind; null where workers came with two of the same. */
   name: string | null;
   /** The engine's ID; null while it is being made. */
   object_id: string | null;
@@ -26,6 +28,7 @@ interface PlacementsTable {
 
 /** Clients that serve their files to a build, until they leave, and builds, for a while. */
 interface BuildSessionsTable {
+  tenant: string;
   id: string;
   kind: 'session' | 'build';
   worker: string;

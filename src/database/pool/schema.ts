@@ -3,6 +3,7 @@ import type { JobsSchema } from './jobs-schema.ts';
 import type { MembershipSchema } from './membership-schema.ts';
 import type { OverlaySchema } from './overlay-schema.ts';
 import type { PlacementsSchema } from './placements-schema.ts';
+import type { TenantsSchema } from './tenants-schema.ts';
 import type { TriggersSchema } from './triggers-schema.ts';
 import type { WorkersSchema } from './workers-schema.ts';
 
@@ -12,5 +13,6 @@ export type PoolSchema = BuildingSchema &
   MembershipSchema &
   OverlaySchema &
   PlacementsSchema &
+  TenantsSchema &
   TriggersSchema &
   WorkersSchema;

@@ -7,12 +7,14 @@ type Kind = 'session' | 'build';
 /** Builds, and sessions whose end nobody saw, are forgotten after so many milliseconds. */
 const REMEMBERED = 24 * 60 * 60_000;
 
-/** Which worker has the session of a client, and which build. */
+/** Which worker has the session of a tenant's client, and which build. */
 export class BuildHomesRepository {
   readonly #db: PoolDatabase;
+  readonly #tenant: string;
 
-  constructor(db: PoolDatabase) {
+  constructor(db: PoolDatabase, tenant = '') {
     this.#db = db;
+    this.#tenant = tenant;
   }
 
   /** Resolves to the worker that it has from now on: the first that was said. */
@@ -24,8 +26,8 @@ export class BuildHomesRepository {
       .execute();
     await this.#db
       .insertInto('build_sessions')
-      .values({ kind, id, worker, created_at: now })
-      .onConflict((conflict) => conflict.columns(['kind', 'id']).doNothing())
+      .values({ tenant: this.#tenant, kind, id, worker, created_at: now })
+      .onConflict((conflict) => conflict.columns(['tenant', 'kind', 'id']).doNothing())
       .execute();
     return (await this.workerOf(kind, id)) ?? worker;
   }
@@ -34,6 +36,7 @@ export class BuildHomesRepository {
     const row = await this.#db
       .selectFrom('build_sessions')
       .select('worker')
+      .where('tenant', '=', this.#tenant)
       .where('kind', '=', kind)
       .where('id', '=', id)
       .executeTakeFirst();
@@ -41,10 +44,15 @@ export class BuildHomesRepository {
   }
 
   async end(kind: Kind, id: string): Promise<void> {
-    await this.#db.deleteFrom('build_sessions').where('kind', '=', kind).where('id', '=', id).execute();
+    await this.#db
+      .deleteFrom('build_sessions')
+      .where('tenant', '=', this.#tenant)
+      .where('kind', '=', kind)
+      .where('id', '=', id)
+      .execute();
   }
 
-  /** How many sessions each worker has. */
+  /** How many sessions each worker has, whoever's they are. */
   async sessions(): Promise<Map<string, number>> {
     const rows = await this.#db
       .selectFrom('build_sessions')

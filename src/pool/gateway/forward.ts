@@ -53,7 +53,7 @@ export class Forwarder {
       agent: this.#agents.of(to),
       method: req.method,
       path: changes.target ?? req.url,
-      headers: headersOf(req, changes),
+      headers: headersOf(req, changes, to),
       setDefaultHeaders: false,
     });
     const left = () => upstream.destroy();
@@ -106,7 +106,7 @@ export class Forwarder {
     };
     worker.once('error', end).once('close', () => end());
     client.once('error', end).once('close', () => end());
-    worker.write(requestHead(req, changes));
+    worker.write(requestHead(req, changes, to));
     if (head.length > 0) worker.write(head);
     client.pipe(worker);
     worker.pipe(client);
@@ -140,8 +140,8 @@ function refusalIn(text: string): string {
   }
 }
 
-function headersOf(req: IncomingMessage, { headers = {}, body }: Changes): string[] {
-  const changed = { ...headers, ...(body && { 'Content-Length': String(body.length) }) };
+function headersOf(req: IncomingMessage, { headers = {}, body }: Changes, to: Upstream): string[] {
+  const changed = { ...headers, ...to.headers(), ...(body && { 'Content-Length': String(body.length) }) };
   const names = new Set(Object.keys(changed).map((name) => name.toLowerCase()));
   const kept = endToEnd(req.rawHeaders, names);
   // A body without a length comes in chunks, as it came from the client.
@@ -159,7 +159,8 @@ function endToEnd(raw: readonly string[], without: ReadonlySet<string> = new Set
   return kept;
 }
 
-function requestHead(req: IncomingMessage, { target, headers = {} }: Changes): string {
+function requestHead(req: IncomingMessage, { target, headers: added }: Changes, to: Upstream): string {
+  const headers = { ...added, ...to.headers() };
   const lines = [`${req.method} ${target ?? req.url} HTTP/1.1`];
   const names = new Set(Object.keys(headers).map((name) => name.toLowerCase()));
   for (let i = 0; i < req.rawHeaders.length; i += 2) {

@@ -36,7 +36,7 @@ export function openGrpc(worker: Upstream): Promise<ClientHttp2Session> {
     createConnection: () => worker.connect(),
     method: 'POST',
     path: '/grpc',
-    headers: { Host: 'docker', Connection: 'Upgrade', Upgrade: 'h2c' },
+    headers: { Host: 'docker', Connection: 'Upgrade', Upgrade: 'h2c', ...worker.headers() },
   });
   asking.on('error', fail);
   asking.on('response', (answer) => {

@@ -24,12 +24,14 @@ export interface NewPlacement {
 
 const COLUMNS = ['kind', 'name', 'object_id as id', 'worker', 'used'] as const;
 
-/** Which worker has which object, and who has a name: one pool has each name once. */
+/** Which worker has which object, and who has a name: a tenant (`''`: the operator) has each name once in the pool. */
 export class PlacementsRepository {
   readonly #db: PoolDatabase;
+  readonly #tenant: string;
 
-  constructor(db: PoolDatabase) {
+  constructor(db: PoolDatabase, tenant = '') {
     this.#db = db;
+    this.#tenant = tenant;
   }
 
   /** Takes a name for an object that is about to be made; false when somebody has it. */
@@ -37,6 +39,7 @@ export class PlacementsRepository {
     const result = await this.#db
       .insertInto('placements')
       .values({
+        tenant: this.#tenant,
         kind,
         name,
         object_id: null,
@@ -45,7 +48,7 @@ export class PlacementsRepository {
         used: 0,
         created_at: databaseNow(this.#db),
       })
-      .onConflict((conflict) => conflict.columns(['kind', 'name']).doNothing())
+      .onConflict((conflict) => conflict.columns(['tenant', 'kind', 'name']).doNothing())
       .executeTakeFirst();
     return (result.numInsertedOrUpdatedRows ?? 0n) === 1n;
   }
@@ -54,6 +57,7 @@ export class PlacementsRepository {
   async confirm(kind: PlacedKind, name: string, id: string): Promise<void> {
     await this.#db
       .deleteFrom('placements')
+      .where('tenant', '=', this.#tenant)
       .where('kind', '=', kind)
       .where('object_id', '=', id)
       .where((where) => where.or([where('name', 'is', null), where('name', '!=', name)]))
@@ -61,6 +65,7 @@ export class PlacementsRepository {
     await this.#db
       .updateTable('placements')
       .set({ object_id: id })
+      .where('tenant', '=', this.#tenant)
       .where('kind', '=', kind)
       .where('name', '=', name)
       .execute();
@@ -70,6 +75,7 @@ export class PlacementsRepository {
   async release(kind: PlacedKind, name: string): Promise<void> {
     await this.#db
       .deleteFrom('placements')
+      .where('tenant', '=', this.#tenant)
       .where('kind', '=', kind)
       .where('name', '=', name)
       .where('object_id', 'is', null)
@@ -78,7 +84,12 @@ export class PlacementsRepository {
 
   /** By ID, by name, by the beginning of an ID, in this order; more than one where that is ambiguous. */
   async find(kind: PlacedKind, reference: string): Promise<Placement[]> {
-    const of = () => this.#db.selectFrom('placements').select(COLUMNS).where('kind', '=', kind);
+    const of = () =>
+      this.#db
+        .selectFrom('placements')
+        .select(COLUMNS)
+        .where('tenant', '=', this.#tenant)
+        .where('kind', '=', kind);
     const exact = await of()
       .where((where) => where.or([where('object_id', '=', reference), where('name', '=', reference)]))
       .execute();
@@ -101,6 +112,7 @@ export class PlacementsRepository {
     const result = await this.#db
       .updateTable('placements')
       .set({ name })
+      .where('tenant', '=', this.#tenant)
       .where('kind', '=', kind)
       .where('object_id', '=', id)
       .where(({ not, exists, selectFrom }) =>
@@ -108,6 +120,7 @@ export class PlacementsRepository {
           exists(
             selectFrom('placements as other')
               .select('other.key')
+              .where('other.tenant', '=', this.#tenant)
               .where('other.kind', '=', kind)
               .where('other.name', '=', name),
           ),
@@ -121,6 +134,7 @@ export class PlacementsRepository {
   async adopt(placement: NewPlacement & { readonly id: string }): Promise<void> {
     const { kind, name, id, worker, project } = placement;
     const values = {
+      tenant: this.#tenant,
       kind,
       object_id: id,
       worker,
@@ -131,6 +145,7 @@ export class PlacementsRepository {
     const known = await this.#db
       .updateTable('placements')
       .set({ object_id: id })
+      .where('tenant', '=', this.#tenant)
       .where('kind', '=', kind)
       .where('worker', '=', worker)
       .where('name', '=', name)
@@ -147,13 +162,19 @@ export class PlacementsRepository {
 
   /** The object is gone. */
   async forget(kind: PlacedKind, id: string): Promise<void> {
-    await this.#db.deleteFrom('placements').where('kind', '=', kind).where('object_id', '=', id).execute();
+    await this.#db
+      .deleteFrom('placements')
+      .where('tenant', '=', this.#tenant)
+      .where('kind', '=', kind)
+      .where('object_id', '=', id)
+      .execute();
   }
 
   async markUsed(kind: PlacedKind, name: string): Promise<void> {
     await this.#db
       .updateTable('placements')
       .set({ used: 1 })
+      .where('tenant', '=', this.#tenant)
       .where('kind', '=', kind)
       .where('used', '=', 0)
       .where((where) => where.or([where('name', '=', name), where('object_id', '=', name)]))
@@ -165,10 +186,22 @@ export class PlacementsRepository {
     const rows = await this.#db
       .selectFrom('placements')
       .select(COLUMNS)
+      .where('tenant', '=', this.#tenant)
       .where('worker', '=', worker)
       .where('kind', '=', kind)
       .execute();
     return rows.map(placementOf);
+  }
+
+  /** How many containers there are, those that are being made included. */
+  async countContainers(): Promise<number> {
+    const { count } = await this.#db
+      .selectFrom('placements')
+      .select(({ fn }) => fn.countAll<number>().as('count'))
+      .where('tenant', '=', this.#tenant)
+      .where('kind', '=', 'container')
+      .executeTakeFirstOrThrow();
+    return Number(count);
   }
 
   /** Names that were reserved more than so many milliseconds ago for what never came. */
@@ -185,6 +218,7 @@ export class PlacementsRepository {
     const row = await this.#db
       .selectFrom('placements')
       .select('worker')
+      .where('tenant', '=', this.#tenant)
       .where('project', '=', project)
       .orderBy('key')
       .limit(1)
@@ -197,6 +231,7 @@ export class PlacementsRepository {
     const row = await this.#db
       .selectFrom('placements')
       .select('worker')
+      .where('tenant', '=', this.#tenant)
       .where('kind', '=', 'network')
       .where('used', '=', 0)
       .orderBy('key', 'desc')
@@ -205,7 +240,7 @@ export class PlacementsRepository {
     return row?.worker;
   }
 
-  /** How many containers each worker has. */
+  /** How many containers each worker has, whoever's they are. */
   async loads(): Promise<Map<string, number>> {
     const rows = await this.#db
       .selectFrom('placements')

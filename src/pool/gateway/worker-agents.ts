@@ -4,6 +4,8 @@ import type { Duplex } from 'node:stream';
 /** How to reach a worker's API. */
 export interface Upstream {
   readonly name: string;
+  /** On every request, in the place of what the client said there: for whom it is. */
+  headers(): Readonly<Record<string, string>>;
   /** A new connection, which may still be on its way. */
   connect(): Duplex;
 }

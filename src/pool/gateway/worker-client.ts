@@ -65,6 +65,7 @@ export class WorkerClient {
         Host: 'docker',
         ...(bytes && { 'Content-Type': 'application/json', 'Content-Length': bytes.length }),
         ...headers,
+        ...to.headers(),
       },
       ...(patience && { timeout: patience }),
       ...(signal && { signal }),

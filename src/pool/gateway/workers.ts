@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { unavailable } from '#errors/errors.ts';
+import { TENANT_HEADER, type TenantIdentity, writeTenant } from '../tenants/tenant-header.ts';
 import { serverName } from '../workers/certificates.ts';
 import type { PoolWorker, WorkerLeasesRepository } from '../workers/worker-leases-repository.ts';
 import type { Upstream, WorkerAgents } from './worker-agents.ts';
@@ -22,11 +23,12 @@ export interface GatewayCredentials {
 /** A worker that has a lease, and the way to it. */
 export interface LivingWorker extends PoolWorker, Upstream {}
 
-/** The pool's workers, as a gateway reaches them. */
+/** The pool's workers, as a gateway reaches them for the operator or for one tenant. */
 export class Workers {
   readonly #leases: WorkerLeasesRepository;
   readonly #agents: WorkerAgents;
   readonly #credentials: () => GatewayCredentials;
+  readonly #tenant: () => TenantIdentity | undefined;
   #upstreams = new Map<string, { address: string; upstream: Upstream }>();
   #read: { at: number; workers: Promise<LivingWorker[]> } | undefined;
 
@@ -34,10 +36,13 @@ export class Workers {
     leases: WorkerLeasesRepository;
     agents: WorkerAgents;
     credentials: () => GatewayCredentials;
+    /** For whom, with the policy as it is; undefined for the operator. */
+    tenant?: () => TenantIdentity | undefined;
   }) {
     this.#leases = ports.leases;
     this.#agents = ports.agents;
     this.#credentials = ports.credentials;
+    this.#tenant = ports.tenant ?? (() => undefined);
   }
 
   /** Those with a lease, by name. */
@@ -82,7 +87,11 @@ export class Workers {
     const known = this.#upstreams.get(name);
     if (known?.address === address) return known.upstream;
     if (known) this.#agents.forget(known.upstream);
-    const upstream = { name, connect: () => this.#connect(name, address) };
+    const upstream = {
+      name,
+      headers: () => ({ [TENANT_HEADER]: writeTenant(this.#tenant()) }),
+      connect: () => this.#connect(name, address),
+    };
     this.#upstreams.set(name, { address, upstream });
     return upstream;
   }

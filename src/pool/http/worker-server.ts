@@ -57,13 +57,17 @@ export interface Credentials {
   readonly ca: string;
 }
 
-/** A key and certificate of this process's own. */
-export async function gatewayCredentials(enrolment: Enrolment, life: number): Promise<Credentials> {
+/** A key and certificate of this process's own, also good for clients that know it by one of `hosts`. */
+export async function gatewayCredentials(
+  enrolment: Enrolment,
+  { life, hosts = [] }: { life: number; hosts?: readonly string[] },
+): Promise<Credentials> {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const cert = await issueCertificate(enrolment.authority, {
     publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
     member: { name: 'pool', role: 'gateway' },
     life,
+    hosts,
   });
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   return { key, cert, ca: enrolment.authority.certificate };

@@ -44,6 +44,7 @@ export class OverlayNetworksRepository {
       const named = await trx
         .insertInto('placements')
         .values({
+          tenant: this.#tenant,
           kind: 'network',
           name: network.name,
           object_id: network.id,

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { createHash, createPrivateKey, createPublicKey, webcrypto } from 'node:crypto';
+import { isIP } from 'node:net';
 import * as x509 from '@peculiar/x509';
 import { invalid } from '#errors/errors.ts';
 
@@ -12,7 +13,7 @@ export interface Authority {
 /** What a certificate says of its owner: `O` and `CN` of its subject, and `<name>.<role>.slipway` for TLS. */
 export interface Member {
   readonly name: string;
-  readonly role: 'gateway' | 'worker';
+  readonly role: 'gateway' | 'worker' | 'client';
 }
 
 const KEYS = { name: 'ECDSA', namedCurve: 'P-256' } as const;
@@ -44,10 +45,18 @@ export async function createAuthority(): Promise<Authority> {
   return { certificate: certificate.toString('pem'), privateKey: pem('PRIVATE KEY', pkcs8) };
 }
 
-/** A certificate for the owner of a public key (PEM), for both ends of a connection. `life` in milliseconds. */
+/**
+ * A certificate for the owner of a public key (PEM), for both ends of a connection. `life` in milliseconds; `hosts` are
+ * names and addresses that others than members know it by.
+ */
 export async function issueCertificate(
   authority: Authority,
-  { publicKey, member, life }: { publicKey: string; member: Member; life: number },
+  {
+    publicKey,
+    member,
+    life,
+    hosts = [],
+  }: { publicKey: string; member: Member; life: number; hosts?: readonly string[] },
 ): Promise<string> {
   const issuer = new x509.X509Certificate(authority.certificate);
   const { serverAuth, clientAuth } = x509.ExtendedKeyUsage;
@@ -62,7 +71,13 @@ export async function issueCertificate(
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension([serverAuth, clientAuth]),
-      new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: serverName(member) }]),
+      new x509.SubjectAlternativeNameExtension([
+        { type: 'dns', value: serverName(member) },
+        ...hosts.map((host) => ({
+          type: isIP(host) === 0 ? ('dns' as const) : ('ip' as const),
+          value: host,
+        })),
+      ]),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
     ],
   });

@@ -46,6 +46,8 @@ export interface ImagesOptions {
   readonly registryMirrors?: readonly string[];
   /** Hosts and networks that are spoken to in plain HTTP, besides loopback. */
   readonly insecureRegistries?: readonly string[];
+  /** Throws `forbidden` for registries (`docker.io`) that are not to be talked to. */
+  readonly allowRegistry?: (domain: string) => void;
   /** Layers that are downloaded, or uploaded, at once. */
   readonly concurrentDownloads?: number;
   readonly concurrentUploads?: number;
@@ -93,6 +95,7 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
   const hosts = new RegistryHosts({
     mirrors: options.registryMirrors ?? [],
     insecure: options.insecureRegistries ?? [],
+    ...(options.allowRegistry && { allow: options.allowRegistry }),
   });
   const registries = new Registries({ transport, hosts }, options.retry ? { retry: options.retry } : {});
   const layerPuller = new LayerPuller(

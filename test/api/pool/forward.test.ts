@@ -31,8 +31,9 @@ beforeAll(async () => {
     socket.pipe(socket);
   });
   worker.listen(join(folder, 'worker.sock'));
-  const to = { name: 'w', connect: () => connect(join(folder, 'worker.sock')) };
-  const away = { name: 'away', connect: () => connect(join(folder, 'nobody.sock')) };
+  const headers = () => ({ 'slipway-tenant': 'operator' });
+  const to = { name: 'w', headers, connect: () => connect(join(folder, 'worker.sock')) };
+  const away = { name: 'away', headers, connect: () => connect(join(folder, 'nobody.sock')) };
   gateway = createServer((req, res) => {
     const target = req.url === '/away' ? away : to;
     const changes =

@@ -34,7 +34,7 @@ beforeAll(async () => {
   db = await openPoolDatabase({ driver: 'sqlite', file: join(folder, 'pool.db') });
   enrolment = await Enrolment.open(new MembershipRepository(db), { life: HOUR });
   leases = new WorkerLeasesRepository(db);
-  const credentials = await gatewayCredentials(enrolment, HOUR);
+  const credentials = await gatewayCredentials(enrolment, { life: HOUR });
   contents = new WorkerContentsRepository(db);
   server = new WorkerServer({ enrolment, leases, contents, log }, { credentials, leaseDuration: 2_000 });
   server.route('POST /whoami', (req) => server.authenticate(req));
@@ -102,7 +102,7 @@ it('has the name that its certificate says, whatever it says itself', async () =
   }
   using stranger = new PoolConnection(url, { ca: identity.ca });
   await expect(stranger.ask('POST', '/lease', asked)).rejects.toThrow('takes a certificate of the pool');
-  const gateway = await gatewayCredentials(enrolment, HOUR);
+  const gateway = await gatewayCredentials(enrolment, { life: HOUR });
   using posing = new PoolConnection(url, gateway);
   await expect(posing.ask('POST', '/lease', asked)).rejects.toThrow('takes a certificate of a worker');
 });

@@ -11,7 +11,16 @@ const log = pino({ enabled: false });
 
 function living(name: string, builds = 1, state: 'ready' | 'draining' = 'ready'): LivingWorker {
   const offer = { platforms: ['linux/amd64'], labels: {}, cpus: 2, memory: 1, builds };
-  return { name, state, offer, worker: name, epoch: 1, address: '', connect: () => undefined as never };
+  return {
+    name,
+    state,
+    offer,
+    worker: name,
+    epoch: 1,
+    address: '',
+    headers: () => ({}),
+    connect: () => undefined as never,
+  };
 }
 
 /** A gateway, as far as turns go. Its workers can be changed. */
