@@ -51,7 +51,7 @@ it('does on a second worker no step that the first has done', async () => {
     return ((await answer.json()) as { tags?: string[] }).tags?.length ?? 0;
   };
   // Two for each of four steps.
-  await expect.poll(tags, { timeout: 20_000 }).toBe(8);
+  await expect.poll(tags, { timeout: 60_000 }).toBe(8);
   const name = `${one.registry}/team/app:1`;
   const steps = await build(two, '--output', `type=image,name=${name},push=true,store=false`);
   expect(Object.keys(steps)).toHaveLength(4);

@@ -153,7 +153,7 @@ describe('a context', () => {
   ])('that %s is given up when its build is', async (_what, packets) => {
     for (const leave of ['cancel', 'vanish'] as const) {
       const attacking = await begin({ dockerfile: COPY, context: telling(...packets()) });
-      await expect.poll(contexts, { timeout: 20_000 }).not.toEqual([]);
+      await expect.poll(contexts, { timeout: 60_000 }).not.toEqual([]);
       await sleep(200);
       attacking[leave]();
       expect(await attacking.over).toBeInstanceOf(Error);

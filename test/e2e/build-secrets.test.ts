@@ -217,7 +217,7 @@ it('is in memory alone while it is used, and gone when the worker starts after i
   expect(statfsSync(path!).type).toBe(TMPFS);
   await slipway.stop('SIGKILL');
   await slipway.start();
-  await expect.poll(() => findText(slipway.folder, given), { timeout: 20_000 }).toEqual([]);
+  await expect.poll(() => findText(slipway.folder, given), { timeout: 60_000 }).toEqual([]);
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
   expect(mounts.filter((line) => line.includes(slipway.folder) && line.includes('/steps/'))).toEqual([]);
 });

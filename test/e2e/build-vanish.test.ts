@@ -79,7 +79,7 @@ it('while a command runs', async () => {
   await expect.poll(said, { timeout: 60_000 }).toMatch(/^#\d+ [\d.]+ it-runs/m);
   await vanish();
   const sleeps = async () => (await run('pgrep', ['-f', sleeper], { env: process.env })).code === 0;
-  await expect.poll(sleeps, { timeout: 10_000 }).toBe(false);
+  await expect.poll(sleeps, { timeout: 60_000 }).toBe(false);
 });
 
 // A layer that is being compressed is finished: the next build wants it.

@@ -321,7 +321,7 @@ describe('a container that runs', () => {
   it('is started again as often as its policy says', async () => {
     await docker.ok(`run -d --name flaky --restart on-failure:2 busybox sh -c 'echo run; exit 1'`);
     await expect
-      .poll(() => docker.ok('inspect -f {{.State.Status}}:{{.RestartCount}} flaky'), { timeout: 30_000 })
+      .poll(() => docker.ok('inspect -f {{.State.Status}}:{{.RestartCount}} flaky'), { timeout: 60_000 })
       .toBe('exited:2');
     expect(await docker.ok('logs flaky')).toBe('run\nrun\nrun');
     await docker.ok('rm flaky');
@@ -330,7 +330,7 @@ describe('a container that runs', () => {
   it('with --restart always, stays down once it is stopped', async () => {
     await docker.ok('run -d --name eager --restart always busybox sleep 0.1');
     await expect
-      .poll(async () => Number(await docker.ok('inspect -f {{.RestartCount}} eager')), { timeout: 30_000 })
+      .poll(async () => Number(await docker.ok('inspect -f {{.RestartCount}} eager')), { timeout: 60_000 })
       .toBeGreaterThan(0);
     await docker.ok('stop -t 0 eager');
     expect(await docker.ok('ps -q --filter name=eager')).toBe('');

@@ -149,7 +149,7 @@ describe('published ports', () => {
         (response) => response.text(),
         () => '',
       );
-    await expect.poll(page, { timeout: 30_000 }).toBe('hello\n');
+    await expect.poll(page, { timeout: 60_000 }).toBe('hello\n');
 
     const taken = await docker.run(`run --name taken -p 127.0.0.1:${port}:80 busybox true`);
     expect(taken.code).toBe(125);

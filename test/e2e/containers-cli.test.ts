@@ -189,11 +189,11 @@ it('health checks are run and shown', async () => {
     /^Up .* \((health: starting|unhealthy)\)$/,
   );
   await expect
-    .poll(() => inspect('healthy', '{{.State.Health.Status}}'), { timeout: 15_000 })
+    .poll(() => inspect('healthy', '{{.State.Health.Status}}'), { timeout: 60_000 })
     .toBe('healthy');
   await slipway.dockerOk('exec', 'healthy', 'rm', '/ok');
   await expect
-    .poll(() => inspect('healthy', '{{.State.Health.Status}}'), { timeout: 15_000 })
+    .poll(() => inspect('healthy', '{{.State.Health.Status}}'), { timeout: 60_000 })
     .toBe('unhealthy');
   expect(await slipway.dockerOk('ps', '--quiet', '--filter', 'health=unhealthy')).not.toBe('');
   await slipway.dockerOk('rm', '-f', 'healthy');

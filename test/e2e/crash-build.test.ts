@@ -69,8 +69,8 @@ it('leaves no command and no mount, and keeps the steps that were finished', asy
   await slipway.stop('SIGKILL');
   if (child.exitCode === null) await once(child, 'exit');
   await slipway.start();
-  await expect.poll(sleeping, { timeout: 10_000 }).toBe(false);
-  await expect.poll(mounts, { timeout: 10_000 }).toEqual([]);
+  await expect.poll(sleeping, { timeout: 60_000 }).toBe(false);
+  await expect.poll(mounts, { timeout: 60_000 }).toEqual([]);
 
   const again = startBuild();
   await expect.poll(again.told, { timeout: 60_000 }).toMatch(/^#\d+ [\d.]+ it-runs/m);
@@ -78,5 +78,5 @@ it('leaves no command and no mount, and keeps the steps that were finished', asy
   expect(again.told()).toMatch(/COPY file \/\n#\d+ CACHED/);
   // A client that goes takes its command along.
   again.child.kill('SIGKILL');
-  await expect.poll(sleeping, { timeout: 10_000 }).toBe(false);
+  await expect.poll(sleeping, { timeout: 60_000 }).toBe(false);
 });

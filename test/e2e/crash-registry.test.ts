@@ -22,7 +22,7 @@ afterAll(async () => {
 async function killRegistry(): Promise<void> {
   const before = slipway.rolePid('registry');
   process.kill(before, 'SIGKILL');
-  await expect.poll(() => slipway.rolePid('registry'), { timeout: 30_000 }).not.toBe(before);
+  await expect.poll(() => slipway.rolePid('registry'), { timeout: 60_000 }).not.toBe(before);
   await slipway.ready();
 }
 
@@ -39,7 +39,7 @@ it('during a docker push', async () => {
   const ingests = join(slipway.dataDir, 'registry', 'blobs', 'ingest');
   const underway = () =>
     readdirSync(ingests, { recursive: true, withFileTypes: true }).some((entry) => entry.isFile());
-  await expect.poll(underway, { timeout: 30_000, interval: 10 }).toBe(true);
+  await expect.poll(underway, { timeout: 60_000, interval: 10 }).toBe(true);
   await sleep(50);
   await killRegistry();
   await ended;

@@ -43,7 +43,7 @@ async function killDuring(args: string[], moment: RegExp): Promise<void> {
 async function killWorker(): Promise<void> {
   const before = slipway.rolePid('worker');
   process.kill(before, 'SIGKILL');
-  await expect.poll(() => slipway.rolePid('worker'), { timeout: 30_000 }).not.toBe(before);
+  await expect.poll(() => slipway.rolePid('worker'), { timeout: 60_000 }).not.toBe(before);
   await slipway.ready();
 }
 
@@ -83,7 +83,7 @@ it('during a build: the step is gone, the finished ones are kept, a retry succee
     'FROM busybox\nRUN echo first > /first\nRUN echo step-two-runs; sleep 4; echo second > /second\n',
   );
   await killDuring(['build', '-t', 'slow', context], /step-two-runs\n/);
-  await expect.poll(overlayMounts, { timeout: 10_000 }).toEqual([]);
+  await expect.poll(overlayMounts, { timeout: 60_000 }).toEqual([]);
 
   const output = await slipway.dockerOk('build', '-t', 'slow', context);
   expect(output).toMatch(/RUN echo first[^\n]*\n ---> Using cache/);
@@ -121,7 +121,7 @@ it('notices what ended, and restarts what has to run, after it was away', async 
   );
   await expect
     .poll(() => slipway.dockerOk('inspect', '-f', '{{.RestartCount}}', 'kept').then(Number), {
-      timeout: 20_000,
+      timeout: 60_000,
     })
     .toBeGreaterThan(0);
   await expect.poll(async () => (await slipway.docker(['inspect', 'passing'])).code).not.toBe(0);
@@ -149,9 +149,9 @@ it('at any moment of create, start and remove: every container is whole or gone,
   }
   expect(await slipway.dockerOk('ps', '-aq')).toBe('');
   expect(await slipway.dockerOk('run', '--rm', 'busybox', 'echo', 'fine')).toBe('fine');
-  await expect.poll(overlayMounts, { timeout: 10_000 }).toEqual([]);
-  await expect.poll(() => entries(join(slipway.folder, 'run', 'netns')), { timeout: 10_000 }).toEqual([]);
+  await expect.poll(overlayMounts, { timeout: 60_000 }).toEqual([]);
+  await expect.poll(() => entries(join(slipway.folder, 'run', 'netns')), { timeout: 60_000 }).toEqual([]);
   await expect
-    .poll(() => entries(join(slipway.dataDir, 'worker', 'containers')), { timeout: 10_000 })
+    .poll(() => entries(join(slipway.dataDir, 'worker', 'containers')), { timeout: 60_000 })
     .toEqual([]);
 });

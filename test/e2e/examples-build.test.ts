@@ -46,7 +46,7 @@ it('docker build -t myapp . && docker run -p 3000:3000 myapp', async () => {
       (response) => response.text(),
       () => '',
     );
-  await expect.poll(answer, { timeout: 20_000 }).toBe('Hello from Slipway\n');
+  await expect.poll(answer, { timeout: 60_000 }).toBe('Hello from Slipway\n');
 
   // What was built here is in the registry without going through anything else.
   const reference = `${slipway.registry}/team/myapp:1.0`;

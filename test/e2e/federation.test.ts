@@ -80,7 +80,7 @@ it('tells a webhook of everything that was pushed, though the process is killed'
           ({ status }) => status,
           () => 0,
         ),
-      { timeout: 30_000 },
+      { timeout: 60_000 },
     )
     .toBe(200);
   const { items } = (await api('GET', '/audit?action=manifest.push&limit=1000')) as {
@@ -99,7 +99,7 @@ it('is searched by the docker command, through a worker as through an engine', a
   await pushImage(client, 'harbour/boats', 'v1', { annotations });
   await pushImage(client, 'harbour/ships', 'v1');
   await expect
-    .poll(() => api('GET', '/search?q=boats'), { timeout: 30_000 })
+    .poll(() => api('GET', '/search?q=boats'), { timeout: 60_000 })
     .toMatchObject({ items: [{ repository: 'harbour/boats' }] });
   await using dockerd = await Dockerd.start({ network: 'host' });
   for (const args of [

@@ -180,10 +180,10 @@ describe('a build that is given up', () => {
     const child = spawn(program, ['build', '--progress', 'plain', '-'], { env: environment() });
     const output = Promise.all([text(child.stdout), text(child.stderr)]);
     child.stdin.end(lines('FROM busybox', `RUN sleep ${marker}`));
-    await expect.poll(runs, { timeout: 30_000 }).toBe(true);
+    await expect.poll(runs, { timeout: 60_000 }).toBe(true);
     child.kill(signal);
     await once(child, 'exit');
-    await expect.poll(runs, { timeout: 30_000 }).toBe(false);
+    await expect.poll(runs, { timeout: 60_000 }).toBe(false);
     if (signal === 'SIGINT') expect((await output)[1]).toMatch(/CANCELED\n[\s\S]*context canceled/);
   });
 });

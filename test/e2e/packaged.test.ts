@@ -71,7 +71,7 @@ it('builds its own image, whose container takes a push without being root', asyn
       ({ status }) => status,
       () => 0,
     );
-  await expect.poll(ping, { timeout: 30_000 }).toBe(200);
+  await expect.poll(ping, { timeout: 60_000 }).toBe(200);
   expect(await slipway.dockerOk('exec', 'packaged', 'id', '-un')).toBe('slipway');
   await slipway.dockerOk('exec', 'packaged', ...config.Healthcheck.Test.slice(1));
 
@@ -114,7 +114,7 @@ it('builds its worker, whose containers run beside it', async () => {
       const { stdout, stderr } = await slipway.docker(['logs', 'inner']);
       return `${error}\n${stdout}${stderr}`;
     });
-  await expect.poll(ping, { timeout: 30_000 }).toMatch(/^\d+\.\d+\.\d+$/);
+  await expect.poll(ping, { timeout: 60_000 }).toMatch(/^\d+\.\d+\.\d+$/);
 
   expect(await inner('run', '--rm', 'busybox', 'echo', 'from inside')).toBe('from inside');
   await inner('run', '--detach', '--name', 'web', 'busybox', 'sh', '-c', 'echo up; sleep 1000');

@@ -54,7 +54,7 @@ it('goes on with an upload where the killed process left it', async () => {
   const acknowledged = await client.send('PATCH', location, { body: bytes.subarray(0, 5_000_000) });
   expect(acknowledged.headers.range).toBe('0-4999999');
   sendPart('PATCH', location, bytes.subarray(5_000_000, 25_000_000));
-  await expect.poll(stored, { timeout: 30_000 }).toBeGreaterThan(15_000_000);
+  await expect.poll(stored, { timeout: 60_000 }).toBeGreaterThan(15_000_000);
   await killAndStart();
 
   const offset = Number((await client.send('GET', location)).headers.range!.split('-')[1]) + 1;
@@ -76,7 +76,7 @@ it('removes what a push without a session left, and takes it again', async () =>
   const wanted = `sha256:${createHash('sha256').update(other).digest('hex')}`;
   const before = files('content');
   sendPart('POST', `/v2/crash/retried/blobs/uploads/?digest=${wanted}`, other.subarray(0, 20_000_000));
-  await expect.poll(stored, { timeout: 30_000 }).toBeGreaterThan(15_000_000);
+  await expect.poll(stored, { timeout: 60_000 }).toBeGreaterThan(15_000_000);
   await killAndStart();
   expect(files('ingest')).toEqual([]);
   expect((await client.send('HEAD', `/v2/crash/retried/blobs/${wanted}`)).status).toBe(404);
@@ -99,7 +99,7 @@ it('has every blob that it acknowledged, and no more content than that', async (
     }
     own.close();
   });
-  await expect.poll(() => acknowledged.length, { timeout: 30_000 }).toBeGreaterThan(20);
+  await expect.poll(() => acknowledged.length, { timeout: 60_000 }).toBeGreaterThan(20);
   await slipway.stop('SIGKILL');
   killed = true;
   await Promise.all(pushers);
@@ -112,7 +112,7 @@ it('has every blob that it acknowledged, and no more content than that', async (
   }
   // A push may have been recorded without its answer having been sent: one a pusher at most.
   await expect
-    .poll(() => files('content').length - before, { timeout: 30_000 })
+    .poll(() => files('content').length - before, { timeout: 60_000 })
     .toBeLessThanOrEqual(acknowledged.length + 4);
   expect(files('content').length - before).toBeGreaterThanOrEqual(acknowledged.length);
 });

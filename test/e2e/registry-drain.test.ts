@@ -40,7 +40,7 @@ it('says that it is about to stop, serves on, ends what is under way and then st
     socket.destroy();
     return outcome;
   };
-  await expect.poll(refused, { timeout: 10_000 }).toBe(true);
+  await expect.poll(refused, { timeout: 60_000 }).toBe(true);
   half.resolve();
   expect((await push).status).toBe(201);
   client.close();

@@ -59,11 +59,11 @@ it('tells what waits for the collector, and what it deleted', async () => {
   await pushBlob(client, 'metrics/images', 'of no image');
   for (const kind of ['link', 'blob', 'content'])
     await expect
-      .poll(() => metric(`slipway_gc_collected_total{kind="${kind}"}`), { timeout: 30_000 })
+      .poll(() => metric(`slipway_gc_collected_total{kind="${kind}"}`), { timeout: 60_000 })
       .toBeGreaterThanOrEqual(3);
   const due = (queue: string) => metric(`slipway_gc_queue_length{queue="${queue}",state="due"}`);
   for (const queue of ['manifests', 'links', 'blobs', 'contents'])
-    await expect.poll(() => due(queue), { timeout: 30_000 }).toBe(0);
+    await expect.poll(() => due(queue), { timeout: 60_000 }).toBe(0);
 });
 
 it('counts what a mirror was asked, and how long storage took', async () => {

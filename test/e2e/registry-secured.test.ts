@@ -211,13 +211,13 @@ it('knows who did what, and who was denied what', async () => {
   expect(pushes).toMatchObject([{ actor: 'robot:ci', address: host }]);
   await expect
     .poll(async () => (await audit('--denied')).map(({ action, actor }) => `${actor} ${action}`), {
-      timeout: 10_000,
+      timeout: 60_000,
     })
     .toEqual(expect.arrayContaining(['anonymous login.password', 'robot:ci repository.push']));
   expect(output).not.toContain(PASSWORD);
 
   await slipwayOk(['robot', 'disable', 'ci']);
   await expect
-    .poll(async () => (await dockerd.docker(['pull', `${registry}/team/app:v1`])).code, { timeout: 10_000 })
+    .poll(async () => (await dockerd.docker(['pull', `${registry}/team/app:v1`])).code, { timeout: 60_000 })
     .not.toBe(0);
 });

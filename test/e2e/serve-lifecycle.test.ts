@@ -66,7 +66,7 @@ it('starts a role again that was killed', async () => {
   for (const role of ['registry', 'worker'] as const) {
     const before = slipway.rolePid(role);
     process.kill(before, 'SIGKILL');
-    await expect.poll(() => slipway.rolePid(role), { timeout: 30_000 }).not.toBe(before);
+    await expect.poll(() => slipway.rolePid(role), { timeout: 60_000 }).not.toBe(before);
     await slipway.ready();
   }
   expect(slipway.output).toMatch(/the registry ended \(killed by SIGKILL\), starting it again in \d+ ms/);

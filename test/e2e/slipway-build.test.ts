@@ -245,7 +245,7 @@ describe('slipway build', () => {
       const { stdout } = await command('builds', 'list', '--limit', '1', '--json');
       return JSON.parse(stdout).map(({ state }: { state: string }) => state);
     };
-    await expect.poll(states, { timeout: 20_000 }).toEqual(['canceled']);
+    await expect.poll(states, { timeout: 60_000 }).toEqual(['canceled']);
   });
 });
 

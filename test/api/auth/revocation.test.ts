@@ -34,7 +34,7 @@ const accepted = async ({ access }: LoggedIn) => (await registry.send('GET', '/v
 
 async function ends(login: LoggedIn): Promise<void> {
   expect(await refreshed(login)).toBe(401);
-  await expect.poll(() => accepted(login), { timeout: 10_000 }).toBe(401);
+  await expect.poll(() => accepted(login), { timeout: 20_000 }).toBe(401);
 }
 
 it.each([
@@ -96,7 +96,7 @@ it('by new keys, for everyone', async () => {
   await registry.auth.keys.rotate({}, STAGE);
   expect(await accepted(login)).toBe(200);
   await registry.auth.keys.rotate({ revokeOthers: true }, STAGE);
-  await expect.poll(() => accepted(login), { timeout: 10_000 }).toBe(401);
+  await expect.poll(() => accepted(login), { timeout: 20_000 }).toBe(401);
   expect(await refreshed(login)).toBe(200);
   expect(await accepted(await logIn(`keys:${PASSWORD}`))).toBe(200);
 });

@@ -62,9 +62,9 @@ describe.each<Storage>(['filesystem', 's3'])('three processes on PostgreSQL and 
     await cluster.postgres.stop('SIGQUIT');
     const refused = await member.client.send('PATCH', location, { body: 'lost' });
     expect(refused.status).toBe(503);
-    await expect.poll(ready, { timeout: 20_000 }).toBe(503);
+    await expect.poll(ready, { timeout: 45_000 }).toBe(503);
     await cluster.postgres.resume();
-    await expect.poll(ready, { timeout: 20_000 }).toBe(200);
+    await expect.poll(ready, { timeout: 45_000 }).toBe(200);
     await other.client.send('PATCH', location, { body: 'after' });
     const digest = digestOf('before after');
     const put = await member.client.send('PUT', `${location}?digest=${digest}`);
@@ -89,7 +89,7 @@ describe.each<Storage>(['filesystem', 's3'])('three processes on PostgreSQL and 
     sent.write(bytes.subarray(200_000, 500_000));
     const held = () =>
       cluster.query(`select id from uploads where repository = 'cluster/killed' and holder is not null`);
-    await expect.poll(held, { timeout: 20_000 }).toHaveLength(1);
+    await expect.poll(held, { timeout: 45_000 }).toHaveLength(1);
     const restarted = cluster.crash(victim);
 
     const status = await other.client.send('GET', location);
@@ -113,7 +113,7 @@ describe.each<Storage>(['filesystem', 's3'])('three processes on PostgreSQL and 
     const work = [1, 2, 3, 4].map((writer) => storm.write(writer)).concat(storm.remove());
     for (const victim of cluster.members) {
       const before = storm.manifests.length;
-      await expect.poll(() => storm.manifests.length, { timeout: 60_000 }).toBeGreaterThan(before + 8);
+      await expect.poll(() => storm.manifests.length, { timeout: 45_000 }).toBeGreaterThan(before + 8);
       await cluster.crash(victim, { after: 300 });
     }
     await sleep(500);

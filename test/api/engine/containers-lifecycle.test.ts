@@ -257,7 +257,7 @@ describe('restart policies', () => {
       Cmd: ['sh', '-c', 'echo run; exit 9'],
       HostConfig: { RestartPolicy: { Name: 'on-failure', MaximumRetryCount: 2 } },
     });
-    await expect.poll(async () => (await inspect(id)).State.Status, { timeout: 15_000 }).toBe('exited');
+    await expect.poll(async () => (await inspect(id)).State.Status, { timeout: 45_000 }).toBe('exited');
     expect(await inspect(id)).toMatchObject({ RestartCount: 2, State: { ExitCode: 9 } });
     expect((await logsOf(engine, id)).stdout).toBe('run\nrun\nrun\n');
     await remove(id);
@@ -268,7 +268,7 @@ describe('restart policies', () => {
       Cmd: ['true'],
       HostConfig: { RestartPolicy: { Name: 'always' } },
     });
-    await expect.poll(async () => (await inspect(id)).RestartCount, { timeout: 15_000 }).toBeGreaterThan(1);
+    await expect.poll(async () => (await inspect(id)).RestartCount, { timeout: 45_000 }).toBeGreaterThan(1);
     expect((await engine.request('POST', `/containers/${id}/stop`)).status).toBe(204);
     const { RestartCount, State } = await inspect(id);
     expect(State.Status).toBe('exited');

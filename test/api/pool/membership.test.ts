@@ -141,14 +141,14 @@ it('tells with heartbeats what the worker has, and what nobody overtook', async 
   };
   const meaning = async () => (await contents.read('eight', ''))?.content.names['app:latest'];
   await eight.serve({ ...REPORT, content });
-  await expect.poll(meaning, { timeout: 20_000 }).toEqual({ id: 'sha256:1', since: 5 });
+  await expect.poll(meaning, { timeout: 45_000 }).toEqual({ id: 'sha256:1', since: 5 });
   // A gateway has read the worker anew in between: it is told again, read after that.
   const { version } = (await contents.read('eight', ''))!;
   expect(await contents.keep('eight', '', version, { images: [] })).toBe(true);
   expect(await contents.keep('eight', '', version, { images: [] })).toBe(false);
   image = 'sha256:2';
   isNew = true;
-  await expect.poll(async () => (await meaning())?.id, { timeout: 20_000 }).toBe('sha256:2');
+  await expect.poll(async () => (await meaning())?.id, { timeout: 45_000 }).toBe('sha256:2');
   // By the pool's clock, whatever the worker's says.
   expect((await meaning())!.since).toBeGreaterThan(Date.now() - 60_000);
 });
@@ -167,7 +167,7 @@ it('gets nothing new while a worker is drained, by itself or by somebody else', 
   const renewed = async () =>
     (await db.selectFrom('workers').selectAll().where('name', '=', 'nine').executeTakeFirstOrThrow())
       .lease_expires_at > until;
-  await expect.poll(renewed, { timeout: 20_000 }).toBe(true);
+  await expect.poll(renewed, { timeout: 45_000 }).toBe(true);
   expect(await state()).toBe('draining');
   await leases.acquire({ name: 'nine', address: 'x', offer: REPORT.offer() }, 60_000);
   expect(await state()).toBe('draining');
