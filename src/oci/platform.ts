@@ -31,30 +31,34 @@ const KNOWN_ARCHITECTURES: readonly string[] = [
 
 const COMPONENT_TEXT = '^[A-Za-z0-9_.-]+$';
 const COMPONENT = new RegExp(COMPONENT_TEXT);
+/** `windows(10.0.20348)`, too. */
+const OPERATING_SYSTEM = /^([A-Za-z0-9_.-]+)(?:\(([A-Za-z0-9_.-]*)\))?$/;
 
 /** The platform of the process that asks. */
 export function hostPlatform(): Platform {
   return { os: 'linux', architecture: ARCHITECTURES[process.arch] ?? process.arch };
 }
 
-/** `os[/architecture[/variant]]` or an architecture alone, as `docker --platform` takes it. */
+/** `os[(version)][/architecture[/variant]]` or an architecture alone, as `docker --platform` takes it. */
 export function parsePlatform(text: string): Platform {
   const parts = text.trim().toLowerCase().split('/');
   if (parts.length > 3) throw invalid(`${JSON.stringify(text)} is an invalid platform specifier`);
-  const wrong = parts.find((part) => !COMPONENT.test(part));
+  const wrong = parts.find((part, at) => !(at === 0 ? OPERATING_SYSTEM : COMPONENT).test(part));
   if (wrong !== undefined) {
     const names = `${JSON.stringify(wrong)} is an invalid component of ${JSON.stringify(text)}`;
     throw invalid(
       `${names}: platform specifier component must match ${JSON.stringify(COMPONENT_TEXT)}: invalid argument`,
     );
   }
-  const [first = '', second, third] = parts;
+  const [written = '', second, third] = parts;
+  const [, first = '', version] = OPERATING_SYSTEM.exec(written)!;
   if (second === undefined && !SYSTEMS.includes(first)) {
-    const platform = normalize('linux', first);
+    const platform = normalize('linux', written);
     if (KNOWN_ARCHITECTURES.includes(platform.architecture)) return platform;
     throw invalid(`${JSON.stringify(text)}: unknown operating system or architecture: invalid argument`);
   }
-  return normalize(first, second ?? hostPlatform().architecture, third);
+  const platform = normalize(first, second ?? hostPlatform().architecture, third);
+  return version ? { ...platform, 'os.version': version } : platform;
 }
 
 export function formatPlatform(platform: Platform): string {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { forbidden, SlipwayError, unavailable } from '#errors/errors.ts';
 import { digestOf } from '#oci/digest.ts';
-import { formatPlatform, type Platform } from '#oci/platform.ts';
+import type { Platform } from '#oci/platform.ts';
 import type {
   Bridge,
   FileStat,
@@ -116,7 +116,7 @@ export class BuildBridge implements Bridge {
     { name, policies, ...options }: ResolveImageOptions,
   ): Promise<ResolvedImage> {
     const reference = await this.#allowedImage(asked, options, policies);
-    const key = [reference, formatPlatform(options.platform), options.mode, options.store].join(' ');
+    const key = JSON.stringify([reference, options.platform, options.mode, options.store]);
     const known = this.#images.get(key);
     if (known) return known;
     const resolved = this.#opened.then(({ session }) =>

@@ -11,7 +11,7 @@ import { ExportStep } from './export-step.ts';
 import type { ExportContext, Exporter, SolvedResult } from './exporter.ts';
 import { namesOf, responseOf } from './image-exporter.ts';
 import { parseImageOptions } from './image-options.ts';
-import { type ExportedResult, epochOf, type ImageWriter } from './image-writer.ts';
+import { type ExportedResult, type ImageWriter, wantedEpoch } from './image-writer.ts';
 import { isMap, withMetadata, withoutInlineOnly } from './result-platforms.ts';
 
 /** A name that the archive is to be known by. */
@@ -51,7 +51,7 @@ export class ArchiveExporter implements Exporter {
     return ExportStep.run(progress, { name, id }, async (step) => {
       const writing = { ...options, ociTypes: options.ociTypes ?? true };
       const written = await this.#writer.write(result, writing, { step, signal });
-      const epoch = options.epoch ?? epochOf(result, written.images[0]!.platform);
+      const epoch = wantedEpoch(result, written.images[0]!.platform, options);
       const exported = { ...written, root: dated(written.root, epoch ?? new Date()) };
       const response = responseOf(
         exported,

@@ -13,7 +13,8 @@ export interface ImageOptions {
   readonly compression: Compression | undefined;
   /** Also of layers that exist already. */
   readonly forceCompression: boolean;
-  readonly epoch: Date | undefined;
+  /** undefined: as the frontend says; null: none, whatever it says. */
+  readonly epoch: Date | undefined | null;
   readonly rewriteTimestamp: boolean;
   /** Also those that are meant for images that are pushed; undefined: as the exporter sees fit. */
   readonly inlineAttestations: boolean | undefined;
@@ -49,7 +50,7 @@ export function parseImageOptions(attrs: Readonly<Record<string, string>>): Imag
     ociTypes,
     compression,
     forceCompression: flag('force-compression') ?? false,
-    epoch: epoch === undefined ? undefined : epochAttr('source-date-epoch', epoch),
+    epoch: epoch === undefined ? undefined : (epochAttr('source-date-epoch', epoch) ?? null),
     rewriteTimestamp: flag('rewrite-timestamp') ?? false,
     inlineAttestations: flag('attestation-inline'),
     annotations,

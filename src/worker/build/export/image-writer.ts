@@ -139,7 +139,7 @@ export class ImageWriter {
     const configBytes = exportedConfig({
       config: metadataOf(result, 'containerimage.config', platform),
       layers,
-      epoch: options.epoch ?? epochOf(result, platform),
+      epoch: wantedEpoch(result, platform, options),
       base: metadataOf(result, 'containerimage.base.config', platform),
       cache,
     });
@@ -194,14 +194,23 @@ function shownEpoch(epoch: Date): string {
 
 /** Without a time to rewrite to there is nothing to rewrite, as in BuildKit. */
 function rewriteOf(result: SolvedResult, platform: ResultPlatform, options: WriterOptions) {
-  const epoch = options.epoch ?? epochOf(result, platform);
+  const epoch = wantedEpoch(result, platform, options);
   if (!options.rewriteTimestamp || !epoch) return undefined;
   const base = metadataOf(result, 'containerimage.base.config', platform);
   return { epoch, base: base ? (parseConfig(base).rootfs?.diff_ids ?? []) : [] };
 }
 
+/** What was said to the exporter, or to the frontend. */
+export function wantedEpoch(
+  result: SolvedResult,
+  platform: ResultPlatform,
+  { epoch }: Pick<WriterOptions, 'epoch'>,
+): Date | undefined {
+  return epoch === undefined ? epochOf(result, platform) : (epoch ?? undefined);
+}
+
 /** SOURCE_DATE_EPOCH as the frontend was told. */
-export function epochOf(result: SolvedResult, platform: ResultPlatform): Date | undefined {
+function epochOf(result: SolvedResult, platform: ResultPlatform): Date | undefined {
   const value = metadataOf(result, 'source.date.epoch', platform);
   return value && epochAttr('SOURCE_DATE_EPOCH', Buffer.from(value).toString('utf8'));
 }

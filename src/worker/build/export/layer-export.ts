@@ -48,6 +48,9 @@ export interface LayerExportPorts {
   readonly uploads: LayerUploads | undefined;
 }
 
+/** As BuildKit notes it on layers, which it keeps in manifests of OCI's. */
+const REWRITTEN = 'buildkit/rewritten-timestamp';
+
 /** Layers that are worked on at once: compressing uses several threads by itself. */
 const AT_ONCE = 2;
 
@@ -135,7 +138,10 @@ export class LayerExport {
       digester.update(chunk);
     }
     const layer = { diffId: digester.digest(), ...(createdAt && { createdAt }) };
-    return this.#compressed(layer, () => rewriteTimes(tar(), epoch), options);
+    const exported = await this.#compressed(layer, () => rewriteTimes(tar(), epoch), options);
+    if (!options.oci) return exported;
+    const annotations = { [REWRITTEN]: String(Math.floor(epoch.getTime() / 1000)) };
+    return { ...exported, descriptor: { ...exported.descriptor, annotations } };
   }
 
   async *#openRemote({ diffId, remote }: RefLayer, signal: AbortSignal): AsyncGenerator<Uint8Array> {

@@ -86,6 +86,8 @@ export interface Credentials {
 export interface DirectoryRequest {
   /** `context`, `dockerfile`, or what `--local` named. */
   readonly name: string;
+  /** Another session of the client's that has it, by its id. */
+  readonly session?: string;
   /** As of moby/patternmatcher and fsutil. */
   readonly includePatterns: readonly string[];
   readonly excludePatterns: readonly string[];

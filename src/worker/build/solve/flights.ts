@@ -18,7 +18,7 @@ export interface FlightContext {
   /** Aborts when nobody wants the step any more. */
   readonly signal: AbortSignal;
   readonly progress: StepBroadcast;
-  /** That of whoever is still there. */
+  /** That of whoever is still there, also when the task is done. */
   readonly session: BuildSession;
 }
 
@@ -33,6 +33,8 @@ interface Flight<T> {
   readonly controller: AbortController;
   readonly progress: StepBroadcast;
   readonly passengers: Set<Passenger>;
+  /** Of those who have taken the outcome: some of it may have to be brought from a client later. */
+  readonly served: Set<BuildSession>;
   /** Those who have not taken their hold of the outcome yet. */
   waiting: number;
 }
@@ -62,6 +64,7 @@ export class Flights<T> {
     try {
       outcome = await Promise.race([flight.result, passenger.left]);
       outcome.lease.retain();
+      flight.served.add(passenger.session);
       return outcome;
     } finally {
       flight.progress.remove(passenger.watcher);
@@ -82,12 +85,14 @@ export class Flights<T> {
     const { signal } = controller;
     const progress = new StepBroadcast();
     const passengers = new Set<Passenger>();
-    const session = new SharedSession(() => [...passengers].map((one) => one.session), signal);
+    const served = new Set<BuildSession>();
+    const sessions = () => [...new Set([...[...passengers].map((one) => one.session), ...served])];
+    const session = new SharedSession(sessions, signal);
     const result = Promise.resolve()
       .then(() => task({ signal, progress, session }))
       .finally(() => this.#forget(key, flight));
     result.catch(() => undefined);
-    const flight: Flight<T> = { result, controller, progress, passengers, waiting: 0 };
+    const flight: Flight<T> = { result, controller, progress, passengers, served, waiting: 0 };
     this.#flights.set(key, flight);
     return flight;
   }

@@ -23,6 +23,7 @@ import type {
   SessionService,
   SyncedDirectory,
 } from '#worker/build/session/build-session.ts';
+import type { Sessions } from '#worker/build/session/sessions.ts';
 import type { ReceiveThreads } from '../fsutil/receive-threads.ts';
 import type { ReceiveLimits } from '../fsutil/tree-receiver.ts';
 import type { GrpcClient } from '../grpc/grpc-client.ts';
@@ -51,6 +52,8 @@ export interface SessionParts {
   readonly receivers: ReceiveThreads;
   readonly tokens: SharedTokens;
   readonly limits: ReceiveLimits;
+  /** Where others are found that the client has opened. */
+  readonly sessions: Sessions;
 }
 
 interface Options {
@@ -108,6 +111,10 @@ export class ClientSession implements BuildSession {
   }
 
   async directory(request: DirectoryRequest, { signal }: Options): Promise<SyncedDirectory> {
+    const { session, ...own } = request;
+    if (session !== undefined && session !== this.id) {
+      return (await this.#parts.sessions.find(session, { signal })).directory(own, { signal });
+    }
     this.#require('directory');
     const key = JSON.stringify([request.name, request.sharedKeyHint ?? '', this.sharedKey]);
     const patterns = [request.includePatterns, request.excludePatterns, request.followPaths];
@@ -124,6 +131,7 @@ export class ClientSession implements BuildSession {
       // What was sent before a build was given up is of use to the next one; what was refused, or had no room, is not.
       if (!isKind(error, 'canceled') && !this.closed.aborted) directory.drop();
       await directory[Symbol.asyncDispose]();
+      if (isNotFound(error)) throw notFound((error as Error).message, { cause: error });
       throw error;
     }
   }

@@ -22,8 +22,11 @@ export class SessionManager implements Sessions {
   readonly #waiting = new Map<string, Set<(session: ClientSession) => void>>();
 
   /** `patienceMs`: how long a client may leave a build waiting; 0: for ever. */
-  constructor({ patienceMs, ...parts }: Omit<SessionParts, 'tokens'> & { patienceMs: number }) {
-    this.#parts = { ...parts, tokens: new SharedTokens() };
+  constructor({
+    patienceMs,
+    ...parts
+  }: Omit<SessionParts, 'tokens' | 'sessions'> & { readonly patienceMs: number }) {
+    this.#parts = { ...parts, tokens: new SharedTokens(), sessions: this };
     this.#patienceMs = patienceMs;
   }
 

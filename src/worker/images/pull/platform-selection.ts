@@ -15,7 +15,8 @@ export function selectManifest(manifests: readonly Descriptor[], wanted: Platfor
       annotations?.['vnd.docker.reference.type'] === undefined &&
       (platform === undefined || runsOn(wanted, platform)),
   );
-  const best = usable.toSorted((a, b) => score(wanted, b.platform) - score(wanted, a.platform))[0];
+  const ofVersion = usable.filter(({ platform }) => hasVersion(platform, wanted));
+  const best = ofVersion.toSorted((a, b) => score(wanted, b.platform) - score(wanted, a.platform))[0];
   if (best) return best;
   throw notFound(`no matching manifest for ${formatPlatform(wanted)} in the manifest list entries`);
 }
@@ -26,6 +27,12 @@ function runsOn(wanted: Platform, candidate: Platform): boolean {
   if (wanted.os !== os || wanted.architecture !== architecture) return false;
   // arm/v6 runs on v7; amd64/v3 does not run on a plain amd64.
   return wanted.architecture === 'arm' && level(candidate) < level(wanted);
+}
+
+/** Containers of Windows need the version that they were made for. */
+function hasVersion(candidate: Platform | undefined, wanted: Platform): boolean {
+  const [asked, has] = [wanted['os.version'], candidate?.['os.version']];
+  return wanted.os !== 'windows' || !asked || !has || asked === has;
 }
 
 function score(wanted: Platform, candidate: Platform | undefined): number {

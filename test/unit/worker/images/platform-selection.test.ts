@@ -65,3 +65,19 @@ describe('of an index, the manifest is taken', () => {
     expect(choose('linux/amd64', ...all)).toBe('image');
   });
 });
+
+describe('versions of Windows', () => {
+  it('are part of a platform, and have to be those that are asked for', () => {
+    const versions = ['10.0.17763', '10.0.20348'];
+    const platforms = versions.map((version) => parsePlatform(`windows(${version})/amd64`));
+    expect(platforms[0]).toEqual({ os: 'windows', architecture: 'amd64', 'os.version': '10.0.17763' });
+    const manifests = platforms.map((platform, at) => manifest(String(at), platform));
+    for (const [at, platform] of platforms.entries()) {
+      expect(selectManifest(manifests, platform)).toBe(manifests[at]);
+    }
+    expect(() => selectManifest(manifests, parsePlatform('windows(1.2)/amd64'))).toThrow(
+      'no matching manifest',
+    );
+    expect(() => parsePlatform('linux/amd64(1)')).toThrow('invalid component');
+  });
+});

@@ -3,7 +3,7 @@ import type { Fetcher } from '#distribution/fetcher.ts';
 import type { Registries } from '#distribution/registries.ts';
 import { canceled, invalid, isKind, messageOf, notFound, unavailable } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
-import { formatPlatform, type Platform, platformMatches } from '#oci/platform.ts';
+import { type Platform, platformMatches } from '#oci/platform.ts';
 import { type ImageReference, parseImageReference, withDefaultTag } from '#oci/reference.ts';
 import { fullName, fullRepository } from '#worker/images/image-name.ts';
 import type { ImageRepository } from '#worker/images/image-repository.ts';
@@ -68,7 +68,7 @@ export class ImageResolver {
   async resolve(reference: string, options: ResolveOptions): Promise<FoundImage> {
     const { mode, store = '' } = options;
     const session = sessionOf(options);
-    const keyOf = (name: string) => JSON.stringify([name, formatPlatform(options.platform), mode, store]);
+    const keyOf = (name: string) => JSON.stringify([name, options.platform, mode, store]);
     const { known } = this.#answersFor(session);
     return this.#once(session, keyOf(reference), options.signal, async (signal) => {
       const found = await this.#resolve(reference, { ...options, signal });

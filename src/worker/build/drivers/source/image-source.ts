@@ -95,11 +95,14 @@ export class ImageSource implements Source {
   }
 }
 
-/** How many of its layers are meant, if not all. */
+/** How many of its layers are meant, if not all. Throws `invalid`. */
 function limitOf({ op: { identifier, attrs } }: Pick<Vertex<SourceOp>, 'op'>): number | undefined {
   const inStore = identifier.startsWith('oci-layout:');
-  const limit = Number(attrs[inStore ? 'oci.layerlimit' : 'image.layerlimit'] ?? 0);
-  return limit > 0 ? limit : undefined;
+  const text = attrs[inStore ? 'oci.layerlimit' : 'image.layerlimit'];
+  if (text === undefined) return undefined;
+  const limit = Number(text);
+  if (!Number.isSafeInteger(limit) || limit < 1) throw invalid(`invalid layer limit ${text}`);
+  return limit;
 }
 
 /** Throws `invalid`. */

@@ -17,6 +17,7 @@ export class LocalSource implements Source {
   async run(vertex: Vertex<SourceOp>, { session, signal, progress, resources }: OpContext): Promise<Ref> {
     const { attrs } = vertex.op;
     const sharedKeyHint = attrs['local.sharedkeyhint'];
+    const other = attrs['local.session'];
     const directory = await session.directory(
       {
         name: locationOf(vertex),
@@ -24,6 +25,7 @@ export class LocalSource implements Source {
         excludePatterns: listOf(attrs, 'local.excludepatterns'),
         followPaths: listOf(attrs, 'local.followpaths'),
         ...(sharedKeyHint && { sharedKeyHint }),
+        ...(other && { session: other }),
         everything: attrs['local.differ'] === 'none',
         progress: { vertex: vertex.digest, sink: progress },
       },

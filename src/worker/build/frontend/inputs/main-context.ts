@@ -41,6 +41,7 @@ interface Remote {
  */
 export class MainContext {
   readonly #bridge: Bridge;
+  readonly #options: FrontendRequest['options'];
   readonly #remote: Remote;
   readonly #dockerfileName: string;
   readonly filename: string;
@@ -50,6 +51,7 @@ export class MainContext {
 
   private constructor(bridge: Bridge, options: FrontendRequest['options'], remote: Remote) {
     this.#bridge = bridge;
+    this.#options = options;
     this.#remote = remote;
     this.#dockerfileName = options.dockerfilekey ?? 'dockerfile';
     this.filename = remote.filename ?? options.filename ?? DOCKERFILE;
@@ -91,7 +93,7 @@ export class MainContext {
     return localEdge(
       {
         name: CONTEXT,
-        session: this.#bridge.session.id,
+        session: this.#sessionOf(CONTEXT),
         excludePatterns: patterns,
         ...(followPaths && { followPaths }),
         sharedKeyHint: CONTEXT,
@@ -106,13 +108,17 @@ export class MainContext {
     return localEdge(
       {
         name: this.#dockerfileName,
-        session: this.#bridge.session.id,
+        session: this.#sessionOf(this.#dockerfileName),
         followPaths: [filename, `${filename}${IGNORE_FILE}`, ...lowerCase],
         sharedKeyHint: this.#dockerfileName,
         differ: 'none',
       },
       { name: `[internal] load build definition from ${filename}` },
     );
+  }
+
+  #sessionOf(directory: string): string {
+    return localSession(this.#options, this.#bridge, directory);
   }
 
   async #readDockerfile(ref: Ref): Promise<Uint8Array> {
@@ -130,28 +136,45 @@ export class MainContext {
     if (this.#ignoreFile !== undefined) return readIgnoreFile(this.#ignoreFile);
     return loadIgnoreFile(this.#bridge, {
       directory: CONTEXT,
+      session: this.#sessionOf(CONTEXT),
       sharedKeyHint: `${CONTEXT}-${IGNORE_FILE}`,
       name: `[internal] load ${IGNORE_FILE}`,
     });
   }
 }
 
+/** The session that a client says one of its directories is in: not always that of the build. */
+export function localSession(
+  options: FrontendRequest['options'],
+  { session }: Pick<Bridge, 'session'>,
+  directory: string,
+): string {
+  return options[`local-sessionid:${directory}`] || session.id;
+}
+
 /** Patterns of the ignore file at the top of one of the client's directories; none where there is no directory. */
 export async function loadIgnoreFile(
   bridge: Bridge,
-  { directory, sharedKeyHint, name }: { directory: string; sharedKeyHint: string; name: string },
+  wanted: { directory: string; session: string; sharedKeyHint: string; name: string },
 ): Promise<string[]> {
+  const { directory, session, sharedKeyHint, name } = wanted;
   const edge = localEdge(
     {
       name: directory,
-      session: bridge.session.id,
+      session,
       followPaths: [IGNORE_FILE],
       sharedKeyHint,
       differ: 'none',
     },
     { name },
   );
-  const data = await unlessAbsent(async () => bridge.readFile(await bridge.solve(edge), IGNORE_FILE));
+  const data = await unlessAbsent(async () => bridge.readFile(await bridge.solve(edge), IGNORE_FILE)).catch(
+    (error: unknown) => {
+      // Who needs files of it, hears that there are none.
+      if (isKind(error, 'unsupported')) return undefined;
+      throw error;
+    },
+  );
   return data ? readIgnoreFile(decode(data)) : [];
 }
 

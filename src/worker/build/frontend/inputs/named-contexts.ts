@@ -9,7 +9,7 @@ import { normalizePlatform, platformId } from '../platforms.ts';
 import { fullReference } from './full-reference.ts';
 import { readGitReference } from './git-reference.ts';
 import type { ImageResolver } from './image-resolver.ts';
-import { loadIgnoreFile } from './main-context.ts';
+import { loadIgnoreFile, localSession } from './main-context.ts';
 
 /** What a named context stands for. */
 export interface LoadedContext {
@@ -125,8 +125,10 @@ export class NamedContexts {
 
   async #local({ key }: Found, name: string): Promise<LoadedContext> {
     const { bridge, request } = this.#ports;
+    const session = localSession(request.options, bridge, name);
     const excludePatterns = await loadIgnoreFile(bridge, {
       directory: name,
+      session,
       sharedKeyHint: `context:${key}-.dockerignore`,
       name: `[context ${key}] load .dockerignore`,
     });
@@ -134,7 +136,7 @@ export class NamedContexts {
       localEdge(
         {
           name,
-          session: bridge.session.id,
+          session,
           excludePatterns,
           ...(followPaths && { followPaths }),
           sharedKeyHint: `context:${key}-${request.options[`sharedkey:localdir:${key}`] ?? ''}`,

@@ -115,3 +115,17 @@ test('an ignore file that is not there is none', async () => {
   const result = await build({ dockerfile: COPY_FROM, options: { 'context:other': 'local:named' } });
   expect(sourceAttrs(result, 'local://named')).not.toHaveProperty('local.excludepatterns');
 });
+
+test('directories may be in other sessions of the client', async () => {
+  const result = await build({
+    dockerfile: 'FROM scratch\nCOPY a /\nCOPY --from=other b /\n',
+    options: {
+      'context:other': 'local:named',
+      'local-sessionid:named': 'second',
+      'local-sessionid:context': 'third',
+    },
+    files: { 'named/b': '', 'context/a': '' },
+  });
+  expect(sourceAttrs(result, 'local://named')['local.session']).toBe('second');
+  expect(sourceAttrs(result, 'local://context')['local.session']).toBe('third');
+});
