@@ -8,7 +8,7 @@ import type { Metadata } from '../grpc/metadata.ts';
 import { SessionPolicy } from '../policy/session-policy.ts';
 import { ClientSession, type SessionParts } from './client-session.ts';
 import { SharedTokens } from './client-tokens.ts';
-import { monitorHealth } from './health-monitor.ts';
+import { monitorHealth, ownPatience } from './health-monitor.ts';
 
 /** How long a build waits for the session that it names: clients open both at once. */
 const PATIENCE = 10_000;
@@ -54,7 +54,7 @@ export class SessionManager implements Sessions {
     // The client's half-close is its goodbye: it waits for ours.
     connection.once('end', close);
     try {
-      void monitorHealth(client);
+      void monitorHealth(client, ownPatience(metadata));
       if (signal?.aborted) close();
       await closed(client.closed);
     } finally {
