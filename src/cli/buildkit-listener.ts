@@ -9,17 +9,21 @@ import type { RoleContext } from './role.ts';
 
 /** Listens for BuildKit's clients, and answers where. Connections go to `grpc`, which ends them. */
 export async function listenForBuildkit(
-  { worker }: Config,
-  { grpc, role, started }: { grpc: GrpcServer; role: RoleContext; started: AsyncDisposableStack },
+  { buildkit, socketGroup }: { buildkit: Config['worker']['buildkit']; socketGroup: string },
+  {
+    grpc,
+    role,
+    started,
+  }: { grpc: Pick<GrpcServer, 'accept'>; role: RoleContext; started: AsyncDisposableStack },
 ): Promise<string[]> {
   const addresses: string[] = [];
-  for (const address of worker.buildkit.listen) {
+  for (const address of buildkit.listen) {
     const parsed = parseListenAddress(address);
     const accept = (socket: Socket) => grpc.accept(socket);
-    const secure = parsed !== undefined && 'host' in parsed && worker.buildkit.tls.certificate !== null;
-    const server = secure ? secureServer(worker.buildkit.tls, role, accept) : createServer(accept);
+    const secure = parsed !== undefined && 'host' in parsed && buildkit.tls.certificate !== null;
+    const server = secure ? secureServer(buildkit.tls, role, accept) : createServer(accept);
     started.defer(() => closed(server));
-    addresses.push(await listen(server, address, { group: worker.socketGroup }));
+    addresses.push(await listen(server, address, { group: socketGroup }));
   }
   return addresses;
 }

@@ -17,6 +17,7 @@ import { PlacementsRepository } from '#pool/gateway/placements-repository.ts';
 import { Placer } from '#pool/gateway/placer.ts';
 import { PoolContents } from '#pool/gateway/pool-contents.ts';
 import { PoolImages } from '#pool/gateway/pool-images.ts';
+import { PoolMetrics } from '#pool/gateway/pool-metrics.ts';
 import { PoolObjects } from '#pool/gateway/pool-objects.ts';
 import { WorkersWatch } from '#pool/gateway/watch-workers.ts';
 import { WorkerAgents } from '#pool/gateway/worker-agents.ts';
@@ -39,11 +40,15 @@ import { Enrolment } from '#pool/workers/enrolment.ts';
 import { MembershipRepository } from '#pool/workers/membership-repository.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { apiRoutes } from '#worker/http/api/api.ts';
+import { observedRequests } from '#worker/http/observed-requests.ts';
 import { createEngineRouter } from '#worker/http/router.ts';
 import { createEngineServer } from '#worker/http/server.ts';
+import { listenForBuildkit } from './buildkit-listener.ts';
+import { watchGateway } from './gateway-monitoring.ts';
 import { overlayRequests } from './gateway-overlays.ts';
 import { jobCredentials } from './job-credentials.ts';
 import { listen } from './listen.ts';
+import { createObservability } from './observability.ts';
 import { poolDatabaseOptions } from './pool-database.ts';
 import { createPoolJobs } from './pool-jobs.ts';
 import type { RoleContext, RunningRole } from './role.ts';
@@ -52,6 +57,7 @@ import type { RoleContext, RunningRole } from './role.ts';
 export async function startGateway(config: Config, role: RoleContext): Promise<RunningRole> {
   const { logger } = role;
   await using started = new AsyncDisposableStack();
+  const observability = started.use(await createObservability('gateway', config, logger));
   const stopping = new AbortController();
   const database = await poolDatabaseOptions(config);
   const db = await openPoolDatabase(database);
@@ -67,7 +73,14 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
   credentials.onRenewed((renewed) => workerServer.server.setSecureContext(renewed));
   started.defer(() => closed(workerServer.server));
 
-  const parts = gatewayParts(db, { leases, credentials: credentials.current, config, logger, started });
+  const parts = gatewayParts(db, {
+    leases,
+    credentials: credentials.current,
+    config,
+    metrics: new PoolMetrics(observability.metrics),
+    logger,
+    started,
+  });
   const router = createEngineRouter();
   gatewayRoutes(router, parts, { id: fingerprint(enrolment.authority.certificate) });
   const watching = new WorkersWatch({ ...parts, log: logger }).run(stopping.signal);
@@ -95,11 +108,16 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
 
   const workersAt = config.gateway.workers.listen ?? `unix://${join(config.runDir, 'pool.sock')}`;
   const addresses: string[] = [];
+  const observed = observedRequests(observability);
   for (const address of config.gateway.listen) {
-    const server = createEngineServer(router, logger);
+    const server = createEngineServer(router, logger, observed);
     started.defer(() => closed(server));
     addresses.push(await listen(server, address, { group: config.worker.socketGroup }));
   }
+  const { buildkit } = config.gateway;
+  const clients = { buildkit, socketGroup: config.worker.socketGroup };
+  addresses.push(...(await listenForBuildkit(clients, { grpc: parts.grpc, role, started })));
+  await watchGateway(config, { db, observability, logger, started });
   addresses.push(await listen(workerServer.server, workersAt, { secure: true }));
   const running = started.move();
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
@@ -111,9 +129,11 @@ function gatewayParts(
     leases,
     credentials,
     config,
+    metrics,
     logger: log,
     started,
   }: {
+    metrics: PoolMetrics;
     leases: WorkerLeasesRepository;
     credentials: () => GatewayCredentials;
     config: Config;
@@ -144,13 +164,20 @@ function gatewayParts(
       )
     : undefined;
   const placer = new Placer(
-    { workers, placements, objects, images, contents, client },
+    { workers, placements, objects, images, contents, client, metrics },
     { strategy: config.gateway.placement },
   );
   const rows = new BuildTurnsRepository(db);
-  const turns = started.use(new BuildTurns({ rows, workers, contents, log }, { tenant }));
+  const turns = started.use(
+    new BuildTurns(
+      { rows, workers, contents, log, waited: (seconds) => metrics.waited(seconds) },
+      { tenant },
+    ),
+  );
   const homes = new BuildHomes({ homes: new BuildHomesRepository(db), workers, turns, rows }, { tenant });
-  const grpc = started.use(new GrpcProxy({ homes, workers, contents, log }));
+  const grpc = started.use(
+    new GrpcProxy({ homes, workers, contents, log }, { keepAliveMs: config.gateway.buildkit.keepAlive }),
+  );
   return {
     workers,
     placements,

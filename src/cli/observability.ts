@@ -16,8 +16,8 @@ export interface Observability extends AsyncDisposable {
 
 /** What a role tells about itself: its metrics, and its traces where they are wanted. */
 export async function createObservability(
-  role: 'registry' | 'worker',
-  config: Pick<Config, 'tracing' | 'registry' | 'worker'>,
+  role: 'registry' | 'worker' | 'gateway',
+  config: Pick<Config, 'tracing' | 'registry' | 'worker' | 'gateway'>,
   logger: Logger,
 ): Promise<Observability> {
   const metrics = new PrometheusMetrics({ process: true });

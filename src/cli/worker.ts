@@ -64,7 +64,7 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
     started.defer(() => closeServer(server, connections));
     addresses.push(await listen(server, address, { group: config.worker.socketGroup }));
   }
-  addresses.push(...(await listenForBuildkit(config, { grpc: parts.builds.grpc, role, started })));
+  addresses.push(...(await listenForBuildkit(config.worker, { grpc: parts.builds.grpc, role, started })));
   await watchWorker(config.worker.monitoring, parts, observability, { logger, started });
   const engine = tenants?.server(own, { must: true }) ?? own;
   const content = newContent(parts, started);

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { loopbackOrUnix, parseListenAddress } from './address.ts';
+import { buildkitSchema } from './buildkit-schema.ts';
 import { databaseSchema } from './database-schema.ts';
 import { jobsSchema } from './jobs-schema.ts';
+import { workerMonitoringSchema } from './monitoring-schema.ts';
 import { duration } from './quantity.ts';
 
 const file = z.string().startsWith('/', 'expected an absolute path').nullable();
@@ -43,6 +45,16 @@ export const gatewaySchema = z.strictObject({
   listen: z.array(loopbackOrUnix).min(1, 'expected at least one address'),
   workers: z.strictObject({ listen: securedAddress.nullable() }),
   placement: z.enum(['spread', 'binpack']),
+  monitoring: workerMonitoringSchema,
+  buildkit: buildkitSchema,
+  scale: z.strictObject({
+    url: z.url({ protocol: /^https?$/, error: 'expected a URL such as https://scaler/pool' }).nullable(),
+    secretFile: file,
+    interval: duration,
+    minWorkers: z.int().min(0),
+    maxWorkers: z.int().min(1),
+    perWorker: z.int().min(1),
+  }),
   publishPorts: z.boolean(),
 });
 

@@ -6,6 +6,7 @@ export function buildingMigrations(words: TableWords): Record<string, Migration>
     'pool-0030-build-turns': turns(words),
     'pool-0031-worker-contents': contents(words),
     'pool-0032-drain': drain,
+    'pool-0033-scale-calls': scaleCalls,
   };
 }
 
@@ -69,6 +70,23 @@ function contents(words: TableWords): Migration {
     },
   };
 }
+
+const scaleCalls: Migration = {
+  async up(db) {
+    await db.schema
+      .createTable('scale_calls')
+      .addColumn('id', 'integer', (column) => column.primaryKey().notNull())
+      .addColumn('due_at', 'bigint', (column) => column.notNull())
+      .addColumn('desired', 'integer')
+      .addColumn('waited', 'integer', (column) => column.notNull())
+      .execute();
+    await db
+      .withTables<{ scale_calls: { id: number; due_at: number; waited: number } }>()
+      .insertInto('scale_calls')
+      .values({ id: 1, due_at: 0, waited: 0 })
+      .execute();
+  },
+};
 
 const drain: Migration = {
   async up(db) {

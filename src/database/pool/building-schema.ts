@@ -6,6 +6,17 @@ export interface BuildingSchema {
   build_projects: BuildProjectsTable;
   session_projects: SessionProjectsTable;
   worker_contents: WorkerContentsTable;
+  scale_calls: ScaleCallsTable;
+}
+
+/** One row: what whoever scales the pool was told last. */
+interface ScaleCallsTable {
+  id: number;
+  /** When a gateway may tell something again, of the database's clock. */
+  due_at: number;
+  desired: number | null;
+  /** Whether anything waited then. */
+  waited: number;
 }
 
 /** Builds whose clients wait for them: those that wait for a worker, and those that have one. */

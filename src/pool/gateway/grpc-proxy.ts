@@ -13,6 +13,7 @@ import { canceled, invalid, notFound } from '#errors/errors.ts';
 import { FRONTEND_CAPABILITIES, GRAPH_CAPABILITIES } from '#worker/buildkit/gateway/capabilities.ts';
 import { frameOf } from '#worker/buildkit/grpc/frames.ts';
 import { h2Options, widenWindow } from '#worker/buildkit/grpc/h2-settings.ts';
+import { keepAlive } from '#worker/buildkit/grpc/keep-alive.ts';
 import { Metadata } from '#worker/buildkit/grpc/metadata.ts';
 import { StatusRequestSchema } from '#worker/buildkit/proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
 import { PongResponseSchema } from '#worker/buildkit/proto/github.com/moby/buildkit/frontend/gateway/pb/gateway_pb.ts';
@@ -64,13 +65,19 @@ export class GrpcProxy implements Disposable {
   readonly #workers: Workers;
   readonly #contents: PoolContents;
   readonly #log: Logger;
+  readonly #keepAliveMs: number;
   readonly #http2 = createServer({
     ...h2Options,
     settings: { ...h2Options.settings, maxConcurrentStreams: 1_000 },
   });
   readonly #connections = new Map<ServerHttp2Session, Connection>();
 
-  constructor(ports: { homes: BuildHomes; workers: Workers; contents: PoolContents; log: Logger }) {
+  /** `keepAliveMs`: see `keepAlive`; 0: clients are not asked. */
+  constructor(
+    ports: { homes: BuildHomes; workers: Workers; contents: PoolContents; log: Logger },
+    { keepAliveMs }: { keepAliveMs: number },
+  ) {
+    this.#keepAliveMs = keepAliveMs;
     this.#homes = ports.homes;
     this.#workers = ports.workers;
     this.#contents = ports.contents;
@@ -83,6 +90,9 @@ export class GrpcProxy implements Disposable {
   /** Serves a connection until either side closes it. */
   accept(connection: Duplex): void {
     connection.on('error', () => connection.destroy());
+    const interval = this.#keepAliveMs;
+    // The session is made while the connection is taken.
+    if (interval) this.#http2.once('session', (session) => keepAlive(session, connection, interval));
     this.#http2.emit('connection', connection);
   }
 

@@ -5,6 +5,7 @@ import type { ContainerNeeds } from './container-needs.ts';
 import type { PlacementsRepository } from './placements-repository.ts';
 import type { PoolContents } from './pool-contents.ts';
 import type { PoolImage, PoolImages } from './pool-images.ts';
+import type { PlacementReason, PoolMetrics } from './pool-metrics.ts';
 import type { PoolObjects } from './pool-objects.ts';
 import type { WorkerClient } from './worker-client.ts';
 import type { LivingWorker, Workers } from './workers.ts';
@@ -16,6 +17,7 @@ interface Ports {
   readonly images: PoolImages;
   readonly contents: PoolContents;
   readonly client: WorkerClient;
+  readonly metrics: Pick<PoolMetrics, 'placed'>;
 }
 
 type Pin = { worker: string; because: string };
@@ -78,8 +80,14 @@ export class Placer {
       load: loads.get(worker.name) ?? 0,
       image: this.#shareOf(image, worker.name),
     }));
-    const { name } = place(candidates, wish, this.#strategy);
-    return workers.find((worker) => worker.name === name)!;
+    try {
+      const { name, image: share } = place(candidates, wish, this.#strategy);
+      this.#ports.metrics.placed(reasonOf(wish, share));
+      return workers.find((worker) => worker.name === name)!;
+    } catch (error) {
+      this.#ports.metrics.placed('refused');
+      throw error;
+    }
   }
 
   /** Which part of an image a worker has. */
@@ -143,4 +151,9 @@ export class Placer {
     await placements.adopt({ kind: 'volume', name, id: name, worker: to });
     return true;
   }
+}
+
+function reasonOf({ pinned = [] }: Wish, share: number): PlacementReason {
+  if (pinned.length > 0) return 'pinned';
+  return share === 1 ? 'image' : share > 0 ? 'layers' : 'room';
 }

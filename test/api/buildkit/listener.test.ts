@@ -31,7 +31,7 @@ beforeAll(async () => {
     signal,
     onReload: (reload: () => void) => void reloads.push(reload),
   };
-  [address] = (await listenForBuildkit(config, { grpc: worker.grpc, role, started })) as [string];
+  [address] = (await listenForBuildkit(config.worker, { grpc: worker.grpc, role, started })) as [string];
 });
 afterAll(() => started.disposeAsync());
 
