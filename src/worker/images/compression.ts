@@ -58,6 +58,11 @@ export function compress(
   }
 }
 
+/** Whether it is done with each piece of its input before it asks for the next one. */
+export function copiesInput({ type }: Compression): boolean {
+  return type === 'gzip';
+}
+
 /** The media type of a layer that is compressed so; Docker has no word for zstd. */
 export function layerMediaType(type: CompressionType, oci: boolean): string {
   switch (type) {

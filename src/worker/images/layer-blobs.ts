@@ -1,6 +1,7 @@
 import type { ContentStore } from '#content/content-store.ts';
 import { canceled, invalid } from '#errors/errors.ts';
 import { type Digest, Digester, hexOf } from '#oci/digest.ts';
+import type { TarOptions } from '../snapshots/diff.ts';
 import { decompress } from '../snapshots/tree/decompress.ts';
 import { SPOOL } from './archive/archive-spool.ts';
 import {
@@ -8,11 +9,15 @@ import {
   type CompressionType,
   compress,
   compressionOf,
+  copiesInput,
   GZIP,
   layerMediaType,
 } from './compression.ts';
 import type { LayerBlob, LayerRepository } from './layer-repository.ts';
 import { FULL_PACE, type Pace } from './parallel-gzip.ts';
+
+/** What a layer is made of; see `DiffComparer.tar`. */
+type TarSource = (options: TarOptions) => AsyncIterable<Uint8Array>;
 
 interface CompressOptions {
   /** undefined: gzip, unless the layer is stored compressed in another way. */
@@ -75,7 +80,7 @@ export class LayerBlobs {
    */
   async compressed(
     diffId: Digest,
-    tar: () => AsyncIterable<Uint8Array>,
+    tar: TarSource,
     { compression, background = false, follower }: CompressOptions = {},
   ): Promise<LayerBlob> {
     const fits = ({ digest, mediaType }: LayerBlob) =>
@@ -160,14 +165,17 @@ export class LayerBlobs {
 
   #begin(
     diffId: Digest,
-    tar: () => AsyncIterable<Uint8Array>,
+    tar: TarSource,
     compression: Compression,
     running: Omit<Compressing, 'stored'>,
   ): Promise<LayerBlob> {
     const location = compressedLocation(diffId, compression.type);
-    const stored = this.#compress(diffId, tar(), compression, running).finally(() =>
-      this.#compressing.delete(location),
-    );
+    const stored = this.#compress(
+      diffId,
+      tar({ lent: copiesInput(compression) }),
+      compression,
+      running,
+    ).finally(() => this.#compressing.delete(location));
     this.#compressing.set(location, { ...running, stored });
     return stored;
   }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { KeyedLock } from '#async/keyed-lock.ts';
 import { invalid, isKind, notFound } from '#errors/errors.ts';
 import { type Digest, digestOf } from '#oci/digest.ts';
-import type { AppliedDiff, DiffApplier, DiffComparer } from '../snapshots/diff.ts';
+import type { AppliedDiff, DiffApplier, DiffComparer, TarOptions } from '../snapshots/diff.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import type { LayerBlobs } from './layer-blobs.ts';
 import { LayerPins } from './layer-pins.ts';
@@ -137,9 +137,12 @@ export class LayerStore {
   }
 
   /** The uncompressed tar of a layer, the same bytes that its diff ID is the digest of. Throws `not-found`. */
-  async *tar(layer: Pick<LayerRow, 'chainId' | 'diffId'>): AsyncGenerator<Uint8Array> {
+  async *tar(
+    layer: Pick<LayerRow, 'chainId' | 'diffId'>,
+    options: TarOptions = {},
+  ): AsyncGenerator<Uint8Array> {
     const stored = await this.#ports.blobs.tar(layer.diffId);
-    yield* stored ?? this.#ports.comparer.tar(await this.#somewhere(layer));
+    yield* stored ?? this.#ports.comparer.tar(await this.#somewhere(layer), options);
   }
 
   /** The layer's own stack, or another one that has it. */

@@ -31,10 +31,15 @@ export interface Change {
   readonly kind: 'modified' | 'added' | 'deleted';
 }
 
+export interface TarOptions {
+  /** Each piece is the reader's only until it asks for the next one, which may have the same memory. */
+  readonly lent?: boolean;
+}
+
 /** Reads a snapshot's own changes. The snapshot must not be written meanwhile for the result to be exact. */
 export interface DiffComparer {
   /** The changes as an uncompressed layer tar. The same tree gives the same bytes, today and tomorrow. */
-  tar(key: string): AsyncIterable<Uint8Array>;
+  tar(key: string, options?: TarOptions): AsyncIterable<Uint8Array>;
 
   /**
    * That tar's digest and sizes, without handing the bytes over. `settle`, of an active snapshot that is not mounted:

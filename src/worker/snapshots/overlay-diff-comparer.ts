@@ -1,5 +1,5 @@
 import type { Digest } from '#oci/digest.ts';
-import type { AppliedDiff, Change, DiffComparer } from './diff.ts';
+import type { AppliedDiff, Change, DiffComparer, TarOptions } from './diff.ts';
 import type { OverlaySnapshotter } from './overlay-snapshotter.ts';
 import type { TreePool } from './tree/tree-pool.ts';
 
@@ -13,8 +13,8 @@ export class OverlayDiffComparer implements DiffComparer {
     this.#trees = ports.trees;
   }
 
-  async *tar(key: string): AsyncGenerator<Uint8Array> {
-    yield* this.#trees.stream({ op: 'pack', root: await this.#snapshots.directory(key) });
+  async *tar(key: string, options: TarOptions = {}): AsyncGenerator<Uint8Array> {
+    yield* this.#trees.stream({ op: 'pack', root: await this.#snapshots.directory(key) }, options);
   }
 
   async digest(key: string, { settle = false } = {}): Promise<AppliedDiff> {

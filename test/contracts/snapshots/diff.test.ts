@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   existsSync,
   lstatSync,
@@ -88,6 +88,20 @@ describe('an applied layer', () => {
     const digest = `sha256:${createHash('sha256').update(again).digest('hex')}`;
     expect(await world.comparer.digest(key)).toMatchObject({ diffId: digest, tarBytes: again.length });
     expect((await world.comparer.digest(`layer-${count - 1}`)).diffId).toBe(digest);
+  });
+
+  it('gives the same archive from memory that it fills again and again', async () => {
+    await applied({ path: 'noise', content: randomBytes(3_000_000).toString('latin1') });
+    const key = `layer-${count - 1}`;
+    const copies: Buffer[] = [];
+    const memory = new Set<ArrayBufferLike>();
+    for await (const piece of world.comparer.tar(key, { lent: true })) {
+      copies.push(Buffer.from(piece));
+      memory.add(piece.buffer);
+    }
+    expect(Buffer.concat(copies).equals(await collect(world.comparer.tar(key)))).toBe(true);
+    // Given back, each of them is empty here.
+    expect([...memory].map(({ byteLength }) => byteLength)).toEqual([...memory].map(() => 0));
   });
 
   it('carries extended attributes, but never those that steer overlayfs', async () => {

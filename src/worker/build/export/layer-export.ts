@@ -7,6 +7,7 @@ import { type LayerBlobs, verified } from '#worker/images/layer-blobs.ts';
 import type { LayerBlob, LayerRow } from '#worker/images/layer-repository.ts';
 import type { LayerStore } from '#worker/images/layer-store.ts';
 import type { LayerUploads } from '#worker/images/push/layer-uploads.ts';
+import type { TarOptions } from '#worker/snapshots/diff.ts';
 import type { DirectoryRef, LayersRef, Ref, RefLayer } from '../solve/ref.ts';
 import { rewriteTimes } from './rewrite-times.ts';
 
@@ -76,11 +77,12 @@ export class LayerExport {
       ref.layers.map((layer, i) => {
         if (ways[i] === 'as-it-is')
           return asItIs(layer, options, (signal) => this.#openRemote(layer, signal));
-        const tar = () => this.#ports.layers.tar({ chainId: chain[i]!, diffId: layer.diffId });
+        const stacked = { chainId: chain[i]!, diffId: layer.diffId };
+        const tar = (lending?: TarOptions) => this.#ports.layers.tar(stacked, lending);
         return this.#slots.run(async () => {
           options.signal.throwIfAborted();
           if (ways[i] === 'compressed') {
-            const brought = await this.#brought({ diffId: layer.diffId, chainId: chain[i]! }, options);
+            const brought = await this.#brought(stacked, options);
             return brought ? this.#stored(layer, brought, options) : this.#compressed(layer, tar, options);
           }
           return this.#rewritten(layer, tar, options.rewrite!.epoch, options);
@@ -91,7 +93,7 @@ export class LayerExport {
 
   async #compressed(
     layer: Pick<RefLayer, 'diffId' | 'createdAt'>,
-    tar: () => AsyncIterable<Uint8Array>,
+    tar: (options: TarOptions) => AsyncIterable<Uint8Array>,
     options: LayerExportOptions,
   ): Promise<ExportedLayer> {
     const { compression } = options;

@@ -2,6 +2,7 @@ import { Semaphore } from '#async/semaphore.ts';
 import type { Pusher } from '#distribution/pusher.ts';
 import { canceled, isKind } from '#errors/errors.ts';
 import type { ImageReference } from '#oci/reference.ts';
+import type { TarOptions } from '../../snapshots/diff.ts';
 import type { LayerBlobs } from '../layer-blobs.ts';
 import type { LayerBlob, LayerRepository, LayerRow } from '../layer-repository.ts';
 import type { LayerStore } from '../layer-store.ts';
@@ -63,7 +64,8 @@ export class LayerPusher {
     const meter = new ProgressMeter(target.progress, { id, status: 'Pushing', total: layer.tarBytes });
     // A layer that was not pushed before is nowhere to be found: it is sent while it is compressed.
     const follower = beforehand === undefined ? this.#streamed(meter, target) : undefined;
-    const blob = await this.#ports.blobs.compressed(layer.diffId, () => this.#ports.layers.tar(layer), {
+    const tar = (options: TarOptions) => this.#ports.layers.tar(layer, options);
+    const blob = await this.#ports.blobs.compressed(layer.diffId, tar, {
       ...(follower && { follower }),
     });
     const mounted =

@@ -4,6 +4,7 @@ import type { Pusher } from '#distribution/pusher.ts';
 import { canceled, isKind } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { ImageReference, RepositoryName } from '#oci/reference.ts';
+import type { TarOptions } from '../../snapshots/diff.ts';
 import type { LayerBlobs } from '../layer-blobs.ts';
 import type { LayerBlob, LayerRepository, LayerRow } from '../layer-repository.ts';
 import type { LayerStore } from '../layer-store.ts';
@@ -183,7 +184,8 @@ export class LayerUploads {
     signal.throwIfAborted();
     using _ = layers.pins.pin([layer.chainId]);
     const follower = new StreamedUpload({ pusher }, { signal });
-    const compressed = blobs.compressed(layer.diffId, () => layers.tar(layer), { background, follower });
+    const tar = (options: TarOptions) => layers.tar(layer, options);
+    const compressed = blobs.compressed(layer.diffId, tar, { background, follower });
     // It is here a little later, which nobody has to wait for.
     const blob = await Promise.race([compressed, follower.arrived]);
     compressed.catch(() => undefined);

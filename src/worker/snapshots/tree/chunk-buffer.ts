@@ -2,13 +2,22 @@
 export class ChunkBuffer {
   readonly #size: number;
   readonly #emit: (chunk: Uint8Array<ArrayBuffer>) => void;
+  readonly #returned: () => ArrayBuffer | undefined;
   #chunk: Uint8Array<ArrayBuffer>;
   #filled = 0;
 
-  /** `emit` may give the chunk's memory away; where it does not, the next chunk has it. */
-  constructor(size: number, emit: (chunk: Uint8Array<ArrayBuffer>) => void) {
+  /**
+   * `emit` may give the chunk's memory away; where it does not, the next chunk has it. `returned` answers memory of a
+   * chunk that came back, if there is any.
+   */
+  constructor(
+    size: number,
+    emit: (chunk: Uint8Array<ArrayBuffer>) => void,
+    returned: () => ArrayBuffer | undefined = () => undefined,
+  ) {
     this.#size = size;
     this.#emit = emit;
+    this.#returned = returned;
     this.#chunk = new Uint8Array(size);
   }
 
@@ -37,6 +46,8 @@ export class ChunkBuffer {
     const filled = this.#filled;
     this.#filled = 0;
     this.#emit(this.#chunk.subarray(0, filled));
-    if (this.#chunk.length === 0) this.#chunk = new Uint8Array(this.#size);
+    if (this.#chunk.length > 0) return;
+    const returned = this.#returned();
+    this.#chunk = returned ? new Uint8Array(returned) : new Uint8Array(this.#size);
   }
 }

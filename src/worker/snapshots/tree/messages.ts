@@ -53,8 +53,8 @@ export type ToThread =
   | { readonly id: number; readonly chunk: Uint8Array<ArrayBuffer> }
   | { readonly id: number; readonly end: true }
   | { readonly id: number; readonly abort: true }
-  /** The reader of a job's output has taken a chunk. */
-  | { readonly id: number; readonly taken: number };
+  /** The reader of a job's output has taken a chunk; `memory`: it is done with it. */
+  | { readonly id: number; readonly taken: number; readonly memory?: ArrayBuffer };
 
 export type FromThread =
   | { readonly id: number; readonly chunk: Uint8Array<ArrayBuffer> }

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { canceled, SlipwayError, unavailable } from '#errors/errors.ts';
+import type { TarOptions } from '../diff.ts';
 import {
   type FromThread,
   type ThreadError,
@@ -9,7 +10,7 @@ import {
 } from './messages.ts';
 
 interface Job {
-  readonly onChunk: ((chunk: Uint8Array) => void) | undefined;
+  readonly onChunk: ((chunk: Uint8Array<ArrayBuffer>) => void) | undefined;
   readonly onTaken: (bytes: number) => void;
   readonly settle: (error: Error | undefined, result?: unknown) => void;
 }
@@ -121,9 +122,12 @@ export class TreePool implements AsyncDisposable {
     }
   }
 
-  /** Runs `pack` and yields what it writes. Stopping early stops the task. */
-  async *stream(task: Extract<TreeTask, { op: 'pack' }>): AsyncGenerator<Uint8Array> {
-    const chunks: Uint8Array[] = [];
+  /** Runs `pack` and yields what it writes. Stopping early stops the task. `lent`: see `TarOptions`. */
+  async *stream(
+    task: Extract<TreeTask, { op: 'pack' }>,
+    { lent = false }: TarOptions = {},
+  ): AsyncGenerator<Uint8Array> {
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
     let settled: { error: Error | undefined } | undefined;
     let wake = () => {};
     const { id, worker } = this.#pick(task).begin(task, {
@@ -143,7 +147,9 @@ export class TreePool implements AsyncDisposable {
         if (chunk) {
           const taken = chunk.length;
           yield chunk;
-          worker.postMessage({ id, taken });
+          // What it fills again need not be made and collected: V8 looks at all of its heap after some 30 MB of that.
+          const memory = lent ? chunk.buffer : undefined;
+          worker.postMessage({ id, taken, ...(memory && { memory }) }, memory ? [memory] : []);
         } else if (settled) {
           if (settled.error) throw settled.error;
           return;

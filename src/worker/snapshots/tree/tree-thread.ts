@@ -128,7 +128,11 @@ async function pack(
   { root, mtime }: Extract<TreeTask, { op: 'pack' }>,
   job: Job,
 ): Promise<TreeResults['pack']> {
-  const output = new ChunkBuffer(CHUNK_BYTES, (chunk) => job.output(chunk));
+  const output = new ChunkBuffer(
+    CHUNK_BYTES,
+    (chunk) => job.output(chunk),
+    () => job.memory(),
+  );
   return { bytes: await inSlices(packLayer(root, output, { mtime }), job) };
 }
 
@@ -164,6 +168,7 @@ class Job {
   readonly #id: number;
   #chunks: Uint8Array[] = [];
   #ended = false;
+  readonly #memory: ArrayBuffer[] = [];
   #aborted = false;
   #outstanding = 0;
   #wake: () => void = () => {};
@@ -174,7 +179,7 @@ class Job {
 
   receive(message: ToThread): void {
     if ('chunk' in message) this.#chunks.push(message.chunk);
-    else if ('taken' in message) this.#outstanding -= message.taken;
+    else if ('taken' in message) this.#took(message);
     else if ('end' in message) this.#ended = true;
     else if ('abort' in message) this.#aborted = true;
     this.#wake();
@@ -200,6 +205,11 @@ class Job {
     port.postMessage({ id: this.#id, chunk } satisfies FromThread, [chunk.buffer]);
   }
 
+  /** Of a chunk that its reader is done with. */
+  memory(): ArrayBuffer | undefined {
+    return this.#memory.pop();
+  }
+
   /** Lets messages in and other jobs run; waits while the reader of the output lags behind. */
   async room(): Promise<void> {
     await nextTurn();
@@ -208,6 +218,11 @@ class Job {
       await this.#woken();
       this.#check();
     }
+  }
+
+  #took({ taken, memory }: Extract<ToThread, { taken: number }>): void {
+    this.#outstanding -= taken;
+    if (memory) this.#memory.push(memory);
   }
 
   #check(): void {
