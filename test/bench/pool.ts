@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { PostgresServer } from '../database/postgres-server.ts';
 import { startGraphileWorker } from './pool/graphile-worker.ts';
+import { measureLargeQueue } from './pool/large-queue.ts';
 import { startOverhead } from './pool/overhead.ts';
 import { installPeers } from './pool/peers.ts';
 import { PgBossQueue } from './pool/pg-boss.ts';
@@ -13,12 +14,17 @@ const CLAIMERS = 8;
 
 /**
  * The queue of jobs on a PostgreSQL that syncs what it commits: how many jobs a second are queued, claimed (one or ten at
- * a time) and ended, and how long an idle pool takes from the request to the start. `--peers` puts pg-boss and
+ * a time) and ended, and how long an idle pool takes from the request to the start. `--large` measures it with a
+ * million jobs instead; `--peers` puts pg-boss and
  * graphile-worker beside it, which are fetched for that.
  */
 export async function run(): Promise<void> {
-  const { values } = parseArgs({ args: process.argv.slice(3), options: { peers: { type: 'boolean' } } });
+  const { values } = parseArgs({
+    args: process.argv.slice(3),
+    options: { peers: { type: 'boolean' }, large: { type: 'boolean' } },
+  });
   await using server = await PostgresServer.start({ durable: true });
+  if (values.large === true) return await measureLargeQueue(server);
   const peers = values.peers === true ? installPeers() : undefined;
   const queues: (() => Promise<BenchQueue>)[] = [
     async () => await SlipwayQueue.open(await server.createDatabase(), CLAIMERS),
