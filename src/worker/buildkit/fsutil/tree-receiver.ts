@@ -6,6 +6,7 @@ import {
   type Packet,
   Packet_PacketType as PacketType,
 } from '../proto/github.com/tonistiigi/fsutil/types/wire_pb.ts';
+import { type ExpectedFile, ExpectedFiles } from './expected-files.ts';
 import { permissionsOfGoMode } from './go-mode.ts';
 import { OWNER, seconds, setXattrs, TreeUpdater } from './tree-updater.ts';
 
@@ -19,10 +20,10 @@ export interface ReceiveOptions extends ReceiveLimits {
   readonly everything?: boolean;
 }
 
-/** A file whose contents were asked for. */
-interface Expected {
-  readonly stat: Stat;
-  fd?: number;
+/** A file whose contents are coming. */
+interface OpenFile {
+  readonly stat: ExpectedFile;
+  readonly fd: number;
 }
 
 export type OutgoingPacket = { readonly type: PacketType; readonly ID?: number };
@@ -40,10 +41,11 @@ export class TreeReceiver {
   readonly #limits: ReceiveLimits;
   readonly #send: (packet: OutgoingPacket) => void;
   readonly #updater: TreeUpdater;
-  readonly #expected = new Map<number, Expected>();
+  /** Those that are open are in both. */
+  readonly #expected = new ExpectedFiles();
+  readonly #open = new Map<number, OpenFile>();
   #entries = 0;
   #bytes = 0;
-  #open = 0;
   #listed = false;
   #finished = false;
 
@@ -90,7 +92,8 @@ export class TreeReceiver {
 
   /** Closes what is open. To be called however it went. */
   close(): void {
-    for (const { fd } of this.#expected.values()) if (fd !== undefined) closeSync(fd);
+    for (const { fd } of this.#open.values()) closeSync(fd);
+    this.#open.clear();
     this.#expected.clear();
   }
 
@@ -108,7 +111,7 @@ export class TreeReceiver {
     const outcome = this.#updater.apply(stat);
     if (outcome.regular) this.total.bytes += Number(stat.size);
     if (!outcome.wanted) return;
-    this.#expected.set(id, { stat });
+    this.#expected.add(id, stat);
     this.#send({ type: PacketType.PACKET_REQ, ID: id });
   }
 
@@ -120,24 +123,28 @@ export class TreeReceiver {
   }
 
   #data(id: number, data: Uint8Array): void {
-    const file = this.#expected.get(id);
-    if (!file) throw invalid(`invalid file request ${id}`);
-    if (file.fd === undefined) {
-      if (++this.#open > MAX_OPEN_FILES) throw invalid('too many files at once');
-      file.fd = createFile(`${this.#root}/${file.stat.path}`);
-    }
+    const { stat, fd } = this.#open.get(id) ?? this.#begin(id);
     if (data.length > 0) {
       this.#bytes += data.length;
       if (this.#bytes > this.#limits.maxBytes) {
         throw tooLarge(`the directory is larger than ${this.#limits.maxBytes} bytes`);
       }
-      writeAll(file.fd, data);
+      writeAll(fd, data);
       return;
     }
     this.#expected.delete(id);
-    this.#open--;
-    finishFile(file.fd, `${this.#root}/${file.stat.path}`, file.stat);
+    this.#open.delete(id);
+    finishFile(fd, `${this.#root}/${stat.path}`, stat);
     this.#finishWhenComplete();
+  }
+
+  #begin(id: number): OpenFile {
+    const stat = this.#expected.get(id);
+    if (!stat) throw invalid(`invalid file request ${id}`);
+    if (this.#open.size >= MAX_OPEN_FILES) throw invalid('too many files at once');
+    const file = { stat, fd: createFile(`${this.#root}/${stat.path}`) };
+    this.#open.set(id, file);
+    return file;
   }
 
   #finishWhenComplete(): void {
@@ -157,7 +164,7 @@ function writeAll(fd: number, data: Uint8Array): void {
 }
 
 /** The time last: until then the file is not taken for what the sender has. */
-function finishFile(fd: number, path: string, stat: Stat): void {
+function finishFile(fd: number, path: string, stat: ExpectedFile): void {
   try {
     if (stat.uid !== OWNER.uid || stat.gid !== OWNER.gid) fchownSync(fd, stat.uid, stat.gid);
     setXattrs(path, stat);

@@ -242,7 +242,7 @@ function setOwnerAndMode(path: string, stat: Stat): void {
 }
 
 /** Of others' attributes only what means the same here; overlayfs would act on its own. */
-export function setXattrs(path: string, stat: Stat): void {
+export function setXattrs(path: string, stat: Pick<Stat, 'path' | 'xattrs'>): void {
   for (const [name, value] of Object.entries(stat.xattrs)) {
     if (!name.startsWith('user.') && name !== 'security.capability') continue;
     try {
