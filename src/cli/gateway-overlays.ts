@@ -5,7 +5,7 @@ import type { PlacementsRepository } from '#pool/gateway/placements-repository.t
 import { overlayRoutes } from '#pool/http/overlay-routes.ts';
 import type { WorkerServer } from '#pool/http/worker-server.ts';
 import { Wakes } from '#pool/jobs/wakes.ts';
-import { OVERLAYS_CHANNEL } from '#pool/overlay/announce-overlays.ts';
+import { OVERLAYS_CHANNEL } from '#pool/overlay/announcements-repository.ts';
 import { OverlayEndpointsRepository } from '#pool/overlay/overlay-endpoints-repository.ts';
 import { POOL_ITSELF } from '#pool/overlay/overlay-networks-repository.ts';
 import type { Overlays } from '#pool/overlay/overlays.ts';

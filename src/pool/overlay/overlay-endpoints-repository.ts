@@ -14,7 +14,7 @@ import type {
   OverlayWish,
   PooledEndpoint,
 } from '#worker/networks/overlay/overlay-link.ts';
-import { announceOverlays } from './announce-overlays.ts';
+import { announceOverlays } from './announcements-repository.ts';
 import { isReserved, parseNetwork } from './overlay-networks-repository.ts';
 
 /** So many addresses are looked at in one query. */

@@ -7,7 +7,7 @@ import { addressToNumber } from '#worker/networks/ip/address.ts';
 import { parseSubnet } from '#worker/networks/ip/subnet.ts';
 import { type Network, subnetOf } from '#worker/networks/network.ts';
 import { overlayOptions } from '#worker/networks/overlay/overlay-options.ts';
-import { announceOverlays } from './announce-overlays.ts';
+import { announceOverlays } from './announcements-repository.ts';
 
 /** The worker that `placements` says for what is the pool's own. */
 export const POOL_ITSELF = '';

@@ -98,4 +98,29 @@ describe.each(drivers)('network driver: %s', (_, open) => {
   test('the host has an MTU', async () => {
     expect(await driver.hostMtu()).toBeGreaterThanOrEqual(576);
   });
+
+  test('a way to other machines is made once, made anew when it changed, and goes with its bridge', async () => {
+    await ensureBridge();
+    const vni = 4_097 + (Buffer.from(bridge.slice(3), 'hex').readUIntBE(0, 3) % 1_000_000);
+    const vxlan = { name: `slx${bridge.slice(3)}`, bridge, vni, local: '127.0.0.1', port: 47_890, mtu: 1350 };
+    const station = (last: number, destination: string) => ({
+      ipv4Address: gateway.replace(/1$/, String(last)),
+      macAddress: `02:42:00:00:01:${last.toString(16).padStart(2, '0')}`,
+      destination,
+    });
+    try {
+      await driver.ensureVxlan(vxlan);
+      await driver.ensureVxlan(vxlan);
+      // More than the kernel answers for at once.
+      const many = Array.from({ length: 200 }, (_, index) => station(index + 20, '192.0.2.1'));
+      await driver.setStations(vxlan.name, many);
+      await driver.setStations(vxlan.name, [station(20, '192.0.2.2'), station(9, '192.0.2.3')]);
+      await driver.ensureVxlan({ ...vxlan, vni: vni + 1 });
+      await driver.setStations(vxlan.name, [station(20, '192.0.2.2')]);
+      await driver.setStations(vxlan.name, []);
+    } finally {
+      await driver.leave(vxlan.name);
+    }
+    await expect(driver.setStations(vxlan.name, [])).rejects.toMatchObject({ code: 'ENODEV' });
+  });
 });
