@@ -4,7 +4,7 @@ import { type Acknowledged, askAny } from './load.ts';
 import type { PoolUnderTest } from './pool-under-test.ts';
 
 /** How long a queue may take to drain, in milliseconds. */
-const PATIENCE = 180_000;
+const PATIENCE = 300_000;
 
 /** Until no job is left to be done. Throws when that takes too long. */
 export async function endOf(

