@@ -56,6 +56,8 @@ export const packages = [
     ],
   },
   { purpose: 'test', name: 'qemu-user-static', paths: ['/usr/lib/binfmt.d/qemu-aarch64.conf'] },
+  // Checks units.
+  { purpose: 'test', name: 'systemd', paths: ['systemd-analyze'] },
   // Encrypted overlay networks.
   { purpose: 'test', name: 'wireguard-tools', paths: ['wg'] },
   { purpose: 'test', name: 'wireguard-go', paths: ['wireguard-go'] },
