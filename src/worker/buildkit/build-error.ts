@@ -1,9 +1,10 @@
 import { create } from '@bufbuild/protobuf';
 import { type Any, AnySchema } from '@bufbuild/protobuf/wkt';
 import { SourceError } from '#worker/build/llb/source-error.ts';
-import type { SourceRange } from '#worker/build/llb/source-info.ts';
+import type { SourceInfo, SourceRange } from '#worker/build/llb/source-info.ts';
 import { PolicyDenial } from '#worker/build/policy/policy-denial.ts';
 import { SolveError } from '#worker/build/solve/solve-error.ts';
+import { writeDefinition } from './definition/write-definition.ts';
 import { GrpcError, toGrpcError } from './grpc/grpc-error.ts';
 import type { Definition } from './proto/github.com/moby/buildkit/solver/pb/ops_pb.ts';
 
@@ -36,7 +37,7 @@ function denied({ code, message }: GrpcError, denial: PolicyDenial): GrpcError {
 
 function sourceDetail({ info, ranges }: SourceRange): Any {
   const { filename, data, language } = info;
-  const definition = info.definition as Definition | undefined;
+  const definition = definitionOf(info);
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
   return detail('Source', {
     info: {
@@ -47,6 +48,17 @@ function sourceDetail({ info, ranges }: SourceRange): Any {
     },
     ranges,
   });
+}
+
+/** How clients can have the file again: as they said, or the graph that it was read from here. */
+function definitionOf({ definition, edge }: SourceInfo): Definition | undefined {
+  if (definition || !edge) return definition as Definition | undefined;
+  try {
+    return writeDefinition(edge);
+  } catch {
+    // Not all that we do can be said in their words.
+    return undefined;
+  }
 }
 
 function detail(type: string, value: object): Any {
