@@ -2,13 +2,16 @@ import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { seedImages } from '../images/stand-ins.ts';
 import { succeed } from './harness/command.ts';
 import { freePorts } from './harness/free-port.ts';
 import { type Slipway, startSlipway } from './harness/slipway.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
+
+// Packages are installed in it, from wherever this machine has them.
+vi.setConfig({ testTimeout: 900_000 });
 
 let folder: string;
 beforeEach(() => {
