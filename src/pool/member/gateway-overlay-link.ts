@@ -15,15 +15,14 @@ type Ask = (method: 'POST', path: string, body: unknown) => Promise<unknown>;
 
 /** How long something waits for a worker that has just begun to have its lease, in milliseconds. */
 const PATIENCE = 15_000;
-const LOOK = 50;
 
 /** A worker's overlay networks by way of its gateway. A worker serves before it has joined its pool: `use` comes later. */
 export class GatewayOverlayLink implements OverlayLink {
-  #ask: Ask | undefined;
+  readonly #given = Promise.withResolvers<Ask>();
 
   /** From now on asks this. */
   use(ask: Ask): void {
-    this.#ask = ask;
+    this.#given.resolve(ask);
   }
 
   async find(reference: string): Promise<Network | undefined> {
@@ -55,12 +54,9 @@ export class GatewayOverlayLink implements OverlayLink {
   }
 
   async #post(what: string, body: unknown): Promise<unknown> {
-    const until = performance.now() + PATIENCE;
-    while (!this.#ask) {
-      if (performance.now() > until) throw unavailable('this worker has not joined its pool yet');
-      await sleep(LOOK);
-    }
-    return await this.#ask('POST', `/overlay/${what}`, body);
+    const ask = await Promise.race([this.#given.promise, sleep(PATIENCE, undefined, { ref: false })]);
+    if (!ask) throw unavailable('this worker has not joined its pool yet');
+    return await ask('POST', `/overlay/${what}`, body);
   }
 }
 

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { databaseNow } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import { inTransaction } from '#database/transaction.ts';
-import { conflict, forbidden } from '#errors/errors.ts';
+import { conflict, forbidden, unsupported } from '#errors/errors.ts';
 import { addressToNumber } from '#worker/networks/ip/address.ts';
 import { parseSubnet } from '#worker/networks/ip/subnet.ts';
 import { type Network, subnetOf } from '#worker/networks/network.ts';
@@ -24,10 +24,12 @@ export class OverlayNetworksRepository {
 
   /**
    * Adds the network that `plan` makes of all others and the next free number, one at a time in the whole pool. Throws
-   * `conflict` for a name or a number that is taken, and what `plan` throws.
+   * `conflict` for a name or a number that is taken, `unsupported` for tenants, and what `plan` throws.
    */
-  create(plan: (others: readonly Network[], vni: number) => Network): Promise<Network> {
-    return inTransaction(this.#db, async (trx) => {
+  async create(plan: (others: readonly Network[], vni: number) => Network): Promise<Network> {
+    // Their engines do not speak to the pool of what is on them.
+    if (this.#tenant !== '') throw unsupported('overlay networks are not for tenants yet');
+    return await inTransaction(this.#db, async (trx) => {
       const { next_vni } = await trx
         .updateTable('overlay_lock')
         .set({ next_vni: sql<number>`next_vni + 1` })
