@@ -59,8 +59,9 @@ it('is one network over all workers, with names', async () => {
   for (const [index, worker] of WORKERS.entries()) {
     await start(worker, `w${index + 1}`, '--network', 'wide', '--network-alias', `alias-${index + 1}`);
   }
-  for (const from of ['w1', 'w2', 'w3']) {
-    for (const to of ['w1', 'w2', 'w3', 'alias-1', 'alias-3', 'w2.wide']) {
+  const ways = { w1: ['w2', 'alias-3'], w2: ['w1', 'w3.wide'], w3: ['w3', 'w1', 'alias-2'] };
+  for (const [from, names] of Object.entries(ways)) {
+    for (const to of names) {
       await expect.poll(() => pings(from, to), { ...SOON, message: `${from} to ${to}` }).toBe(true);
     }
   }
