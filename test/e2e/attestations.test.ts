@@ -127,9 +127,14 @@ COPY app /lib/apk/db/installed
     `${name}: ${packages.map((one) => one.name).filter((one) => one !== name)}`;
 
   it('is made of the image, and of the context and the stages that its Dockerfile names', async () => {
-    const { SPDX, AdditionalSPDXs } = await stated(await push('scanned', '--sbom=true'), 'SBOM');
+    const image = await push('scanned', '--sbom=true');
+    const { SPDX, AdditionalSPDXs } = await stated(image, 'SBOM');
     expect(listed(SPDX)).toBe('sbom: musl');
     expect(AdditionalSPDXs.map(listed).sort()).toEqual(['sbom-context: koa', 'sbom-tools: compiler,koa']);
+    const { manifests } = JSON.parse(await buildx('imagetools', 'inspect', '--raw', image));
+    const [built, attestation] = manifests.map(({ digest }: { digest: string }) => digest);
+    const referrers = await fetch(`http://${slipway.registry}/v2/team/scanned/referrers/${built}`);
+    expect(await referrers.json()).toMatchObject({ manifests: [{ digest: attestation }] });
   });
 
   it('is beside files, too', async () => {

@@ -94,6 +94,11 @@ describe('a command', () => {
     expect(output).toBe('1 p /var/www\n33\n33\n/var/log\nbuildkitsandbox\n1\n');
   });
 
+  it('runs under the filter of system calls, and with the capabilities that containers have', async () => {
+    const output = await world.ask(base, "grep -E '^(Seccomp|NoNewPrivs|CapEff):' /proc/self/status");
+    expect(output).toMatch(/^CapEff:\t00000000a80[0-9a-f]{5}\n(?:NoNewPrivs:\t\d\n)?Seccomp:\t2\n$/);
+  });
+
   it('is gone within a second when nobody wants it any more', async () => {
     const running = world.sh(base, 'trap "" TERM; while true; do sleep 1; done');
     setTimeout(() => world.cancel(), 700);
