@@ -105,7 +105,7 @@ it('while it gets files from a client', async () => {
 });
 
 it('while it copies them', async () => {
-  failed(await build('copying', ['FROM scratch', 'COPY large /one', 'COPY large /two'], { large: DISK / 3 }));
+  failed(await build('copying', ['FROM scratch', 'COPY large /one', 'COPY large /two'], { large: 45 * MIB }));
 });
 
 it('while a command runs', async () => {
