@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { PostgresServer } from '../database/postgres-server.ts';
+import { measureGateway } from './pool/gateway.ts';
 import { startGraphileWorker } from './pool/graphile-worker.ts';
 import { measureLargeQueue } from './pool/large-queue.ts';
 import { startOverhead } from './pool/overhead.ts';
@@ -15,16 +16,17 @@ const CLAIMERS = 8;
 /**
  * The queue of jobs on a PostgreSQL that syncs what it commits: how many jobs a second are queued, claimed (one or ten at
  * a time) and ended, and how long an idle pool takes from the request to the start. `--large` measures it with a
- * million jobs instead; `--peers` puts pg-boss and
+ * million jobs instead, `--gateway` what a gateway adds to a worker's answers; `--peers` puts pg-boss and
  * graphile-worker beside it, which are fetched for that.
  */
 export async function run(): Promise<void> {
   const { values } = parseArgs({
     args: process.argv.slice(3),
-    options: { peers: { type: 'boolean' }, large: { type: 'boolean' } },
+    options: { peers: { type: 'boolean' }, large: { type: 'string' }, gateway: { type: 'boolean' } },
   });
+  if (values.gateway === true) return await measureGateway();
   await using server = await PostgresServer.start({ durable: true });
-  if (values.large === true) return await measureLargeQueue(server);
+  if (values.large !== undefined) return await measureLargeQueue(server, Number(values.large));
   const peers = values.peers === true ? installPeers() : undefined;
   const queues: (() => Promise<BenchQueue>)[] = [
     async () => await SlipwayQueue.open(await server.createDatabase(), CLAIMERS),
