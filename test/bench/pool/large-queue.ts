@@ -1,13 +1,12 @@
 import type { PostgresServer } from '../../database/postgres-server.ts';
 import { SlipwayQueue } from './slipway-queue.ts';
 
-const FINISHED = 1_000_000;
-const QUEUED = 100_000;
+const QUEUED = 50_000;
 const CLAIMERS = 8;
 const SECONDS = 8;
 
-/** The queue with a million jobs that are over, and a hundred thousand that wait: how large it is, and how fast. */
-export async function measureLargeQueue(server: PostgresServer): Promise<void> {
+/** The queue with so many jobs that are over, and fifty thousand that wait: how large it is, and how fast. */
+export async function measureLargeQueue(server: PostgresServer, finished: number): Promise<void> {
   const url = await server.createDatabase();
   const database = new URL(url).pathname.slice(1);
   await using queue = await SlipwayQueue.open(url, CLAIMERS);
@@ -19,12 +18,12 @@ export async function measureLargeQueue(server: PostgresServer): Promise<void> {
       '', 0, n * 252, '${state}', 1, 3, 3600000, md5((n % 2000)::text), ${more}
     from generate_series(1, ${count}) as n`;
   const ended = `'worker', 1, '{"publications":[{"repository":"registry.example/team/app","digest":"sha256:' || repeat('0', 64) || '","tags":["1"]}]}', n, n, n`;
-  await server.query(row('succeeded', FINISHED, ended), database);
+  await server.query(row('succeeded', finished, ended), database);
   const one = await sizes(server, database);
   await server.query(row('queued', QUEUED, 'null, null, null, n, null, null'), database);
   await server.query('vacuum analyze jobs', database);
   console.log(
-    `a row of a job: ${Math.round(one.table / FINISHED)} bytes, and ${Math.round(one.indexes / FINISHED)} in indexes`,
+    `a row of a job: ${Math.round(one.table / finished)} bytes, and ${Math.round(one.indexes / finished)} in indexes`,
   );
   for (const { name, bytes } of await indexSizes(server, database)) {
     console.log(`  ${name.padEnd(24)} ${(bytes / 2 ** 20).toFixed(1).padStart(8)} MiB`);
