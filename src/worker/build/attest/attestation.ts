@@ -18,10 +18,10 @@ export interface Subject {
   readonly digest: Readonly<Record<string, string>>;
 }
 
-export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v0.1';
+export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 export const IN_TOTO_MEDIA_TYPE = 'application/vnd.in-toto+json';
 
-/** An in-toto statement (in-toto/attestation, spec/v0.1.0/statement.md), as bytes. */
+/** An in-toto statement (in-toto/attestation, spec/v1/statement.md), as bytes. */
 export function statementOf(
   { predicateType, predicate }: Attestation,
   subjects: readonly Subject[],
