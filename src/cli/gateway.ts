@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import type { Server as NetServer } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
@@ -26,6 +27,7 @@ import { WorkerContentsRepository } from '#pool/gateway/worker-contents-reposito
 import { type GatewayCredentials, Workers } from '#pool/gateway/workers.ts';
 import { contextRoutes } from '#pool/http/context-routes.ts';
 import { gatewayRoutes } from '#pool/http/gateway/gateway-routes.ts';
+import { guardRoutes } from '#pool/http/guard-routes.ts';
 import { lendingRoute } from '#pool/http/lending-route.ts';
 import { queueRoutes } from '#pool/http/queue-routes.ts';
 import { triggerEvents } from '#pool/http/trigger-events.ts';
@@ -35,6 +37,7 @@ import { OverlayNetworksRepository } from '#pool/overlay/overlay-networks-reposi
 import { Overlays } from '#pool/overlay/overlays.ts';
 import { PortClaimsRepository } from '#pool/ports/port-claims-repository.ts';
 import { PublishedPorts } from '#pool/ports/published-ports.ts';
+import type { TenantIdentity } from '#pool/tenants/tenant-header.ts';
 import { fingerprint } from '#pool/workers/certificates.ts';
 import { Enrolment } from '#pool/workers/enrolment.ts';
 import { MembershipRepository } from '#pool/workers/membership-repository.ts';
@@ -46,6 +49,7 @@ import { createEngineServer } from '#worker/http/server.ts';
 import { listenForBuildkit } from './buildkit-listener.ts';
 import { watchGateway } from './gateway-monitoring.ts';
 import { overlayRequests } from './gateway-overlays.ts';
+import { type CreateTenantServer, clientTls, GatewayTenants } from './gateway-tenants.ts';
 import { jobCredentials } from './job-credentials.ts';
 import { listen } from './listen.ts';
 import { createObservability } from './observability.ts';
@@ -65,7 +69,11 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
   started.defer(() => stopping.abort());
   const leases = new WorkerLeasesRepository(db);
   const enrolment = await Enrolment.open(new MembershipRepository(db), { life: config.pool.certificateLife });
-  const credentials = await renewedCredentials(enrolment, config.pool.certificateLife, started);
+  const credentials = await renewedCredentials(
+    enrolment,
+    { life: config.pool.certificateLife, hosts: config.gateway.tls.names },
+    started,
+  );
   const workerServer = new WorkerServer(
     { enrolment, leases, contents: new WorkerContentsRepository(db), log: logger },
     { credentials: credentials.current(), leaseDuration: config.pool.lease },
@@ -73,11 +81,12 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
   credentials.onRenewed((renewed) => workerServer.server.setSecureContext(renewed));
   started.defer(() => closed(workerServer.server));
 
+  const poolMetrics = new PoolMetrics(observability.metrics);
   const parts = gatewayParts(db, {
     leases,
     credentials: credentials.current,
     config,
-    metrics: new PoolMetrics(observability.metrics),
+    metrics: poolMetrics,
     logger,
     started,
   });
@@ -109,10 +118,30 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
   const workersAt = config.gateway.workers.listen ?? `unix://${join(config.runDir, 'pool.sock')}`;
   const addresses: string[] = [];
   const observed = observedRequests(observability);
+  const id = fingerprint(enrolment.authority.certificate);
+  const create: CreateTenantServer = (identity, closing) =>
+    tenantServer(db, {
+      identity,
+      id,
+      leases,
+      credentials: credentials.current,
+      metrics: poolMetrics,
+      observed,
+      config,
+      logger,
+      started: closing,
+    });
+  const tenants = new GatewayTenants({ db, create, log: logger }, config, started);
+  const isSecure = config.gateway.tls.certificate !== null || config.gateway.tls.names.length > 0;
   for (const address of config.gateway.listen) {
-    const server = createEngineServer(router, logger, observed);
-    started.defer(() => closed(server));
-    addresses.push(await listen(server, address, { group: config.worker.socketGroup }));
+    const secured = isSecure && !address.startsWith('unix:');
+    const server = tenants.server(createEngineServer(router, logger, observed), { must: secured });
+    const front = secured
+      ? clientTls(server, config.gateway, { credentials: credentials.current, role })
+      : server;
+    if ('renew' in front) credentials.onRenewed(() => front.renew());
+    started.defer(() => closed(server, front));
+    addresses.push(await listen(front, address, { group: config.worker.socketGroup }));
   }
   const { buildkit } = config.gateway;
   const clients = { buildkit, socketGroup: config.worker.socketGroup };
@@ -123,9 +152,36 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
+/** What a tenant's clients reach: an engine of the pool's workers that is theirs alone. */
+function tenantServer(
+  db: PoolDatabase,
+  options: Parameters<typeof gatewayParts>[1] & {
+    identity: () => TenantIdentity;
+    id: string;
+    observed: ReturnType<typeof observedRequests>;
+  },
+): Server {
+  const { identity, id, observed, logger, started } = options;
+  const parts = gatewayParts(db, options);
+  const router = createEngineRouter();
+  guardRoutes(router, {
+    policy: () => identity().policy,
+    countContainers: () => parts.placements.countContainers(),
+  });
+  gatewayRoutes(router, parts, { id: `${id}-${identity().name}` });
+  const stopping = new AbortController();
+  const watching = new WorkersWatch({ ...parts, log: logger }).run(stopping.signal);
+  started.defer(async () => {
+    stopping.abort();
+    await watching;
+  });
+  return createEngineServer(router, logger, observed);
+}
+
 function gatewayParts(
   db: PoolDatabase,
   {
+    identity,
     leases,
     credentials,
     config,
@@ -134,6 +190,8 @@ function gatewayParts(
     started,
   }: {
     metrics: PoolMetrics;
+    /** Of whom it is asked; undefined: the operator. */
+    identity?: () => TenantIdentity;
     leases: WorkerLeasesRepository;
     credentials: () => GatewayCredentials;
     config: Config;
@@ -141,11 +199,11 @@ function gatewayParts(
     started: AsyncDisposableStack;
   },
 ) {
-  const tenant = '';
+  const tenant = identity?.().name ?? '';
   const agents = started.use(new WorkerAgents());
   const client = new WorkerClient(agents);
-  const workers = new Workers({ leases, agents, credentials });
-  const placements = new PlacementsRepository(db);
+  const workers = new Workers({ leases, agents, credentials, ...(identity && { tenant: identity }) });
+  const placements = new PlacementsRepository(db, tenant);
   const objects = new PoolObjects({ placements, workers, client, log });
   const contents = new PoolContents(
     { rows: new WorkerContentsRepository(db), workers, client, log },
@@ -158,11 +216,12 @@ function gatewayParts(
     config.pool.overlay,
   );
   const addressOf = (worker: string) => endpoints.addressOf(worker);
-  const published = config.gateway.publishPorts
-    ? started.use(
-        new PublishedPorts({ workers, client, claims: new PortClaimsRepository(db), addressOf, log }),
-      )
-    : undefined;
+  const published =
+    config.gateway.publishPorts && !identity
+      ? started.use(
+          new PublishedPorts({ workers, client, claims: new PortClaimsRepository(db), addressOf, log }),
+        )
+      : undefined;
   const placer = new Placer(
     { workers, placements, objects, images, contents, client, metrics },
     { strategy: config.gateway.placement },
@@ -174,7 +233,10 @@ function gatewayParts(
       { tenant },
     ),
   );
-  const homes = new BuildHomes({ homes: new BuildHomesRepository(db), workers, turns, rows }, { tenant });
+  const homes = new BuildHomes(
+    { homes: new BuildHomesRepository(db, tenant), workers, turns, rows },
+    { tenant },
+  );
   const grpc = started.use(
     new GrpcProxy({ homes, workers, contents, log }, { keepAliveMs: config.gateway.buildkit.keepAlive }),
   );
@@ -196,21 +258,25 @@ function gatewayParts(
 }
 
 /** This gateway's key and certificate, made anew in time. */
-async function renewedCredentials(enrolment: Enrolment, life: number, started: AsyncDisposableStack) {
-  let current = await gatewayCredentials(enrolment, { life });
-  let tell: (renewed: GatewayCredentials) => void = () => {};
+async function renewedCredentials(
+  enrolment: Enrolment,
+  options: { life: number; hosts: readonly string[] },
+  started: AsyncDisposableStack,
+) {
+  let current = await gatewayCredentials(enrolment, options);
+  const listeners: ((renewed: GatewayCredentials) => void)[] = [];
   const timer = setInterval(
     async () => {
-      current = await gatewayCredentials(enrolment, { life });
-      tell(current);
+      current = await gatewayCredentials(enrolment, options);
+      for (const tell of listeners) tell(current);
     },
-    Math.min(life / 2, 2 ** 31 - 1),
+    Math.min(options.life / 2, 2 ** 31 - 1),
   );
   started.defer(() => clearInterval(timer));
   return {
     current: () => current,
     onRenewed(listener: (renewed: GatewayCredentials) => void) {
-      tell = listener;
+      listeners.push(listener);
     },
   };
 }
@@ -221,9 +287,10 @@ function registriesOf({ worker }: Config, started: AsyncDisposableStack): Regist
   return new Registries({ transport: started.use(new HttpTransport()), hosts });
 }
 
-async function closed(server: Server): Promise<void> {
-  if (!server.listening) return;
-  server.close();
+/** `front`: what listens, where that is not the server itself. */
+async function closed(server: Server, front: NetServer = server): Promise<void> {
+  if (!front.listening) return;
+  front.close();
   server.closeAllConnections();
-  await once(server, 'close');
+  await once(front, 'close');
 }

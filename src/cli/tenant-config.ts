@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type { Config } from '#config/schema.ts';
+import { parseImageReference } from '#oci/reference.ts';
 import type { TenantPlace } from '#pool/tenants/tenant-places.ts';
+import { allowsRegistry } from '#pool/tenants/tenant-policy.ts';
 
 /** Of a tenant's part of `worker.tenants.subnet`: 4,096 addresses, a quarter of them the default bridge's. */
 const PART = 20;
@@ -14,10 +16,12 @@ export function tenantRoom({ worker }: Config): number {
 }
 
 /** The settings of a tenant's engine on a worker: folders, a bridge, subnets and a build cache of its own. */
-export function tenantConfig(config: Config, { name, number }: Pick<TenantPlace, 'name' | 'number'>): Config {
+export function tenantConfig(config: Config, { name, number, policy }: TenantPlace): Config {
   const { worker } = config;
   const blocks = [0, 1, 2, 3].map((block) => subnetOf(worker.tenants.subnet, number - 1, block));
   const { cacheRepository } = worker.build;
+  const caches =
+    cacheRepository !== null && allowsRegistry(policy, parseImageReference(cacheRepository).domain);
   return {
     ...config,
     dataDir: join(config.dataDir, 'tenants', name),
@@ -38,7 +42,7 @@ export function tenantConfig(config: Config, { name, number }: Pick<TenantPlace,
         ...worker.build,
         entitlements: [],
         refusedNetworks: [...worker.build.refusedNetworks, ...worker.tenants.refusedNetworks],
-        cacheRepository: cacheRepository === null ? null : `${cacheRepository}/${repositoryPart(name)}`,
+        cacheRepository: caches ? `${cacheRepository}/${repositoryPart(name)}` : null,
       },
     },
   };

@@ -51,7 +51,7 @@ export class TenantEngines {
     this.#ports = ports;
     this.#config = config;
     this.#places = places;
-    this.#closing = closing;
+    this.#closing = closing.use(new AsyncDisposableStack());
   }
 
   /** Those that were there before are there when this resolves; one that cannot begin keeps none of the others from it. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { loopbackOrUnix, parseListenAddress } from './address.ts';
+import { isLoopback, parseListenAddress } from './address.ts';
 import { buildkitSchema } from './buildkit-schema.ts';
 import { databaseSchema } from './database-schema.ts';
 import { jobsSchema } from './jobs-schema.ts';
@@ -40,9 +40,12 @@ export const poolSchema = z.strictObject({
   namespaces: z.cidrv4(),
 });
 
+const hostName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.:-]*$/, 'expected a host name or an address');
+
 /** The settings below `gateway`. */
-export const gatewaySchema = z.strictObject({
-  listen: z.array(loopbackOrUnix).min(1, 'expected at least one address'),
+const gatewayShape = z.strictObject({
+  listen: z.array(securedAddress).min(1, 'expected at least one address'),
+  tls: z.strictObject({ certificate: file, key: file, names: z.array(hostName) }),
   workers: z.strictObject({ listen: securedAddress.nullable() }),
   placement: z.enum(['spread', 'binpack']),
   monitoring: workerMonitoringSchema,
@@ -56,6 +59,20 @@ export const gatewaySchema = z.strictObject({
     perWorker: z.int().min(1),
   }),
   publishPorts: z.boolean(),
+});
+
+/** Beyond loopback nobody is heard who has not shown who they are, in TLS. */
+export const gatewaySchema = gatewayShape.superRefine(({ listen, tls }, context) => {
+  if ((tls.certificate === null) !== (tls.key === null)) {
+    context.addIssue({ code: 'custom', path: ['tls'], message: 'expected a certificate and its key' });
+  }
+  if (tls.certificate !== null || tls.names.length > 0) return;
+  for (const [at, text] of listen.entries()) {
+    const parsed = parseListenAddress(text);
+    if (!parsed || 'path' in parsed || isLoopback(parsed.host)) continue;
+    const message = `'${text}': listening beyond loopback is refused without TLS and the identity of clients (gateway.tls)`;
+    context.addIssue({ code: 'custom', path: ['listen', at], message });
+  }
 });
 
 /** The settings below `worker.pool`. */

@@ -7,6 +7,7 @@ import { poolDatabaseOptions } from '../pool-database.ts';
 import { Refusal } from '../refusal.ts';
 import type { Command, CommandGroup, Invocation } from './command.ts';
 import { shownMoment } from './moments.ts';
+import { tenantCommands } from './pool-tenants.ts';
 import { parseSpan } from './with-housekeeping.ts';
 
 const TOKEN_LIFE = '1h';
@@ -76,6 +77,7 @@ export const pool: CommandGroup = {
       arguments: ['NAME'],
       run: (invocation) => remove(invocation, 'worker', ({ members }, name) => members.remove(name)),
     },
+    ...tenantCommands,
   } satisfies Record<string, Command>,
 };
 

@@ -9,7 +9,7 @@ import type { TenantPolicy } from '../tenants/tenant-policy.ts';
 interface Guarded {
   /** As it is now. */
   readonly policy: () => TenantPolicy;
-  readonly countContainers: () => number;
+  readonly countContainers: () => number | Promise<number>;
 }
 
 type Body = Readonly<Record<string, unknown>>;
@@ -29,15 +29,15 @@ export function guardRoutes(router: EngineRouter, { policy, countContainers }: G
     (check: (body: Body, ctx: EngineContext) => unknown) =>
     async (ctx: EngineContext, next: () => Promise<unknown>) => {
       const body = (await readJson(ctx)) ?? {};
-      givenJson(ctx, check(body as Body, ctx) ?? body);
+      givenJson(ctx, (await check(body as Body, ctx)) ?? body);
       await next();
     };
 
   router.post(
     '/containers/create',
-    checked((body) => {
+    checked(async (body) => {
       const { containers } = policy();
-      if (containers !== null && countContainers() >= containers) {
+      if (containers !== null && (await countContainers()) >= containers) {
         throw forbidden(`your tenant's policy does not allow more than ${containers} containers`);
       }
       return checkContainer(body, policy());

@@ -18,6 +18,8 @@ export interface SlipwayOptions {
   readonly command?: 'serve' | 'registry' | 'gateway' | 'worker';
   /** More options of the command line. */
   readonly args?: readonly string[];
+  /** Where a gateway listens besides. */
+  readonly listen?: readonly string[];
   /** Serve BuildKit's API on a socket of its own too. */
   readonly buildkit?: boolean;
   /** More settings, as `SLIPWAY_*` variables. */
@@ -68,7 +70,8 @@ export class Slipway implements AsyncDisposable {
       SLIPWAY_RUN_DIR: join(this.folder, 'run'),
       SLIPWAY_REGISTRY_LISTEN: this.registry,
       SLIPWAY_WORKER_LISTEN: `unix://${this.socket}`,
-      SLIPWAY_GATEWAY_LISTEN: `unix://${this.socket}`,
+      SLIPWAY_GATEWAY_LISTEN: `[${[`unix://${this.socket}`, ...(options.listen ?? [])].join(', ')}]`,
+      SLIPWAY_WORKER_TENANTS_SUBNET: `10.${128 + (port % 60)}.0.0/16`,
       ...(options.buildkit && { SLIPWAY_WORKER_BUILDKIT_LISTEN: `[${this.buildkit}]` }),
       SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_NAME: `slipt${port}`,
       SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_SUBNET: `${block}.${part * 32}.0/24`,

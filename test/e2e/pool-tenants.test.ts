@@ -1,0 +1,374 @@
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { request as secureRequest } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { busyboxArchive } from '../images/busybox-image.ts';
+import { run, succeed } from './harness/command.ts';
+import { freePorts } from './harness/free-port.ts';
+import { type Slipway, startSlipway } from './harness/slipway.ts';
+
+const program = fileURLToPath(new URL('../../bin/slipway', import.meta.url));
+
+let folder: string;
+let gateway: Slipway;
+let worker: Slipway;
+let address: string;
+let env: NodeJS.ProcessEnv;
+const secrets: Record<string, string> = {};
+
+const slipway = (...args: string[]) => succeed(program, args, { env });
+
+/** The docker command as a tenant, by the certificate of a client. */
+const docker = (tenant: string, ...args: string[]) =>
+  run('docker', args, {
+    env: {
+      ...process.env,
+      DOCKER_HOST: address,
+      DOCKER_TLS_VERIFY: '1',
+      DOCKER_CERT_PATH: join(folder, tenant),
+      DOCKER_CONFIG: join(folder, `config-${tenant}`),
+    },
+  });
+
+const dockerOk = async (tenant: string, ...args: string[]) => {
+  const { code, stdout, stderr } = await docker(tenant, ...args);
+  if (code !== 0) throw new Error(`docker ${args.join(' ')}: ${stderr}\n${gateway.output.slice(-3000)}`);
+  return stdout.trim();
+};
+
+interface Asked {
+  readonly method?: string;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+  readonly certificate?: string;
+}
+
+/** A request to the gateway's TLS address. */
+function ask(path: string, { method = 'GET', body, headers = {}, certificate }: Asked = {}) {
+  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
+  const { hostname, port } = new URL(address.replace('tcp:', 'https:'));
+  const pem = (name: string) => readFileSync(join(folder, certificate ?? 'a', name));
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const asking = secureRequest(
+    {
+      host: hostname,
+      port,
+      path,
+      method,
+      ca: pem('ca.pem'),
+      ...(certificate && { cert: pem('cert.pem'), key: pem('key.pem') }),
+      headers: { ...headers, ...(text && { 'Content-Type': 'application/json' }) },
+      agent: false,
+    },
+    (answer) => {
+      let said = '';
+      answer.setEncoding('utf8').on('data', (chunk: string) => {
+        said += chunk;
+      });
+      answer.on('end', () => resolve({ status: answer.statusCode!, text: said }));
+    },
+  );
+  asking.on('error', reject);
+  asking.end(text);
+  return promise;
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'slipway-'));
+  const [port, workers] = (await freePorts(2)) as [number, number];
+  address = `tcp://127.0.0.1:${port}`;
+  gateway = await startSlipway({
+    command: 'gateway',
+    args: ['--set', 'gateway.tls.names=[127.0.0.1]'],
+    listen: [address],
+    env: { SLIPWAY_GATEWAY_WORKERS_LISTEN: `tcp://127.0.0.1:${workers}` },
+  });
+  env = { ...process.env, SLIPWAY_DATA_DIR: gateway.dataDir };
+  for (const tenant of ['a', 'b']) {
+    await slipway('robot', 'add', `ci-${tenant}`).then((text) => {
+      secrets[tenant] = /slr_\S+/.exec(text)![0];
+    });
+    const policy = join(folder, `${tenant}.yaml`);
+    await writeFile(policy, 'containers: 5\nmemory: 268435456\nregistries: [registry.example]\n');
+    await slipway('pool', 'tenant-set', tenant, '--policy', policy);
+    await slipway('pool', 'tenant-grant', tenant, `robot:ci-${tenant}`);
+    await slipway(
+      'pool',
+      'client-create',
+      tenant,
+      '--for',
+      `robot:ci-${tenant}`,
+      '--output',
+      join(folder, tenant),
+    );
+  }
+  worker = await startSlipway({
+    command: 'worker',
+    args: ['--join', `https://127.0.0.1:${workers}`],
+    env: {
+      SLIPWAY_WORKER_POOL_TOKEN: (await slipway('pool', 'token-create')).trim(),
+      SLIPWAY_WORKER_POOL_NAME: 'w1',
+      SLIPWAY_WORKER_POOL_LISTEN: 'tcp://127.0.0.1:0',
+    },
+  });
+  for (const tenant of ['a', 'b']) await dockerOk(tenant, 'load', '--input', await busyboxArchive());
+});
+afterAll(async () => {
+  for (const tenant of ['a', 'b']) {
+    const ids = (await docker(tenant, 'ps', '--all', '--quiet')).stdout.split('\n').filter(Boolean);
+    if (ids.length > 0) await docker(tenant, 'rm', '--force', '--volumes', ...ids);
+  }
+  await worker?.[Symbol.asyncDispose]();
+  await gateway?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+it('lets in who shows a certificate or credentials, as the tenant that they belong to', async () => {
+  expect((await ask('/_ping')).status).toBe(401);
+  expect(await ask('/containers/json', { headers: { Authorization: 'Bearer slr_no' } })).toMatchObject({
+    status: 401,
+  });
+  const bearer = { Authorization: `Bearer ${secrets.a}` };
+  expect((await ask('/containers/json', { headers: bearer })).status).toBe(200);
+  const basic = Buffer.from(`robot+ci-a:${secrets.a}`).toString('base64');
+  expect((await ask('/containers/json', { headers: { Authorization: `Basic ${basic}` } })).status).toBe(200);
+  // Whatever a client says of tenants, it is held to its own.
+  expect(
+    await ask('/containers/json', { certificate: 'a', headers: { 'Slipway-Tenant': 'b' } }),
+  ).toMatchObject({
+    status: 403,
+  });
+  expect(
+    (await ask('/containers/json', { certificate: 'a', headers: { 'Slipway-Tenant': 'operator' } })).status,
+  ).toBe(403);
+});
+
+it('shows nobody what another one has, by whatever name', async () => {
+  await dockerOk('b', 'network', 'create', 'net');
+  await dockerOk('b', 'volume', 'create', 'data');
+  const id = await dockerOk(
+    'b',
+    'run',
+    '-d',
+    '--name',
+    'web',
+    '--network',
+    'net',
+    '-v',
+    'data:/d',
+    'busybox',
+    'sleep',
+    '1000',
+  );
+  await dockerOk('b', 'tag', 'busybox', 'private:1');
+  const exec = JSON.parse(
+    (await ask(`/containers/${id}/exec`, { method: 'POST', certificate: 'b', body: { Cmd: ['true'] } })).text,
+  ).Id as string;
+  const network = await dockerOk('b', 'network', 'inspect', 'net', '--format', '{{.Id}}');
+  const none = 'f'.repeat(64);
+
+  const twins: [string, string, string, unknown?][] = [];
+  for (const [theirs, nobodys] of [
+    ['web', 'nope'],
+    [id, none],
+    [id.slice(0, 12), none.slice(0, 12)],
+  ] as [string, string][]) {
+    const container = (method: string, action: string, body?: unknown) =>
+      twins.push([method, `/containers/${theirs}${action}`, `/containers/${nobodys}${action}`, body]);
+    for (const action of [
+      '/json',
+      '/logs?stdout=1',
+      '/stats?stream=0',
+      '/top',
+      '/changes',
+      '/export',
+      '/archive?path=/',
+    ]) {
+      container('GET', action);
+    }
+    for (const action of [
+      '/start',
+      '/stop',
+      '/kill',
+      '/restart',
+      '/pause',
+      '/unpause',
+      '/wait',
+      '/attach',
+      '/rename?name=x',
+    ]) {
+      container('POST', action);
+    }
+    container('POST', '/exec', { Cmd: ['id'] });
+    container('POST', '/update', { Memory: 10_000_000 });
+    container('DELETE', '?force=1');
+    twins.push(['POST', `/commit?container=${theirs}`, `/commit?container=${nobodys}`, {}]);
+    for (const [key, value] of [
+      ['NetworkMode', (it: string) => `container:${it}`],
+      ['PidMode', (it: string) => `container:${it}`],
+      ['IpcMode', (it: string) => `container:${it}`],
+      ['VolumesFrom', (it: string) => [it]],
+      ['Links', (it: string) => [`${it}:x`]],
+    ] as [string, (it: string) => unknown][]) {
+      const made = async (it: string) => {
+        const { text } = await ask('/containers/create?name=probe', {
+          method: 'POST',
+          certificate: 'a',
+          body: { Image: 'busybox', Cmd: ['true'], HostConfig: { [key]: value(it) } },
+        });
+        // What is made all the same is told apart by its ID alone, and does not start.
+        const started = (await ask('/containers/probe/start', { method: 'POST', certificate: 'a' })).text;
+        await docker('a', 'rm', '--force', 'probe');
+        return `${text} ${started}`.replaceAll(it, '…').replaceAll(/[0-9a-f]{64}/g, 'ID');
+      };
+      const [one, two] = [await made(theirs), await made(nobodys)];
+      expect({ key, one }).toEqual({ key, one: two });
+    }
+  }
+  twins.push(['GET', `/exec/${exec}/json`, `/exec/${none}/json`]);
+  twins.push(['POST', `/exec/${exec}/start`, `/exec/${none}/start`, {}]);
+  for (const [theirs, nobodys] of [
+    ['net', 'nope'],
+    [network, none],
+  ] as [string, string][]) {
+    twins.push(['GET', `/networks/${theirs}`, `/networks/${nobodys}`]);
+    twins.push(['DELETE', `/networks/${theirs}`, `/networks/${nobodys}`]);
+    twins.push(['POST', `/networks/${theirs}/connect`, `/networks/${nobodys}/connect`, { Container: id }]);
+  }
+  twins.push(['GET', '/volumes/data', '/volumes/nope'], ['DELETE', '/volumes/data', '/volumes/nope']);
+  for (const action of ['json', 'history', 'get']) {
+    twins.push(['GET', `/images/private:1/${action}`, `/images/absent:1/${action}`]);
+  }
+  twins.push(['DELETE', '/images/private:1', '/images/absent:1']);
+  twins.push(['POST', '/images/private:1/tag?repo=mine', '/images/absent:1/tag?repo=mine']);
+  for (const [method, theirs, nobodys, body] of twins) {
+    const asked = { method, certificate: 'a', ...(body !== undefined && { body }) };
+    const [one, two] = [await ask(theirs, asked), await ask(nobodys, asked)];
+    const plain = (text: string) =>
+      text
+        .replaceAll(id, '…')
+        .replaceAll(id.slice(0, 12), '…')
+        .replaceAll(none, '…')
+        .replaceAll(none.slice(0, 12), '…')
+        .replaceAll(network, '…')
+        .replaceAll(exec, '…')
+        .replace(/\b(?:web|nope|net|data|private|absent)\b/g, '…');
+    expect({ theirs, status: one.status, text: plain(one.text) }).toEqual({
+      theirs,
+      status: two.status,
+      text: plain(two.text),
+    });
+    expect(one.status).toBeGreaterThanOrEqual(400);
+  }
+
+  const lists = [
+    '/containers/json?all=1',
+    '/networks',
+    '/volumes',
+    '/images/json',
+    '/system/df',
+    '/info',
+    `/events?since=0&until=${Math.ceil(Date.now() / 1000)}`,
+    `/containers/json?all=1&filters=${encodeURIComponent('{"name":["web"]}')}`,
+    `/containers/json?all=1&filters=${encodeURIComponent(`{"id":["${id}"]}`)}`,
+  ];
+  for (const path of lists) {
+    const { text } = await ask(path, { certificate: 'a' });
+    expect(text).not.toContain(id);
+    expect(text).not.toContain(network);
+    expect(text).not.toMatch(/"(?:\/?web|net|data|private:1)"/);
+  }
+  for (const what of ['containers', 'networks', 'volumes', 'images', 'build']) {
+    expect((await ask(`/${what}/prune`, { method: 'POST', certificate: 'a' })).status).toBe(200);
+  }
+  expect(await dockerOk('b', 'exec', 'web', 'ls', '/d')).toBe('');
+  // Names are a tenant's own: nothing is said of another's.
+  expect(await dockerOk('a', 'create', '--name', 'web', 'busybox', 'true')).toMatch(/^[0-9a-f]{64}$/);
+  expect(await dockerOk('a', 'volume', 'create', 'data')).toBe('data');
+  expect(await dockerOk('a', 'network', 'create', 'net')).toMatch(/^[0-9a-f]{64}$/);
+  await docker('a', 'rm', 'web');
+  expect(await dockerOk('b', 'ps', '--format', '{{.Names}}')).toBe('web');
+  const ip = await dockerOk('b', 'inspect', 'web', '--format', '{{.NetworkSettings.Networks.net.IPAddress}}');
+  await dockerOk('b', 'exec', '-d', 'web', 'nc', '-l', '-p', '8080', '-e', 'echo', 'secret');
+  expect((await docker('a', 'run', '--rm', 'busybox', 'nc', '-w', '2', ip, '8080')).stdout).not.toContain(
+    'secret',
+  );
+});
+
+it('holds tenants to their policy, in the worker as well', async () => {
+  const refused = [
+    ['--privileged'],
+    ['-v', '/etc:/x'],
+    ['--mount', 'type=bind,source=/,target=/x'],
+    ['--network', 'host'],
+    ['--pid', 'host'],
+    ['--cap-add', 'SYS_ADMIN'],
+    ['--device', '/dev/null'],
+    ['--security-opt', 'seccomp=unconfined'],
+    ['--memory', '1g'],
+    ['-p', '80:80'],
+    ['--cgroup-parent', '/x'],
+    ['--sysctl', 'net.ipv4.ip_forward=1'],
+    ['--mount', 'type=volume,target=/x,volume-opt=type=none,volume-opt=device=/,volume-opt=o=bind'],
+  ];
+  for (const flags of refused) {
+    const { code, stderr } = await docker('a', 'create', ...flags, 'busybox', 'true');
+    expect({ flags, code, stderr }).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('policy does not allow'),
+    });
+  }
+  const made = await dockerOk('a', 'create', 'busybox', 'true');
+  expect(await dockerOk('a', 'inspect', made, '--format', '{{.HostConfig.Memory}}')).toBe('268435456');
+  expect((await docker('a', 'exec', '--privileged', made, 'id')).stderr).toContain('policy does not allow');
+  expect((await docker('a', 'pull', 'elsewhere.example/x')).stderr).toContain('policy does not allow');
+  await dockerOk('a', 'rm', made);
+  // A gateway that lets everything pass: the worker's own socket, asked for a tenant.
+  const identity = { name: 'a', policy: {} };
+  const header = Buffer.from(JSON.stringify(identity)).toString('base64url');
+  const answer = await new Promise<{ status: number; text: string }>((resolve, reject) => {
+    const asking = request(
+      {
+        socketPath: worker.socket,
+        path: '/containers/create',
+        method: 'POST',
+        headers: { 'Slipway-Tenant': header, 'Content-Type': 'application/json' },
+      },
+      (res) => {
+        let text = '';
+        res.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk;
+        });
+        res.on('end', () => resolve({ status: res.statusCode!, text }));
+      },
+    );
+    asking.on('error', reject);
+    asking.end(JSON.stringify({ Image: 'busybox', HostConfig: { Privileged: true } }));
+  });
+  expect(answer).toMatchObject({ status: 403, text: expect.stringContaining('policy does not allow') });
+});
+
+it('shuts out whose certificate was taken back, and listens to nobody it does not know', async () => {
+  await slipway('pool', 'client-create', 'old', '--for', 'robot:ci-a', '--output', join(folder, 'old'));
+  expect((await ask('/_ping', { certificate: 'old' })).status).toBe(200);
+  await slipway('pool', 'client-remove', 'old');
+  await expect
+    .poll(async () => (await ask('/_ping', { certificate: 'old' })).status, { timeout: 30_000 })
+    .toBe(401);
+  await slipway('pool', 'tenant-revoke', 'b', 'robot:ci-b');
+  await expect
+    .poll(async () => (await ask('/_ping', { certificate: 'b' })).status, { timeout: 30_000 })
+    .toBe(403);
+  await slipway('pool', 'tenant-grant', 'b', 'robot:ci-b');
+  const { code, stderr } = await run(program, ['gateway', '--set', 'gateway.listen=tcp://0.0.0.0:0'], {
+    env,
+  });
+  expect(code).not.toBe(0);
+  expect(stderr).toContain(
+    'listening beyond loopback is refused without TLS and the identity of clients (gateway.tls)',
+  );
+});
