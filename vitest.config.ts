@@ -18,7 +18,7 @@ export default defineConfig({
   test: {
     projects: [
       project('unit'),
-      project('contracts', s3),
+      project('contracts', { testTimeout: 120_000, ...s3 }),
       // What the API does with blobs, once more over S3.
       project('s3', {
         ...s3,
