@@ -162,7 +162,7 @@ export class OverlayMember {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       try {
-        if (!this.#isSynced) await this.#sync();
+        if (!this.#isSynced) await this.#unlessStopped(this.#sync());
         await this.#hear();
       } catch (error) {
         if (!isKind(error, 'unavailable')) this.#ports.warn(`overlay networks: ${messageOf(error)}`);
@@ -188,11 +188,7 @@ export class OverlayMember {
     const known = catalog.list().filter(({ driver }) => driver === 'overlay');
     if (known.length === 0) return await this.#idle();
     const ids = known.map(({ id }) => id).toSorted();
-    const left = Promise.withResolvers<undefined>();
-    this.#stopping.signal.addEventListener('abort', () => left.resolve(undefined), { once: true });
-    const asked = link.news(ids, this.#tag);
-    asked.catch(() => {});
-    const news = await Promise.race([asked, left.promise]);
+    const news = await this.#unlessStopped(link.news(ids, this.#tag));
     if (!news) return;
     for (const state of news.networks ?? []) {
       this.#keep(state);
@@ -205,6 +201,21 @@ export class OverlayMember {
       if (network) await this.#drop(network);
     }
     this.#tag = news.tag;
+  }
+
+  /** A stop does not wait for the pool, which may not be there: undefined then. */
+  async #unlessStopped<T>(asked: Promise<T>): Promise<T | undefined> {
+    const left = Promise.withResolvers<undefined>();
+    const leave = () => left.resolve(undefined);
+    const { signal } = this.#stopping;
+    if (signal.aborted) leave();
+    signal.addEventListener('abort', leave, { once: true });
+    asked.catch(() => {});
+    try {
+      return await Promise.race([asked, left.promise]);
+    } finally {
+      signal.removeEventListener('abort', leave);
+    }
   }
 
   /** Answers may overtake each other. */
