@@ -18,6 +18,9 @@ const OF_CONNECTION = new Set([
 /** Of a refusal, in chunks of what came at once. */
 const MAX_REFUSAL = 64;
 
+/** So long a client may take for the last of a connection that its worker has closed, in milliseconds. */
+const LINGER = 60_000;
+
 /** What the worker is asked in place of what the client asked. */
 export interface Changes {
   /** Path and query. */
@@ -100,6 +103,7 @@ export class Forwarder {
     });
     const end = (cause?: Error) => {
       if (!isHeard && !client.destroyed) reject(unavailable(`worker ${to.name} does not answer`, { cause }));
+      else if (!cause && worker.readableEnded && !client.destroyed) letTake(client);
       else client.destroy();
       worker.destroy();
       resolve();
@@ -112,6 +116,14 @@ export class Forwarder {
     worker.pipe(client);
     await over;
   }
+}
+
+/** A client gets the last of what was written to it, whatever it still says itself. */
+function letTake(client: Duplex): void {
+  client.unpipe();
+  client.resume();
+  const late = setTimeout(() => client.destroy(), LINGER);
+  client.once('close', () => clearTimeout(late));
 }
 
 /** More of an answer that has begun as a stream of messages in JSON: what the worker refuses is one of them. */
