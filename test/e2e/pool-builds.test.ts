@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Clients, createClients } from '../api/buildkit/clients.ts';
@@ -50,6 +51,8 @@ function context(name: string, step: string): string {
   return folder;
 }
 
+/** What a gateway has read of its workers it goes by for a quarter of a second. */
+const KNOWN_FOR = 300;
 const HOLD = 'sleep 1000';
 
 const metric = async (series: string) => {
@@ -121,14 +124,13 @@ it('builds on images that another worker has', async () => {
   const folder = join(pool.folder, 'upon');
   mkdirSync(folder);
   writeFileSync(join(folder, 'Dockerfile'), 'FROM own-base\nRUN cat /base\n');
-  for (const worker of ['worker-1', 'worker-2']) {
-    const socket = `unix://${join(pool.folder, 'run', worker, 'docker.sock')}`;
-    using direct = createClients(socket);
-    const built = direct.buildx(['build', '--progress', 'plain', folder]);
-    // The one of them that is busy goes on with it when it no longer is.
-    if (worker === 'worker-2') await busy.stop();
-    expect(await built).toMatchObject({ code: 0 });
-  }
+  const built = ['worker-1', 'worker-2'].map(async (worker) => {
+    using direct = createClients(`unix://${join(pool.folder, 'run', worker, 'docker.sock')}`);
+    return await direct.buildx(['build', '--progress', 'plain', folder]);
+  });
+  // The one of them that is busy goes on with it when it no longer is.
+  await busy.stop();
+  for (const one of await Promise.all(built)) expect(one).toMatchObject({ code: 0 });
 });
 
 it('gives a worker that is drained nothing new, and lets it finish', async () => {
@@ -139,7 +141,8 @@ it('gives a worker that is drained nothing new, and lets it finish', async () =>
   for (const name of ['d1', 'd2']) await place(name);
   expect(await command('worker', 'drain', 'worker-1')).toContain('gets nothing new');
   expect(await command('pool', 'worker-list')).toMatch(/^worker-1 +draining/m);
-  await expect.poll(() => metric('slipway_pool_workers{state="draining"}')).toBe(1);
+  await expect.poll(() => metric('slipway_pool_workers{state="draining"}'), { timeout: 60_000 }).toBe(1);
+  await sleep(KNOWN_FOR);
   for (const name of ['d3', 'd4', 'd5']) await place(name);
   const at = async (worker: string) => {
     const env = {
@@ -153,6 +156,7 @@ it('gives a worker that is drained nothing new, and lets it finish', async () =>
   expect(await at('worker-2')).toHaveLength(4);
   for (const name of ['d1', 'd2']) expect(await pool.dockerOk('exec', name, 'echo', 'here')).toBe('here');
   await command('worker', 'resume', 'worker-1');
+  await sleep(KNOWN_FOR);
   await place('d6');
   expect(await at('worker-1')).toContain('d6');
   expect((await run(program, ['worker', 'drain', 'nobody'], { env: poolEnv })).stderr).toContain(

@@ -34,6 +34,8 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
   id: number;
   position: number;
+  /** It has a worker, or has gone. */
+  isOver: boolean;
 }
 
 /**
@@ -84,7 +86,7 @@ export class BuildTurns implements AsyncDisposable {
     const turn = { tenant: this.#tenant, project, session, wish, exempt };
     const id = await this.#rows.enter(turn);
     const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const waiter: Waiter = { turn, onPosition, resolve, reject, id, position: 0 };
+    const waiter: Waiter = { turn, onPosition, resolve, reject, id, position: 0, isOver: false };
     this.#waiting.set(id, waiter);
     const gone = () => reject(canceled('the client has gone'));
     signal.addEventListener('abort', gone, { once: true });
@@ -96,10 +98,13 @@ export class BuildTurns implements AsyncDisposable {
       this.#waited((performance.now() - began) / 1000);
       return { worker, [Symbol.asyncDispose]: () => this.#leave(waiter.id) };
     } catch (error) {
+      waiter.isOver = true;
+      this.#waiting.delete(waiter.id);
       await this.#leave(waiter.id);
       throw error;
     } finally {
       signal.removeEventListener('abort', gone);
+      waiter.isOver = true;
       this.#waiting.delete(waiter.id);
     }
   }
@@ -140,14 +145,16 @@ export class BuildTurns implements AsyncDisposable {
       platforms: offer.platforms,
       slots: offer.builds ?? SLOTS,
     }));
+    // Who comes while this goes on is not among those that it tells of.
+    const waiting = [...this.#waiting.values()];
     const turns = await this.#rows.round(offers, ({ wish }, worker) => this.#imagesOf(wish, worker));
-    await this.#tell(turns);
+    await this.#tell(turns, waiting);
   }
 
-  async #tell(turns: readonly BuildTurn[]): Promise<void> {
+  async #tell(turns: readonly BuildTurn[], waiting: readonly Waiter[]): Promise<void> {
     const workers = new Map(turns.map(({ id, worker }) => [id, worker]));
     const positions = new Map(inTurn(turns).map(({ id }, index) => [id, index + 1]));
-    for (const waiter of [...this.#waiting.values()]) {
+    for (const waiter of waiting) {
       const worker = workers.get(waiter.id);
       const position = positions.get(waiter.id);
       if (worker !== undefined) waiter.resolve(worker);
@@ -163,6 +170,7 @@ export class BuildTurns implements AsyncDisposable {
   async #enterAgain(waiter: Waiter): Promise<void> {
     if (!this.#waiting.delete(waiter.id)) return;
     waiter.id = await this.#rows.enter(waiter.turn);
+    if (waiter.isOver) return await this.#leave(waiter.id);
     this.#waiting.set(waiter.id, waiter);
     this.#again = true;
   }
