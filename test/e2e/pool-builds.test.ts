@@ -55,34 +55,44 @@ function context(name: string, step: string): string {
 const KNOWN_FOR = 300;
 const HOLD = 'sleep 1000';
 
+/** What a command has printed so far. */
+class Printed {
+  text = '';
+  readonly onOutput = (text: string) => {
+    this.text += text;
+  };
+}
+
 const metric = async (series: string) => {
   const lines = (await (await fetch(`${monitoring}/metrics`)).text()).split('\n');
   return Number(lines.find((line) => line.startsWith(`${series} `))?.slice(series.length + 1) ?? 0);
 };
 
 /** Builds until it is told to stop; resolves once it has a worker. */
-async function occupy(name: string): Promise<{ stop(): Promise<void> }> {
+async function occupy(name: string): Promise<AsyncDisposable & { stop(): Promise<void> }> {
   const stopping = new AbortController();
   const before = await metric('slipway_pool_under_way{kind="build"}');
   const done = clients.buildx(['build', context(name, HOLD)], { signal: stopping.signal });
   await expect
     .poll(() => metric('slipway_pool_under_way{kind="build"}'), { timeout: 60_000 })
     .toBe(before + 1);
-  return {
-    async stop() {
-      stopping.abort();
-      await done.catch(() => undefined);
-    },
+  const stop = async () => {
+    stopping.abort();
+    await done.catch(() => undefined);
   };
+  return { stop, [Symbol.asyncDispose]: stop };
 }
 
 it('shows builds their place in line, lets them go, and begins when there is room', async () => {
-  const [one, two] = [await occupy('one'), await occupy('two')];
-  const waiting = clients.buildx(['build', '--progress', 'plain', context('three', 'true')]);
-  await expect.poll(() => metric('slipway_pool_queue_depth{kind="build"}'), { timeout: 60_000 }).toBe(1);
-  const folder = context('four', 'true');
-  const classic = pool.docker(['build', folder]);
-  await expect.poll(() => metric('slipway_pool_queue_depth{kind="build"}'), { timeout: 60_000 }).toBe(2);
+  await using one = await occupy('one');
+  await using two = await occupy('two');
+  const [told, toldClassic] = [new Printed(), new Printed()];
+  const waiting = clients.buildx(['build', '--progress', 'plain', context('three', 'true')], told);
+  await expect.poll(() => told.text, { timeout: 60_000 }).toContain('waiting for a worker (position 1)');
+  const classic = run('docker', ['build', context('four', 'true')], { env: pool.clientEnv, ...toldClassic });
+  await expect
+    .poll(() => toldClassic.text, { timeout: 60_000 })
+    .toContain('waiting for a worker (position 2)');
   // Who leaves does not hold up the others.
   const leaving = new AbortController();
   const left = clients.buildx(['build', context('five', 'true')], { signal: leaving.signal });
@@ -91,13 +101,9 @@ it('shows builds their place in line, lets them go, and begins when there is roo
   await left.catch(() => undefined);
   await expect.poll(() => metric('slipway_pool_queue_depth{kind="build"}'), { timeout: 60_000 }).toBe(2);
   await one.stop();
-  const third = await waiting;
-  expect(third).toMatchObject({ code: 0 });
-  expect(third.stderr).toContain('waiting for a worker (position 1)');
+  expect(await waiting).toMatchObject({ code: 0 });
   await two.stop();
-  const fourth = await classic;
-  expect(fourth).toMatchObject({ code: 0 });
-  expect(fourth.stdout).toContain('waiting for a worker (position 2)');
+  expect(await classic).toMatchObject({ code: 0 });
   expect(await metric('slipway_pool_build_wait_seconds_count')).toBeGreaterThan(3);
   await expect.poll(() => metric('slipway_pool_under_way{kind="build"}'), { timeout: 60_000 }).toBe(0);
 });
@@ -120,7 +126,7 @@ it('speaks BuildKit’s own API', async () => {
 it('builds on images that another worker has', async () => {
   const base = context('base', 'echo base > /base');
   await pool.dockerOk('build', '--tag', 'own-base', base);
-  const busy = await occupy('busy');
+  await using busy = await occupy('busy');
   const folder = join(pool.folder, 'upon');
   mkdirSync(folder);
   writeFileSync(join(folder, 'Dockerfile'), 'FROM own-base\nRUN cat /base\n');

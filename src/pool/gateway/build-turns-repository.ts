@@ -73,11 +73,12 @@ export class BuildTurnsRepository {
     });
   }
 
-  /** How many wait, and how many have a worker. */
+  /** How many wait, and how many have a worker; those that have another's place do not count. */
   async counts(): Promise<{ waiting: number; running: number }> {
     const row = await this.#db
       .selectFrom('build_turns')
       .select(({ fn }) => [fn.countAll<number>().as('all'), fn.count<number>('worker').as('running')])
+      .where('exempt', '=', 0)
       .where('seen_at', '>=', sql<number>`${databaseNow(this.#db)} - ${SILENCE}`)
       .executeTakeFirstOrThrow();
     return { waiting: Number(row.all) - Number(row.running), running: Number(row.running) };

@@ -167,9 +167,10 @@ export class GrpcProxy implements Disposable {
     try {
       const started = await this.#begin(call, facts, build);
       connection.home = started.worker;
-      connection.running++;
+      const counts = facts.isInternal ? 0 : 1;
+      connection.running += counts;
       const ended = () => {
-        connection.running--;
+        connection.running -= counts;
         void started[Symbol.asyncDispose]();
       };
       if (stream.closed) return ended();
@@ -184,9 +185,10 @@ export class GrpcProxy implements Disposable {
     }
   }
 
-  /** As one of others of its connection, if there are any; else in line. */
-  async #begin(call: Call, facts: SolveFacts, build: QueuedBuild): Promise<StartedBuild> {
+  /** As one of others of its connection, if there are any; else in line, unless it is nothing to wait for. */
+  async #begin(call: Call, { isInternal, ...facts }: SolveFacts, build: QueuedBuild): Promise<StartedBuild> {
     const { connection, signal } = call;
+    if (isInternal) return await this.#homes.begin({ ...facts, signal, exempt: true });
     while (connection.first) await connection.first.started(signal).catch(() => {});
     if (signal.aborted) throw canceled('the client has gone');
     const request = { ...facts, signal, onPosition: (position: number) => build.at(position) };

@@ -14,6 +14,8 @@ export interface SolveFacts {
   /** '' where it does not say what it builds. */
   readonly project: string;
   readonly wish: BuildWish;
+  /** It builds nothing: buildx asks what the builder can do before each build. */
+  readonly isInternal: boolean;
 }
 
 /** What the message of a `Solve` call says of where the build should go. Throws `invalid` for what is no message. */
@@ -21,7 +23,7 @@ export function solveFacts(frame: Buffer): SolveFacts {
   if (frame[0] !== 0) throw invalid('compressed messages are not understood');
   const message = frame.subarray(5, 5 + frame.readUInt32BE(1));
   try {
-    const { Ref, Session, FrontendAttrs, Definition } = fromBinary(SolveRequestSchema, message);
+    const { Ref, Session, FrontendAttrs, Definition, Internal } = fromBinary(SolveRequestSchema, message);
     const named = Object.entries(FrontendAttrs)
       .filter(([key, value]) => key.startsWith('context:') && value.startsWith(IMAGE))
       .map(([, value]) => value.slice(IMAGE.length));
@@ -32,6 +34,7 @@ export function solveFacts(frame: Buffer): SolveFacts {
       reference: Ref,
       session: Session || undefined,
       project: projectOf(FrontendAttrs),
+      isInternal: Internal,
       wish: { ...(images.length > 0 && { images }), ...(platform && { platform }) },
     };
   } catch (cause) {

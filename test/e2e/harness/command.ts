@@ -15,6 +15,8 @@ export interface CommandOptions {
   /** Handed to its standard input, which is closed after it; nothing is an empty input. */
   readonly input?: string | Uint8Array;
   readonly signal?: AbortSignal;
+  /** Called with each piece of what it prints, of both kinds, as it comes. */
+  readonly onOutput?: (text: string) => void;
 }
 
 /** Runs a program to its end, whatever that is. */
@@ -26,6 +28,11 @@ export async function run(
   const child = spawn(program, args, { env: options.env, cwd: options.cwd, signal: options.signal });
   child.stdin.on('error', () => {});
   child.stdin.end(options.input ?? '');
+  if (options.onOutput) {
+    for (const output of [child.stdout, child.stderr]) {
+      output.on('data', (chunk: Buffer) => options.onOutput!(chunk.toString()));
+    }
+  }
   const exit = new Promise<number>((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code, signal) => resolve(code ?? 128 + signalNumber(signal)));
