@@ -100,7 +100,7 @@ it('is searched by the docker command, through a worker as through an engine', a
   await pushImage(client, 'harbour/ships', 'v1');
   await expect
     .poll(() => api('GET', '/search?q=boats'), { timeout: 60_000 })
-    .toMatchObject({ items: [{ repository: 'harbour/boats' }] });
+    .toMatchObject({ items: [{ repository: 'harbour/boats', description: 'Boats for everyone' }] });
   await using dockerd = await Dockerd.start({ network: 'host' });
   for (const args of [
     [`${slipway.registry}/harbour`],

@@ -17,6 +17,8 @@ interface ShownJob {
   readonly error?: string;
 }
 
+const SUBNET = `10.253.${process.pid % 256}`;
+
 let pool: Slipway;
 let git: GitServer;
 let busybox: string;
@@ -28,13 +30,15 @@ beforeAll(async () => {
       SLIPWAY_WORKER_NETWORK_ADDRESS_POOLS: '[{ base: 10.218.0.0/16, size: 24 }]',
       SLIPWAY_POOL_LEASE: '4s',
       SLIPWAY_POOL_JOBS_SLOTS: '2',
+      SLIPWAY_POOL_NAMESPACES: `${SUBNET}.0/24`,
     },
   });
   busybox = `${pool.registry}/library/busybox:1`;
   await pool.dockerOk('load', '--input', await busyboxArchive());
   await pool.dockerOk('tag', 'busybox', busybox);
   await pool.dockerOk('push', '--quiet', busybox);
-  git = await GitServer.open(join(pool.folder, 'git'));
+  // Where workers, each in a namespace of its own, reach this machine.
+  git = await GitServer.open(join(pool.folder, 'git'), `${SUBNET}.1`);
   await git.create('app.git');
   await git.commit('app.git', { Dockerfile: `FROM ${busybox}\nRUN echo built > /it\nCMD ["cat", "/it"]\n` });
 });

@@ -21,14 +21,15 @@ export class GitServer implements AsyncDisposable {
     this.#server = createServer((request, response) => this.#answer(request, response));
   }
 
-  static async open(root: string): Promise<GitServer> {
+  static async open(root: string, host = '127.0.0.1'): Promise<GitServer> {
     const server = new GitServer(root);
-    await new Promise<void>((resolve) => server.#server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => server.#server.listen(0, host, resolve));
     return server;
   }
 
   url(name: string): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/${name}`;
+    const { address, port } = this.#server.address() as AddressInfo;
+    return `http://${address}:${port}/${name}`;
   }
 
   async create(name: string, ...options: string[]): Promise<void> {
