@@ -15,6 +15,8 @@ export interface ChaosOptions {
   readonly every: number;
   readonly s3: S3Access;
   readonly tell?: (line: string) => void;
+  /** Ends it early: what it has started is taken away. */
+  readonly signal?: AbortSignal;
 }
 
 export interface ChaosResult {
@@ -40,19 +42,20 @@ const PAUSE = 1_500;
  * succeeds, once, and that nothing is left.
  */
 export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
-  const { seconds, seed, tell = () => {} } = options;
+  const { seconds, seed, tell = () => {}, signal = new AbortController().signal } = options;
   const random = randomNumbers(seed);
   await using pool = await startPool(options);
   const keepers = await startKeepers(pool);
   const load = new Load(pool, random);
   const stopping = new AbortController();
   const asking = load.run(options.every, stopping.signal);
-  const counts = await causeFaults(pool, { seconds, random, tell });
+  const counts = await causeFaults(pool, { seconds, random, tell, signal });
   stopping.abort();
   await asking;
+  signal.throwIfAborted();
   const began = performance.now();
   tell(`${load.acknowledged.length} jobs, all is whole again: the queue drains`);
-  await endOf(pool, tell);
+  await endOf(pool, { tell, signal });
   const drained = Math.round((performance.now() - began) / 1000);
   const { problems, succeeded, retries } = await verify(pool, load.acknowledged, random);
   problems.push(...(await changedKeepers(pool, keepers)));
@@ -71,13 +74,23 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
 /** One fault after the other, now and then two at a time. */
 async function causeFaults(
   pool: PoolUnderTest,
-  { seconds, random, tell }: { seconds: number; random: () => number; tell: (line: string) => void },
+  {
+    seconds,
+    random,
+    tell,
+    signal,
+  }: {
+    seconds: number;
+    random: () => number;
+    tell: (line: string) => void;
+    signal: AbortSignal;
+  },
 ): Promise<Record<string, number>> {
   const faults = faultsOf(pool);
   const counts: Record<string, number> = {};
   const until = performance.now() + seconds * 1000;
   const underWay = new Map<number, Promise<void>>();
-  while (performance.now() < until) {
+  while (performance.now() < until && !signal.aborted) {
     const which = Math.floor(random() * faults.length);
     const pause = FAULT.least + random() * (FAULT.most - FAULT.least);
     const fault = faults[which]!;

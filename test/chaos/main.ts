@@ -12,6 +12,9 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
 });
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => interrupted.abort(new Error(`ended by ${signal}`)));
 await using s3 = await startS3Server();
 const began = performance.now();
 const { problems, ...result } = await chaos({
@@ -21,6 +24,7 @@ const { problems, ...result } = await chaos({
   every: Number(values.every),
   seed: Number(values.seed),
   s3: s3.access,
+  signal: interrupted.signal,
   tell: (line) => console.log(`${((performance.now() - began) / 1000).toFixed(1).padStart(7)} s  ${line}`),
 });
 console.log(JSON.stringify(result, undefined, 2));

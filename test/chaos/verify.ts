@@ -9,7 +9,7 @@ const PATIENCE = 300_000;
 /** Until no job is left to be done. Throws when that takes too long. */
 export async function endOf(
   { postgres, database }: PoolUnderTest,
-  tell: (line: string) => void,
+  { tell, signal }: { tell: (line: string) => void; signal: AbortSignal },
 ): Promise<void> {
   const open = `select state, count(*)::int as count from jobs
     where state not in ('succeeded', 'failed', 'canceled', 'skipped') group by state`;
@@ -28,7 +28,7 @@ export async function endOf(
       );
     }
     tell(JSON.stringify(rows));
-    await sleep(2_000);
+    await sleep(2_000, undefined, { signal });
   }
 }
 

@@ -67,13 +67,7 @@ export class OverlayEndpointsRepository {
 
   async rename(worker: string, endpoint: OverlayEndpoint): Promise<void> {
     await inTransaction(this.#db, async (trx) => {
-      await trx
-        .updateTable('overlay_endpoints')
-        .set({ container_name: endpoint.containerName, names: JSON.stringify(endpoint.names) })
-        .where('network_id', '=', endpoint.networkId)
-        .where('container_id', '=', endpoint.containerId)
-        .where('worker', '=', worker)
-        .execute();
+      await this.#rename(trx, worker, endpoint);
       await this.#touch(trx, [endpoint.networkId]);
     });
   }
@@ -121,8 +115,8 @@ export class OverlayEndpointsRepository {
       const had = new Set(known.map((row) => `${row.network_id}/${row.container_id}`));
       const refused: OverlayEndpoint[] = [];
       for (const endpoint of endpoints) {
-        if (had.has(keyOf(endpoint)) || (await this.#restore(trx, worker, endpoint))) continue;
-        refused.push(endpoint);
+        if (had.has(keyOf(endpoint))) await this.#rename(trx, worker, endpoint);
+        else if (!(await this.#restore(trx, worker, endpoint))) refused.push(endpoint);
       }
       return refused;
     });
@@ -185,6 +179,16 @@ export class OverlayEndpointsRepository {
       .where('worker', '=', worker)
       .executeTakeFirst();
     return row?.address;
+  }
+
+  async #rename(trx: PoolDatabase, worker: string, endpoint: OverlayEndpoint): Promise<void> {
+    await trx
+      .updateTable('overlay_endpoints')
+      .set({ container_name: endpoint.containerName, names: JSON.stringify(endpoint.names) })
+      .where('network_id', '=', endpoint.networkId)
+      .where('container_id', '=', endpoint.containerId)
+      .where('worker', '=', worker)
+      .execute();
   }
 
   /** The row of a network is what joins wait for: it says where to look next. */

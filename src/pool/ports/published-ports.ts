@@ -40,9 +40,7 @@ export class PublishedPorts implements AsyncDisposable {
 
   /** What runs on a worker may have changed. */
   changed(worker: string): void {
-    void this.#lock
-      .run('ports', () => this.#follow(worker))
-      .catch((error) => this.#ports.log.warn({ err: error, worker }, 'published ports are not known'));
+    void this.#lookAgain(worker);
   }
 
   /**
@@ -63,7 +61,7 @@ export class PublishedPorts implements AsyncDisposable {
       const { claims } = this.#ports;
       await (didStart ? claims.started(body.Id) : claims.release(body.Id));
       // Whoever started it may use its ports at once.
-      await this.#lock.run('ports', () => this.#follow(worker.name)).catch(() => {});
+      await this.#lookAgain(worker.name);
     }
   }
 
@@ -121,6 +119,12 @@ export class PublishedPorts implements AsyncDisposable {
     } catch {
       return true;
     }
+  }
+
+  async #lookAgain(worker: string): Promise<void> {
+    await this.#lock
+      .run('ports', () => this.#follow(worker))
+      .catch((error) => this.#ports.log.warn({ err: error, worker }, 'published ports are not known'));
   }
 
   async #follow(name: string): Promise<void> {

@@ -122,6 +122,19 @@ onEachPoolDatabase('overlay networks', (create) => {
     expect(await names()).toEqual(['kept', 'other']);
   });
 
+  it('know by its next word of itself what a worker could not tell of a new name', async () => {
+    await using database = await create();
+    const { overlays, endpoints } = open(database.db);
+    const { id } = await overlays.create({ name: 'net' });
+    await endpoints.sync('w1', SELF, []);
+    const joined = await endpoints.join('w1', wish(id, 'old'));
+    const before = (await endpoints.states([id]))[0]!.revision;
+    await endpoints.sync('w1', SELF, [{ ...joined, containerName: 'new', names: ['new'] }]);
+    const [state] = await endpoints.states([id]);
+    expect(state!.endpoints).toMatchObject([{ containerName: 'new', names: ['new'] }]);
+    expect(state!.revision).toBeGreaterThan(before);
+  });
+
   it('tell what is new, at once', async () => {
     await using database = await create();
     const { overlays, endpoints } = open(database.db);

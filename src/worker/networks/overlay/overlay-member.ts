@@ -131,7 +131,7 @@ export class OverlayMember {
   }
 
   rename(record: SandboxRecord): void {
-    for (const endpoint of this.#own(record)) this.#ports.link.rename(endpoint).catch(() => {});
+    for (const endpoint of this.#own(record)) this.#ports.link.rename(endpoint).catch(() => this.doubt());
   }
 
   /** The network's bridge is there: so is the way to all who are on it. */
