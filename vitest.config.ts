@@ -7,9 +7,14 @@ const project = (name: string, options: Record<string, unknown> = {}) => ({
     include: [`test/${name}/**/*.test.ts`],
     testTimeout: 30_000,
     hookTimeout: 120_000,
+    // What comes to be true does so on a machine that is busy as well.
+    expect: { poll: { timeout: 30_000 } },
     ...options,
   },
 });
+
+/** A failed command shows what it printed. */
+const commands = { setupFiles: ['test/e2e/harness/matchers.ts'] };
 
 /** Starts nothing until a test asks for it. */
 const s3 = { globalSetup: ['test/s3/global-setup.ts'] };
@@ -32,10 +37,11 @@ export default defineConfig({
         testTimeout: 60_000,
         env: { TEST_DATABASE: 'postgres' },
       }),
-      project('api', { testTimeout: 60_000, ...s3 }),
+      project('api', { testTimeout: 60_000, ...s3, ...commands }),
       // End-to-end files share one kernel (bridges, ports, iptables), so they run one after another, after all others.
       project('e2e', {
         ...s3,
+        ...commands,
         testTimeout: 240_000,
         hookTimeout: 300_000,
         fileParallelism: false,

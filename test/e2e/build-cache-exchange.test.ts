@@ -65,7 +65,7 @@ async function build(address: string, ...more: string[]): Promise<Built> {
   const args = ['--addr', address, 'build', '--frontend', 'dockerfile.v0', '--progress', 'plain'];
   const local = ['--local', `context=${context}`, '--local', `dockerfile=${context}`];
   const { code, stderr } = await run(buildKitProgram('buildctl'), [...args, ...local, ...more]);
-  expect({ code, stderr }).toMatchObject({ code: 0 });
+  expect({ code, stderr }).toSucceed();
   return { steps: stepsIn(stderr), stderr };
 }
 
@@ -145,7 +145,7 @@ it('is for buildx too, with each of its drivers', async () => {
   expect(exported.stderr).toContain('writing cache image manifest');
   const from = ['--cache-from', `${one.registry}/cache/none`, '--cache-from', ref];
   const imported = await clients.buildx([...common, '--builder', 'default', ...from, context]);
-  expect(imported).toMatchObject({ code: 0 });
+  expect(imported).toSucceed();
   expect(imported.stderr).toContain('ERROR: ');
   expectCached({ steps: stepsIn(imported.stderr) });
 });

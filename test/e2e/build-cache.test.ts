@@ -38,7 +38,7 @@ async function build(worker: Slipway, ...more: string[]): Promise<Record<string,
   const args = ['--addr', worker.buildkit, 'build', '--frontend', 'dockerfile.v0', '--progress', 'plain'];
   const local = ['--local', `context=${context}`, '--local', `dockerfile=${context}`];
   const { code, stderr } = await run(buildKitProgram('buildctl'), [...args, ...local, ...more]);
-  expect({ code, stderr }).toMatchObject({ code: 0 });
+  expect({ code, stderr }).toSucceed();
   const names = new Map(
     [...stderr.matchAll(/^#(\d+) (\[.*\] (?:RUN|COPY) .*)$/gm)].map(([, n, name]) => [n, name]),
   );

@@ -69,7 +69,7 @@ describe.each(['default', 'remote'])('buildx with builder %s', (builder) => {
 
   it('pushes', async () => {
     const name = `${slipway.registry}/team/${builder}:1`;
-    expect((await build('--push', '--tag', name)).code).toBe(0);
+    expect(await build('--push', '--tag', name)).toSucceed();
     const { stdout } = await clients.buildx(['imagetools', 'inspect', name]);
     expect(stdout).toContain(`Name:      ${name}`);
     const format = ['--format', '{{json .Provenance.SLSA.buildDefinition.externalParameters.request}}'];
@@ -82,7 +82,7 @@ describe.each(['default', 'remote'])('buildx with builder %s', (builder) => {
 
   it('gets files', async () => {
     const dest = join(slipway.folder, `out-${builder}`);
-    expect((await build('--target', 'files', '--output', `type=local,dest=${dest}`)).code).toBe(0);
+    expect(await build('--target', 'files', '--output', `type=local,dest=${dest}`)).toSucceed();
     expect(readdirSync(dest).sort()).toEqual(['file', 'made']);
     expect(readFileSync(join(dest, 'made'), 'utf8')).toBe('made\n');
   });
@@ -263,7 +263,7 @@ it('lets go of the connections of clients that are gone', async () => {
   };
   const before = connections();
   const args = ['build', '--target', 'files', '--secret', `id=token,src=${join(context, 'secret')}`, context];
-  for (let times = 0; times < 3; times++) expect((await clients.buildx(args)).code).toBe(0);
+  for (let times = 0; times < 3; times++) expect(await clients.buildx(args)).toSucceed();
   await expect.poll(connections, { timeout: 60_000 }).toBeLessThanOrEqual(before);
 });
 

@@ -65,7 +65,7 @@ describe('a user-defined network', () => {
     for (const name of ['server', 'web', id, 'server.open']) {
       const answer = await docker.run(`run --rm --network open busybox ping -c 1 -W 10 ${name}`);
       expect(answer.stdout).toContain(`PING ${name} (${address})`);
-      expect(answer.code).toBe(0);
+      expect(answer).toSucceed();
     }
     expect((await docker.run('run --rm --network open busybox ping -c 1 nosuch')).code).toBe(1);
   });

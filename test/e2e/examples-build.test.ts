@@ -18,7 +18,7 @@ it('docker build -t myapp . && docker run -p 3000:3000 myapp', async () => {
   await seedImages(slipway.registry, ['node']);
   const build = async () => {
     const { code, stdout, stderr } = await slipway.docker(['build', '-t', 'myapp', '.'], { cwd: context });
-    expect({ code, output: `${stdout}${stderr}` }).toMatchObject({ code: 0 });
+    expect({ code, stdout, stderr }).toSucceed();
     return stdout;
   };
   const usesCache = (output: string) =>

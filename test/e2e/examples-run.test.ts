@@ -19,7 +19,7 @@ it('docker run -d -p 8080:80 nginx', async () => {
   expect(await slipway.dockerOk('images', '--quiet')).toBe('');
 
   const { code, stdout, stderr } = await slipway.docker(['run', '-d', '-p', '8080:80', 'nginx']);
-  expect({ code, stderr }).toMatchObject({ code: 0 });
+  expect({ code, stderr }).toSucceed();
   expect(stderr).toContain("Unable to find image 'nginx:latest' locally");
   expect(stderr).toMatch(/^latest: Pulling from library\/nginx$/m);
   expect(stderr).toMatch(/^[0-9a-f]{12}: Pull complete$/m);

@@ -142,7 +142,7 @@ describe('slipway job', () => {
     expect(failed).toMatchObject({ code: 7, stdout: 'no\n' });
     const [id] = /[0-9a-f-]{36}/.exec(failed.stderr)!;
     expect(failed.stderr).toContain(`job ${id} failed: exit code 7`);
-    expect((await job('retry', id)).code).toBe(0);
+    expect(await job('retry', id)).toSucceed();
     const [again] = await until(id, over);
     expect(again).toMatchObject({ state: 'failed', attempt: 2, result: { exitCode: 7 } });
     expect((await job('logs', id)).stdout).toBe('no\n[attempt 2]\nno\n');
@@ -183,10 +183,10 @@ describe('slipway job', () => {
     await until(id, ([it]) => it!.state === 'running');
     for (; !(await job('logs', id)).stdout.includes('begun'); );
     expect((await job('remove', id)).stderr).toContain('is not over: running');
-    expect((await job('cancel', id)).code).toBe(0);
+    expect(await job('cancel', id)).toSucceed();
     expect(await until(id, over)).toMatchObject([{ state: 'canceled', attempt: 1 }]);
     expect(await slipway.dockerOk('ps', '--all', '--quiet', '--filter', 'label=io.slipway.job')).toBe('');
-    expect((await job('remove', id)).code).toBe(0);
+    expect(await job('remove', id)).toSucceed();
     expect((await job('show', id)).stderr).toContain('no such job');
   });
 

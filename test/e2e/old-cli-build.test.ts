@@ -73,7 +73,7 @@ describe('a build', () => {
     const dockerfile = lines('FROM busybox', 'RUN --mount=type=tmpfs,target=/t touch /t/x');
     const { DOCKER_BUILDKIT: _, ...unsaid } = environment();
     const args = ['build', '--progress', 'plain', '-'];
-    expect(await run(program, args, { env: unsaid, input: dockerfile })).toMatchObject({ code: 0 });
+    expect(await run(program, args, { env: unsaid, input: dockerfile })).toSucceed();
     const classic = { ...unsaid, DOCKER_BUILDKIT: '0' };
     const refused = await run(program, ['build', '-'], { env: classic, input: dockerfile });
     expect(refused.stderr).toContain('the --mount option requires BuildKit');
@@ -99,7 +99,7 @@ describe('a build', () => {
       }).stdout.setEncoding('latin1'),
     );
     const built = await build(['--tag', 'archive', '-'], Buffer.from(archive, 'latin1'));
-    expect(built).toMatchObject({ code: 0 });
+    expect(built).toSucceed();
     expect(await slipway.dockerOk('run', '--rm', 'archive')).toBe('made for nobody\ncontents');
   });
 
@@ -114,11 +114,11 @@ describe('a build', () => {
 
   it('hands out files', async () => {
     const folder = join(slipway.folder, 'out');
-    expect(await build(['--target', 'files', '--output', folder, context])).toMatchObject({ code: 0 });
+    expect(await build(['--target', 'files', '--output', folder, context])).toSucceed();
     expect(readdirSync(folder).sort()).toEqual(['file', 'made']);
     const archive = join(slipway.folder, 'out.tar');
     const tar = ['--target', 'files', '--output', `type=tar,dest=${archive}`];
-    expect(await build([...tar, context])).toMatchObject({ code: 0 });
+    expect(await build([...tar, context])).toSucceed();
     expect((await run('tar', ['-tf', archive])).stdout.split('\n').sort()).toEqual(['', 'file', 'made']);
     const refused = await build(['--output', 'type=image', '--output', 'type=image', context]);
     expect(refused.stderr).toContain('multiple outputs not supported');
@@ -130,7 +130,7 @@ describe('a build', () => {
     await once(agent, 'listening');
     try {
       const dockerfile = lines('FROM busybox', 'RUN --mount=type=ssh test -S "$SSH_AUTH_SOCK"');
-      expect(await build(['--ssh', `default=${socket}`, '-'], dockerfile)).toMatchObject({ code: 0 });
+      expect(await build(['--ssh', `default=${socket}`, '-'], dockerfile)).toSucceed();
     } finally {
       agent.close();
     }

@@ -101,9 +101,9 @@ it('shows builds their place in line, lets them go, and begins when there is roo
   await left.catch(() => undefined);
   await expect.poll(() => metric('slipway_pool_queue_depth{kind="build"}'), { timeout: 60_000 }).toBe(2);
   await one.stop();
-  expect(await waiting).toMatchObject({ code: 0 });
+  expect(await waiting).toSucceed();
   await two.stop();
-  expect(await classic).toMatchObject({ code: 0 });
+  expect(await classic).toSucceed();
   expect(await metric('slipway_pool_build_wait_seconds_count')).toBeGreaterThan(3);
   await expect.poll(() => metric('slipway_pool_under_way{kind="build"}'), { timeout: 60_000 }).toBe(0);
 });
@@ -119,7 +119,7 @@ it('speaks BuildKit’s own API', async () => {
     `dockerfile=${folder}`,
   ];
   const built = await clients.buildctl(buildkit, ['build', '--progress', 'plain', ...options]);
-  expect(built).toMatchObject({ code: 0 });
+  expect(built).toSucceed();
   expect(built.stderr).toContain('it is');
 });
 
@@ -136,7 +136,7 @@ it('builds on images that another worker has', async () => {
   });
   // The one of them that is busy goes on with it when it no longer is.
   await busy.stop();
-  for (const one of await Promise.all(built)) expect(one).toMatchObject({ code: 0 });
+  for (const one of await Promise.all(built)) expect(one).toSucceed();
 });
 
 it('gives a worker that is drained nothing new, and lets it finish', async () => {

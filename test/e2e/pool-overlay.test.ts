@@ -119,6 +119,16 @@ it('connects and disconnects, and is not removed while it is used', async () => 
   await expect.poll(async () => (await devices()).match(/vx-/g)?.length, SOON).toBe(3);
 });
 
+it('has a subnet and a name again at once', async () => {
+  for (const round of [1, 2, 3, 4, 5]) {
+    const name = `again-${round % 2}`;
+    await pool.dockerOk('network', 'create', '--driver', 'overlay', '--subnet', '10.190.8.0/24', name);
+    const where = ['--env', 'constraint:worker==worker-1', '--network', name];
+    await pool.dockerOk('run', '--rm', ...where, 'busybox', 'true');
+    await pool.dockerOk('network', 'rm', name);
+  }
+});
+
 it('heals after a partition, and goes on when all that is ours is killed', async () => {
   const cable = `slipt${pool.registry.split(':')[1]}v2`;
   await succeed('ip', ['link', 'set', cable, 'down']);
@@ -165,7 +175,7 @@ async function serve(worker: string, name: string, port: number): Promise<{ code
 
 it('publishes ports at the gateway, each of one container in the pool', async () => {
   const [port] = (await freePorts(1)) as [number];
-  expect(await serve('worker-2', 'first', port)).toMatchObject({ code: 0 });
+  expect(await serve('worker-2', 'first', port)).toSucceed();
   await expect.poll(() => fetched(port), SOON).toBe('first');
   const second = await serve('worker-3', 'second', port);
   expect(second.code).not.toBe(0);
@@ -192,12 +202,10 @@ it('lets a Compose project be on several workers, if its network is', async () =
   const env = { ...pool.clientEnv, DOCKER_CONFIG: clients.folder };
   const compose = (...args: string[]) =>
     run('docker', ['compose', '--file', file, '--project-name', 'broad', ...args], { env });
-  expect(await compose('up', '--detach')).toMatchObject({ code: 0 });
-  await expect
-    .poll(() => compose('exec', '-T', 'web', 'ping', '-c', '1', '-W', '1', 'db'), SOON)
-    .toMatchObject({ code: 0 });
+  expect(await compose('up', '--detach')).toSucceed();
+  await expect.poll(() => compose('exec', '-T', 'web', 'ping', '-c', '1', '-W', '1', 'db'), SOON).toSucceed();
   expect(Object.keys((await inspected('broad_default')).Containers)).toHaveLength(2);
-  expect(await compose('down', '--timeout', '0')).toMatchObject({ code: 0 });
+  expect(await compose('down', '--timeout', '0')).toSucceed();
   expect((await pool.docker(['network', 'inspect', 'broad_default'])).code).not.toBe(0);
 });
 

@@ -132,7 +132,7 @@ it('keeps what belongs together on one worker', async () => {
   const home = await homeOf('one');
   expect(await homeOf('two')).toBe(home);
   await expect.poll(() => pool.dockerOk('exec', 'two', 'cat', '/shared/names')).toBe('one\ntwo');
-  await expect.poll(() => pool.docker(['exec', 'two', 'nslookup', 'one'])).toMatchObject({ code: 0 });
+  await expect.poll(() => pool.docker(['exec', 'two', 'nslookup', 'one'])).toSucceed();
   const other = WORKERS.find((worker) => worker !== home)!;
   const away = ['run', '--rm', '--env', `constraint:worker==${other}`, ...options, 'busybox', 'true'];
   expect((await pool.docker(away)).stderr).toContain(`network together is on worker ${home}`);
@@ -157,11 +157,11 @@ it('runs a Compose project on one worker', async () => {
   const env = { ...pool.clientEnv, DOCKER_CONFIG: clients.folder };
   const compose = (...args: string[]) =>
     run('docker', ['compose', '--file', file, '--project-name', 'proj', ...args], { env });
-  expect(await compose('up', '--detach')).toMatchObject({ code: 0 });
+  expect(await compose('up', '--detach')).toSucceed();
   const home = await homeOf('proj-web-1');
   expect(await homeOf('proj-db-1')).toBe(home);
   await expect.poll(async () => (await compose('exec', '-T', 'db', 'cat', '/data/web')).stdout).toBe('web\n');
-  expect(await compose('down', '--volumes', '--timeout', '0')).toMatchObject({ code: 0 });
+  expect(await compose('down', '--volumes', '--timeout', '0')).toSucceed();
   expect(await pool.dockerOk('ps', '--all', '--quiet')).toBe('');
   expect(await pool.dockerOk('volume', 'ls', '--quiet')).toBe('');
 });

@@ -170,7 +170,7 @@ it('serves the docker CLI and skopeo over TLS, each as far as was granted', asyn
   const to = (name: string) => [`oci:${layout}:latest`, `docker://${registry}/${name}`];
   expect((await skopeo(to('public/busybox'))).code).not.toBe(0);
   expect((await skopeo(to('public/busybox'), 'ada:wrong password')).code).not.toBe(0);
-  expect(await skopeo(to('public/busybox'), `ada:${PASSWORD}`)).toMatchObject({ code: 0 });
+  expect(await skopeo(to('public/busybox'), `ada:${PASSWORD}`)).toSucceed();
 
   // Anonymous, then as a robot that was made while the registry runs.
   await dockerd.dockerOk('pull', `${registry}/public/busybox`);
@@ -180,7 +180,7 @@ it('serves the docker CLI and skopeo over TLS, each as far as was granted', asyn
   const { secret } = JSON.parse(made) as { secret: string };
   const login = ['login', '--username', 'robot+ci', '--password-stdin', registry];
   expect((await dockerd.docker(login, { input: 'slr_wrong' })).code).not.toBe(0);
-  expect(await dockerd.docker(login, { input: secret })).toMatchObject({ code: 0 });
+  expect(await dockerd.docker(login, { input: secret })).toSucceed();
   await dockerd.dockerOk('push', `${registry}/team/app:v1`);
   await dockerd.dockerOk('tag', `${registry}/team/app:v1`, `${registry}/others/app:v1`);
   const denied = await dockerd.docker(['push', `${registry}/others/app:v1`]);

@@ -72,7 +72,7 @@ function report(stderr: string): string[] {
 describe('slipway build', () => {
   it('builds a directory as it is, and says where the time went', async () => {
     const { code, stderr } = await build('--tag', 'app:1', '--build-arg', 'VERSION=7', context);
-    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect({ code, stderr }).toSucceed();
     expect(stderr).toMatch(/^#\d+ \[app 2\/4\] RUN echo .*\n#\d+ \d\.\d{3} version 7\n#\d+ DONE/m);
     expect(stderr).toMatch(/^#\d+ transferring context: .*done$/m);
     expect(stderr).toMatch(/^Where the time went: .*, 0 of 3 steps cached$/m);
@@ -105,7 +105,7 @@ describe('slipway build', () => {
     writeFileSync(join(out, 'mine'), 'mine');
     writeFileSync(join(out, 'src/main'), 'old');
     const { code, stderr } = await build('--target', 'files', '--output', out, context);
-    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect({ code, stderr }).toSucceed();
     expect(readdirSync(out).sort()).toEqual([
       '.dockerignore',
       'Dockerfile',
@@ -127,7 +127,7 @@ describe('slipway build', () => {
     await git.commit('repo.git', { 'image/Dockerfile': dockerfile, 'image/hello': 'hello' });
     const out = join(slipway.folder, 'of-git');
     const { code, stderr } = await build('-o', out, `${git.url('repo.git')}#main:image`);
-    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect({ code, stderr }).toSucceed();
     expect(readFileSync(join(out, 'hello'), 'utf8')).toBe('hello');
   });
 
@@ -139,11 +139,11 @@ describe('slipway build', () => {
     // The Dockerfile is in the archive, under whatever name.
     writeFileSync(join(slipway.folder, 'of-input'), 'FROM scratch\nCOPY src/main package.json /\n');
     const places = ['-C', slipway.folder, 'of-input', '-C', context, 'src', 'package.json'];
-    expect(await run('tar', ['-cf', archive, ...how, ...places])).toMatchObject({ code: 0 });
+    expect(await run('tar', ['-cf', archive, ...how, ...places])).toSucceed();
     const out = join(slipway.folder, `of-input-${how.length}`);
     const shell = `"$0" build -f of-input -o "$1" - < "$2"`;
     const { code, stderr } = await run('sh', ['-c', shell, program, out, archive], { env: env() });
-    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect({ code, stderr }).toSucceed();
     expect(readdirSync(out).sort()).toEqual(['main', 'package.json']);
   });
 
@@ -151,7 +151,7 @@ describe('slipway build', () => {
     const out = join(slipway.folder, 'of-dockerfile');
     const input = 'FROM scratch\nCOPY <<TEXT /said\nit\nTEXT\n';
     const built = await run(program, ['build', '-o', out, '-'], { env: env(), input });
-    expect(built).toMatchObject({ code: 0 });
+    expect(built).toSucceed();
     expect(readFileSync(join(out, 'said'), 'utf8')).toBe('it\n');
     expect(await run(program, ['build', '-f', '-', '-'], { env: env(), input })).toMatchObject({ code: 2 });
   });
@@ -222,7 +222,7 @@ describe('slipway build', () => {
     expect((await command('builds', 'logs', listed[0].id)).stdout).toBe('before\nOut of Luck\n');
     const found = await command('builds', 'search', 'out OF luck');
     expect(found.stdout).toContain(`${listed[0].id}  `);
-    expect((await command('builds', 'remove', listed[0].id)).code).toBe(0);
+    expect(await command('builds', 'remove', listed[0].id)).toSucceed();
     expect((await command('builds', 'show', listed[0].id)).code).toBe(1);
   });
 

@@ -91,6 +91,16 @@ export class NetworkCatalog {
     });
   }
 
+  /** Other networks of its name, or with a part of its subnets. */
+  inTheWayOf(network: Network): Network[] {
+    const own = subnetsOf([network]);
+    const meets = (other: Network) =>
+      subnetsOf([other]).some((subnet) => own.some((each) => overlaps(each, subnet)));
+    return this.list().filter(
+      (other) => other.id !== network.id && (other.name === network.name || meets(other)),
+    );
+  }
+
   /** Takes a network of the pool up. Throws `conflict` when a network of this worker is in its way. */
   adopt(network: Network): Promise<void> {
     return this.#changes.run('change', async () => {

@@ -26,7 +26,7 @@ beforeAll(async () => {
   worker = await startBuildkitWorker();
   clients = createClients(worker.engine);
   const created = await clients.buildx(['create', '--name', 'remote', '--driver', 'remote', worker.address]);
-  expect(created).toMatchObject({ code: 0 });
+  expect(created).toSucceed();
   context = join(worker.folder, 'context');
   mkdirSync(join(context, 'sub'), { recursive: true });
   writeFileSync(join(context, 'Dockerfile'), 'FROM scratch\nCOPY nothing /\n');
@@ -139,7 +139,7 @@ describe.each(drivers)('buildx with driver %s', (_driver, builder) => {
         return NOTHING;
       },
     };
-    for (let time = 0; time < 2; time++) expect(await build()).toMatchObject({ code: 0 });
+    for (let time = 0; time < 2; time++) expect(await build()).toSucceed();
     expect(seen[0]!.bytes).toBeGreaterThan(3_000_000);
     expect(seen[1]!.bytes).toBeLessThan(1_000);
     expect(seen[1]!.id).toBe(seen[0]!.id);
@@ -187,11 +187,11 @@ describe.each(drivers)('buildx with driver %s', (_driver, builder) => {
     const out = join(worker.folder, `out-${builder[1]}`);
     const local = await build('--output', `type=local,dest=${out}`);
     expect(local.stderr).not.toContain('ERROR');
-    expect(local.code).toBe(0);
+    expect(local).toSucceed();
     expect(readFileSync(join(out, 'sub', 'file'), 'utf8')).toBe('contents');
     expect(readFileSync(join(out, 'large')).equals(readFileSync(join(context, 'large')))).toBe(true);
     expect(statSync(join(out, 'sub', 'file')).mtimeMs).toBe(1_000_000_000_000);
-    expect(await build('--output', `type=tar,dest=${out}.tar`)).toMatchObject({ code: 0 });
+    expect(await build('--output', `type=tar,dest=${out}.tar`)).toSucceed();
     const bytes = readFileSync(`${out}.tar`);
     expect([bytes.length, bytes[0], bytes.at(-1)]).toEqual([10_000_000, 0, 9]);
   });
@@ -225,7 +225,7 @@ describe.each(drivers)('buildx with driver %s', (_driver, builder) => {
         return NOTHING;
       },
     };
-    expect(await build('--ssh', `default=${socket}`)).toMatchObject({ code: 0 });
+    expect(await build('--ssh', `default=${socket}`)).toSucceed();
     expect(found).toEqual([{ username: 'ada', secret: 'pw' }, undefined, true, 'not-found']);
   });
 
@@ -292,7 +292,7 @@ describe('what is kept', () => {
     const history = (...args: string[]) => clients.buildx(['history', ...args, '--builder', 'remote']);
     expect((await history('ls')).stdout).toMatch(/past\s.*Completed/);
     expect((await history('logs', 'past')).stderr).toContain('a step of the past');
-    expect(await history('rm', 'past')).toMatchObject({ code: 0 });
+    expect(await history('rm', 'past')).toSucceed();
     expect((await history('ls')).stdout).not.toContain('past');
   });
 });
@@ -310,9 +310,9 @@ describe('buildctl', () => {
   it('has a frontend run, and refuses one that is an image', async () => {
     worker.builds.script = { frontend: async () => NOTHING };
     const args = ['build', '--progress', 'plain', '--local', `context=${context}`, '--frontend'];
-    expect(await buildctl(...args, 'dockerfile.v0')).toMatchObject({ code: 0 });
+    expect(await buildctl(...args, 'dockerfile.v0')).toSucceed();
     const dockerfile = ['gateway.v0', '--opt', 'source=docker/dockerfile:1.9'];
-    expect(await buildctl(...args, ...dockerfile)).toMatchObject({ code: 0 });
+    expect(await buildctl(...args, ...dockerfile)).toSucceed();
     const foreign = await buildctl(...args, 'gateway.v0', '--opt', 'source=example/other');
     expect(foreign).toMatchObject({
       code: 1,

@@ -78,8 +78,10 @@ export class OverlayMember {
     if (known) return known;
     const found = await link.find(reference);
     if (!found) throw notFound(`network ${reference} not found`);
-    const namesake = catalog.find(found.name);
-    if (namesake && namesake.id !== found.id && namesake.driver === 'overlay') await this.#drop(namesake);
+    // The pool gives names and subnets once: who has them here is gone there, which this worker has not heard yet.
+    for (const stale of catalog.inTheWayOf(found)) {
+      if (stale.driver === 'overlay') await this.#drop(stale);
+    }
     await catalog.adopt(found);
     return found;
   }
