@@ -1,5 +1,5 @@
 import type { Config } from '#config/schema.ts';
-import type { RoleName } from './role.ts';
+import type { RoleName } from './process/role.ts';
 import { version } from './version.ts';
 
 export interface ServingRole {

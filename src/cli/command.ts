@@ -13,15 +13,15 @@ const commands: Readonly<Record<string, Command>> = {
     return serve(await settings(options), options);
   },
   async registry(options) {
-    const { runRole } = await import('./run-role.ts');
+    const { runRole } = await import('./process/run-role.ts');
     return runRole('registry', await settings(options));
   },
   async gateway(options) {
-    const { runRole } = await import('./run-role.ts');
+    const { runRole } = await import('./process/run-role.ts');
     return runRole('gateway', await settings(options));
   },
   async worker(options) {
-    const { runRole } = await import('./run-role.ts');
+    const { runRole } = await import('./process/run-role.ts');
     return runRole('worker', await settings(options));
   },
   async doctor(options) {

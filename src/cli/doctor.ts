@@ -2,7 +2,7 @@ import type { Config } from '#config/schema.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import { type MissingPart, missingParts } from '#worker/runtime/host/missing-parts.ts';
 import { probeHost } from '#worker/runtime/host/probe-host.ts';
-import { account } from './accounts.ts';
+import { account } from './process/accounts.ts';
 import { version } from './version.ts';
 
 /** Prints what this host has and lacks for each role; 1 when something that a role needs is missing. */

@@ -2,14 +2,14 @@ import type { Config } from '#config/schema.ts';
 import { messageOf } from '#errors/errors.ts';
 import { type Arguments, optionFlags } from './arguments.ts';
 import { banner, summary } from './banner.ts';
-import { InstanceLock } from './instance-lock.ts';
-import { renderLogLine, wrapLogLine } from './log-line.ts';
-import { ownWorkers } from './own-workers.ts';
+import type { WorkerNamespaces } from './own-workers/namespaces.ts';
+import { ownWorkers } from './own-workers/own-workers.ts';
+import { InstanceLock } from './process/instance-lock.ts';
+import { renderLogLine, wrapLogLine } from './process/log-line.ts';
+import type { RoleName } from './process/role.ts';
+import { onStopRequest } from './process/stop-requests.ts';
+import { SupervisedRole, type SupervisedRoleOptions } from './process/supervised-role.ts';
 import { Refusal } from './refusal.ts';
-import type { RoleName } from './role.ts';
-import { onStopRequest } from './stop-requests.ts';
-import { SupervisedRole, type SupervisedRoleOptions } from './supervised-role.ts';
-import type { WorkerNamespaces } from './worker-namespaces.ts';
 
 /** Runs every role that this user may run, each as its own process, until it is asked to stop. */
 export async function serve(config: Config, options: Arguments): Promise<number> {
@@ -50,7 +50,7 @@ export async function serve(config: Config, options: Arguments): Promise<number>
     }
     const first = await Promise.race([all(roles), stopped.promise]);
     if (first && options.workers !== undefined) {
-      namespaces = await (await import('./worker-namespaces.ts')).WorkerNamespaces.open(config);
+      namespaces = await (await import('./own-workers/namespaces.ts')).WorkerNamespaces.open(config);
       for (const worker of await ownWorkers(config, options.workers, namespaces)) {
         begin({ ...worker, name: 'worker', flags: [...flags, ...worker.flags] });
       }

@@ -2,8 +2,8 @@ import type { Actor } from '#auth/actor.ts';
 import type { Auth } from '#auth/auth.ts';
 import { type Permission, parsePermission } from '#auth/policies/grant.ts';
 import { Refusal } from '../refusal.ts';
-import { openAuth } from '../registry-auth.ts';
-import { openRegistryStorage } from '../registry-storage.ts';
+import { openAuth } from '../registry/auth.ts';
+import { openRegistryStorage } from '../registry/storage.ts';
 import type { Invocation } from './command.ts';
 
 /** Pages are read in steps of this many. */

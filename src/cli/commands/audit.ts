@@ -1,6 +1,6 @@
 import { AuditRepository } from '#registry/events/audit-repository.ts';
 import { Refusal } from '../refusal.ts';
-import { openRegistryStorage } from '../registry-storage.ts';
+import { openRegistryStorage } from '../registry/storage.ts';
 import type { Command } from './command.ts';
 import { pastMoment } from './moments.ts';
 

@@ -6,7 +6,7 @@ import {
   registryMigrationStatus,
 } from '#database/registry/open.ts';
 import { Refusal } from '../refusal.ts';
-import { registryDatabaseOptions } from '../registry-database.ts';
+import { registryDatabaseOptions } from '../registry/database.ts';
 import type { Command } from './command.ts';
 import type { Output } from './output.ts';
 

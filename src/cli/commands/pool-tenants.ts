@@ -13,7 +13,7 @@ import { parseTenantPolicy } from '#pool/tenants/tenant-policy.ts';
 import { issueCertificate, keyDigest } from '#pool/workers/certificates.ts';
 import { Enrolment } from '#pool/workers/enrolment.ts';
 import { MembershipRepository } from '#pool/workers/membership-repository.ts';
-import { poolDatabaseOptions } from '../pool-database.ts';
+import { poolDatabaseOptions } from '../pool/database.ts';
 import { Refusal } from '../refusal.ts';
 import type { Command, Invocation } from './command.ts';
 import { shownMoment } from './moments.ts';

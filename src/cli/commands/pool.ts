@@ -3,7 +3,7 @@ import { isKind, notFound } from '#errors/errors.ts';
 import { Enrolment } from '#pool/workers/enrolment.ts';
 import { MembershipRepository } from '#pool/workers/membership-repository.ts';
 import { type PoolWorker, WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
-import { poolDatabaseOptions } from '../pool-database.ts';
+import { poolDatabaseOptions } from '../pool/database.ts';
 import { Refusal } from '../refusal.ts';
 import type { Command, CommandGroup, Invocation } from './command.ts';
 import { shownMoment } from './moments.ts';

@@ -1,8 +1,8 @@
 import { loadConfig } from '#config/load.ts';
 import { SlipwayError } from '#errors/errors.ts';
-import { loadContentStorage } from '../content-storage.ts';
 import { Refusal } from '../refusal.ts';
-import { enterRegistryDirectory } from '../registry-directory.ts';
+import { enterRegistryDirectory } from '../registry/directory.ts';
+import { loadContentStorage } from '../storage/content-storage.ts';
 import type { Command, CommandGroup } from './command.ts';
 import { Output } from './output.ts';
 import { parseInvocation } from './parse-invocation.ts';

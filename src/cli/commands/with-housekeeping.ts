@@ -3,7 +3,7 @@ import { size } from '#config/quantity.ts';
 import { NO_METRICS } from '#observability/metrics.ts';
 import { createHousekeeping, type Housekeeping } from '#registry/housekeeping.ts';
 import { Refusal } from '../refusal.ts';
-import { openRegistryStorage } from '../registry-storage.ts';
+import { openRegistryStorage } from '../registry/storage.ts';
 import type { Invocation } from './command.ts';
 
 /** Does something with what keeps the registry's data in order, whether or not the registry runs. */

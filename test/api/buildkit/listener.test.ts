@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { listenForBuildkit } from '#cli/buildkit-listener.ts';
+import { listenForBuildkit } from '#cli/pool/buildkit-listener.ts';
 import type { Config } from '#config/schema.ts';
 import { TestAuthority } from '../../registry/certificates.ts';
 import { startBuildkitWorker } from './buildkit-worker.ts';

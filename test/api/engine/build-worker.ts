@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
-import { createWorkerBuilds } from '#cli/worker-builds.ts';
+import { createWorkerBuilds } from '#cli/worker/builds.ts';
 import { MemoryContentStore } from '#content/memory-content-store.ts';
 import { openWorkerDatabase } from '#database/worker/open.ts';
 import { notFound } from '#errors/errors.ts';
@@ -81,6 +81,7 @@ const CONFIG = {
   refusedNetworks: [],
   clientTimeout: 0,
   entitlements: [],
+  steps: { memory: null, cpus: null, pids: null },
   cacheRepository: null,
   cacheCredentials: null,
   cache: { reserved: 0, maxUsed: 0, minFree: 0, maxUnused: 0 },

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { DistributionUpstream } from '#cli/registry-upstreams.ts';
+import { DistributionUpstream } from '#cli/registry/upstreams.ts';
 import { HttpTransport } from '#distribution/http-transport.ts';
 import { type Digest, digestOf } from '#oci/digest.ts';
 import { MEDIA_TYPE } from '#oci/media-type.ts';

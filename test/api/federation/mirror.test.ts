@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { OPEN_ACCESS } from '#auth/access.ts';
-import { DistributionUpstream } from '#cli/registry-upstreams.ts';
+import { DistributionUpstream } from '#cli/registry/upstreams.ts';
 import { HttpTransport } from '#distribution/http-transport.ts';
 import type { Metrics } from '#observability/metrics.ts';
 import { PrometheusMetrics } from '#observability/prometheus-metrics.ts';

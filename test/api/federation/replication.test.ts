@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { NamespacePattern } from '#auth/policies/pattern.ts';
-import { DistributionTarget } from '#cli/registry-replication-target.ts';
+import { DistributionTarget } from '#cli/registry/replication-target.ts';
 import { HttpTransport } from '#distribution/http-transport.ts';
 import { digestOf } from '#oci/digest.ts';
 import { MEDIA_TYPE } from '#oci/media-type.ts';

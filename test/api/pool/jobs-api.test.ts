@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createPoolJobs, type PoolJobs } from '#cli/pool-jobs.ts';
+import { createPoolJobs, type PoolJobs } from '#cli/pool/jobs.ts';
 import { loadConfig } from '#config/load.ts';
 import { openPoolDatabase } from '#database/pool/open.ts';
 import { HttpTransport } from '#distribution/http-transport.ts';

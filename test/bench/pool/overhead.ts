@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { createPoolJobs } from '#cli/pool-jobs.ts';
+import { createPoolJobs } from '#cli/pool/jobs.ts';
 import { loadConfig } from '#config/load.ts';
 import { openPoolDatabase } from '#database/pool/open.ts';
 import { HttpTransport } from '#distribution/http-transport.ts';

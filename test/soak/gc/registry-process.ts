@@ -4,7 +4,7 @@
  */
 import { pino } from 'pino';
 import { OpenAuthenticator } from '#auth/open-authenticator.ts';
-import { startBackground } from '#cli/registry-background.ts';
+import { startBackground } from '#cli/registry/background.ts';
 import { Leases } from '#database/registry/leases.ts';
 import { openRegistryDatabase, type RegistryDatabaseOptions } from '#database/registry/open.ts';
 import { NO_METRICS } from '#observability/metrics.ts';

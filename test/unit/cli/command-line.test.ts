@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { optionFlags, parseArguments } from '#cli/arguments.ts';
-import { renderLogLine, wrapLogLine } from '#cli/log-line.ts';
+import { renderLogLine, wrapLogLine } from '#cli/process/log-line.ts';
 
 describe('arguments', () => {
   it('are a command and its options', () => {

@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs';
+import type { Logger } from 'pino';
+import type { Config } from '#config/schema.ts';
+import type { PoolDatabase } from '#database/pool/open.ts';
+import { probeDatabase } from '#database/probe.ts';
+import { messageOf } from '#errors/errors.ts';
+import { Health } from '#observability/health.ts';
+import type { Metrics } from '#observability/metrics.ts';
+import { ScaleHook } from '#pool/gateway/scale-hook.ts';
+import { DemandRepository } from '#pool/scheduler/demand-repository.ts';
+import { parseSecret } from '#webhooks/signature.ts';
+import { listenForMonitoring, monitoringOf } from '../process/monitoring.ts';
+import type { Observability } from '../process/observability.ts';
+import { drain } from '../process/shutdown.ts';
+import { Refusal } from '../refusal.ts';
+
+interface Ports {
+  readonly db: PoolDatabase;
+  readonly observability: Observability;
+  readonly logger: Logger;
+  readonly started: AsyncDisposableStack;
+}
+
+/** Serves what a gateway and its pool do, and whether it is well, if there is to be a listener; tells the scale hook. */
+export async function watchGateway({ gateway }: Config, ports: Ports): Promise<void> {
+  const { db, observability, logger, started } = ports;
+  const demand = new DemandRepository(db);
+  const { scale, monitoring } = gateway;
+  if (scale.url !== null) {
+    const { url, interval, minWorkers, maxWorkers, perWorker } = scale;
+    const options = { url, interval, minWorkers, maxWorkers, perWorker, secret: secretIn(scale.secretFile) };
+    started.use(new ScaleHook({ rows: demand, log: logger }, options));
+  }
+  if (monitoring.listen === null) return;
+  gauges(demand, observability.metrics);
+  const health = new Health([{ name: 'database', probe: () => probeDatabase(db) }], {
+    timeout: monitoring.checkTimeout,
+  });
+  started.use(await listenForMonitoring(monitoringOf(health, observability, logger), monitoring.listen));
+  started.defer(() => drain(health, 0));
+}
+
+/** What is looked up when someone looks at the metrics: of the pool, the same at each gateway. */
+function gauges(demand: DemandRepository, metrics: Metrics): void {
+  const kinds = (figure: 'waiting' | 'running' | 'oldest') => async () => {
+    const { builds, jobs } = (await demand.read())[figure];
+    return Object.entries({ build: builds, job: jobs }).map(([kind, value]) => ({ labels: { kind }, value }));
+  };
+  metrics.gauge<'kind'>({
+    name: 'slipway_pool_queue_depth',
+    help: 'Builds of clients that wait for a worker, and jobs that could begin.',
+    labels: ['kind'],
+    read: kinds('waiting'),
+  });
+  metrics.gauge<'kind'>({
+    name: 'slipway_pool_under_way',
+    help: 'Builds of clients and jobs that workers of the pool are at.',
+    labels: ['kind'],
+    read: kinds('running'),
+  });
+  metrics.gauge<'kind'>({
+    name: 'slipway_pool_queue_oldest_seconds',
+    help: 'For how long the oldest of those that wait has done so.',
+    labels: ['kind'],
+    read: kinds('oldest'),
+  });
+  metrics.gauge<'state'>({
+    name: 'slipway_pool_workers',
+    help: 'Workers of the pool by what they are: ready, draining, lost.',
+    labels: ['state'],
+    read: async () =>
+      Object.entries((await demand.read()).workers).map(([state, value]) => ({ labels: { state }, value })),
+  });
+}
+
+function secretIn(file: string | null): string {
+  if (file === null)
+    throw new Refusal('gateway.scale.url needs gateway.scale.secretFile, by which calls are signed');
+  try {
+    return parseSecret(readFileSync(file, 'utf8').trim());
+  } catch (error) {
+    throw new Refusal(`gateway.scale.secretFile: ${messageOf(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { createServer as createTlsServer, type SecureContextOptions } from 'node:tls';
+import type { Logger } from 'pino';
+import type { Config } from '#config/schema.ts';
+import type { PoolDatabase } from '#database/pool/open.ts';
+import { unauthorized } from '#errors/errors.ts';
+import type { GatewayCredentials } from '#pool/gateway/workers.ts';
+import { createDispatchServer } from '#pool/http/dispatch-server.ts';
+import { ClientsRepository } from '#pool/tenants/clients-repository.ts';
+import { TenantAccessRepository } from '#pool/tenants/tenant-access-repository.ts';
+import { TenantAuthenticator } from '#pool/tenants/tenant-authenticator.ts';
+import type { TenantIdentity } from '#pool/tenants/tenant-header.ts';
+import type { RoleContext } from '../process/role.ts';
+import { openPoolAccounts } from './accounts.ts';
+
+/** What of a gateway a tenant has to itself. `identity` is theirs with the policy as it is. */
+export type CreateTenantServer = (identity: () => TenantIdentity, closing: AsyncDisposableStack) => Server;
+
+interface TenantGateway {
+  identity: TenantIdentity;
+  readonly server: Server;
+}
+
+/**
+ * The tenants that come to this gateway: each is answered by routes of their own, over a directory, connections and
+ * builds of their own, so that no route has to tell tenants apart.
+ */
+export class GatewayTenants {
+  readonly #authenticator: TenantAuthenticator;
+  readonly #create: CreateTenantServer;
+  readonly #closing: AsyncDisposableStack;
+  readonly #log: Logger;
+  readonly #gateways = new Map<string, TenantGateway>();
+
+  constructor(
+    ports: { db: PoolDatabase; create: CreateTenantServer; log: Logger },
+    config: Config,
+    closing: AsyncDisposableStack,
+  ) {
+    let accounts: ReturnType<typeof openPoolAccounts> | undefined;
+    const open = () => {
+      accounts ??= openPoolAccounts(config, this.#closing);
+      accounts.catch(() => {
+        accounts = undefined;
+      });
+      return accounts;
+    };
+    this.#authenticator = new TenantAuthenticator({
+      accounts: open,
+      tenants: new TenantAccessRepository(ports.db),
+      clients: new ClientsRepository(ports.db),
+    });
+    this.#create = ports.create;
+    this.#log = ports.log;
+    this.#closing = closing.use(new AsyncDisposableStack());
+  }
+
+  /**
+   * A server that answers each client as who it is. Who says nothing of who they are is the operator, on a socket of this
+   * machine's root; where `must`, nobody.
+   */
+  server(operator: Server, { must }: { must: boolean }): Server {
+    return createDispatchServer((req) => {
+      const isSilent = req.headers.authorization === undefined;
+      if (!must && isSilent) return operator;
+      return this.#authenticator.tenantOf(req).then((tenant) => {
+        if (tenant) return this.#of(tenant).server;
+        throw unauthorized(
+          'this takes a certificate of a client of the pool, or credentials of the registry',
+        );
+      });
+    }, this.#log);
+  }
+
+  #of(identity: TenantIdentity): TenantGateway {
+    const known = this.#gateways.get(identity.name);
+    if (known) {
+      known.identity = identity;
+      return known;
+    }
+    const current = () => this.#gateways.get(identity.name)?.identity ?? identity;
+    const made = { identity, server: this.#create(current, this.#closing) };
+    this.#gateways.set(identity.name, made);
+    return made;
+  }
+}
+
+/** TLS in front of a server, with certificates of clients where they have any: the server says who may come in without. */
+export function clientTls(
+  server: Server,
+  { tls }: Config['gateway'],
+  { credentials, role }: { credentials: () => GatewayCredentials; role: RoleContext },
+): ReturnType<typeof createTlsServer> & { renew(): void } {
+  const context = (): SecureContextOptions => ({
+    ...(tls.certificate !== null && tls.key !== null
+      ? { cert: readFileSync(tls.certificate), key: readFileSync(tls.key), ca: credentials().ca }
+      : credentials()),
+    minVersion: 'TLSv1.2',
+  });
+  const secure = createTlsServer(
+    {
+      ...context(),
+      requestCert: true,
+      rejectUnauthorized: false,
+      allowHalfOpen: true,
+      ALPNProtocols: ['http/1.1'],
+    },
+    (socket) => server.emit('connection', socket as Socket),
+  );
+  secure.on('tlsClientError', (error) => role.logger.debug({ err: error }, 'a client was refused'));
+  const renew = () => secure.setSecureContext(context());
+  role.onReload(renew);
+  return Object.assign(secure, { renew });
+}

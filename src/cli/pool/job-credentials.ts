@@ -1,0 +1,15 @@
+import type { Config } from '#config/schema.ts';
+import type { Credentials } from '#distribution/authorizer.ts';
+import { dockerCredentials } from '../build/docker-credentials.ts';
+
+/** The accounts that jobs use, read when they are needed: they may change. */
+export function jobCredentials(config: Config): (domain: string) => Promise<Credentials | undefined> {
+  const { credentials: directory } = config.pool.jobs;
+  return async (domain) => {
+    if (directory === null) return undefined;
+    const found = await dockerCredentials(directory, domain);
+    if (!found) return undefined;
+    const { username, secret } = found;
+    return username === '' ? { identityToken: secret } : { username, password: secret };
+  };
+}
