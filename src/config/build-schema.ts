@@ -21,6 +21,11 @@ export const buildSchema = z.strictObject({
   refusedNetworks,
   clientTimeout: duration,
   entitlements: z.array(z.enum(['network.host', 'security.insecure', 'device'])),
+  steps: z.strictObject({
+    memory: size.nullable(),
+    cpus: z.number().positive().nullable(),
+    pids: z.int().min(1).nullable(),
+  }),
   cacheRepository: z
     .string()
     .regex(

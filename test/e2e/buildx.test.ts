@@ -1,6 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Clients, createClients } from '../api/buildkit/clients.ts';
@@ -85,6 +93,21 @@ describe.each(['default', 'remote'])('buildx with builder %s', (builder) => {
     expect(await build('--target', 'files', '--output', `type=local,dest=${dest}`)).toSucceed();
     expect(readdirSync(dest).sort()).toEqual(['file', 'made']);
     expect(readFileSync(join(dest, 'made'), 'utf8')).toBe('made\n');
+  });
+
+  it('has steps use what is asked for', async () => {
+    const file = join(slipway.folder, 'Dockerfile.limits');
+    const group = `slipway-buildx-${builder}`;
+    const shown = `df -k /dev/shm | tail -1; ulimit -n; grep -c ${group} /proc/self/cgroup`;
+    writeFileSync(file, `FROM busybox\nRUN ${shown}\n`);
+    const limits = ['--shm-size', '3m', '--ulimit', 'nofile=77:77', '--cgroup-parent', `/${group}`];
+    try {
+      const built = await build('--no-cache', ...limits, '--file', file);
+      expect(built).toSucceed();
+      expect(built.stderr).toMatch(/(?:tmpfs|shm) +3072 .*\n#\d+ [\d.]+ 77\n#\d+ [\d.]+ [1-9]/);
+    } finally {
+      removeGroup(group);
+    }
   });
 
   it('shows where a build failed', async () => {
@@ -266,6 +289,14 @@ it('lets go of the connections of clients that are gone', async () => {
   for (let times = 0; times < 3; times++) expect(await clients.buildx(args)).toSucceed();
   await expect.poll(connections, { timeout: 60_000 }).toBeLessThanOrEqual(before);
 });
+
+/** Folders of a control group that a client has chosen stay. */
+function removeGroup(name: string): void {
+  for (const controller of ['', ...readdirSync('/sys/fs/cgroup')]) {
+    const folder = join('/sys/fs/cgroup', controller, name);
+    if (existsSync(folder)) rmdirSync(folder);
+  }
+}
 
 function isSocket(link: string): boolean {
   try {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { request as secureRequest } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -327,6 +327,23 @@ it('holds tenants to their policy, in the worker as well', async () => {
   expect((await docker('a', 'exec', '--privileged', made, 'id')).stderr).toContain('policy does not allow');
   expect((await docker('a', 'pull', 'elsewhere.example/x')).stderr).toContain('policy does not allow');
   await dockerOk('a', 'rm', made);
+  const steps = join(folder, 'steps');
+  await mkdir(steps);
+  const file = 'memory/memory.limit_in_bytes';
+  const limit = `cd /sys/fs/cgroup; cat memory.max 2>/dev/null || cat ${file}`;
+  await writeFile(join(steps, 'Dockerfile'), `FROM busybox\nRUN ${limit}\n`);
+  expect(await dockerOk('a', 'build', '--no-cache', steps)).toContain('268435456');
+  for (const [flag, value] of [
+    ['--memory', '1g'],
+    ['--ulimit', 'rtprio=9:9'],
+    ['--cgroup-parent', '/x'],
+  ] as const) {
+    const { code, stderr } = await docker('a', 'build', '--no-cache', flag, value, steps);
+    expect({ flag, code, stderr }).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/not allow|steps may have at most 268435456 bytes/),
+    });
+  }
   // A gateway that lets everything pass: the worker's own socket, asked for a tenant.
   const identity = { name: 'a', policy: {} };
   const header = Buffer.from(JSON.stringify(identity)).toString('base64url');

@@ -68,7 +68,7 @@ export function guardRoutes(router: EngineRouter, { policy, countContainers }: G
   router.post('/build', async (ctx, next) => {
     const mode = stringQuery(ctx, 'networkmode') ?? '';
     allow(policy().hostNamespaces || mode !== 'host', 'the network of the machine');
-    allow(!stringQuery(ctx, 'cgroupparent'), 'a cgroup of their choice');
+    allow(policy().unconfined || !stringQuery(ctx, 'cgroupparent'), 'a cgroup of their choice');
     allow(
       listQuery(ctx, 'securityopt').every((each) => each === '' || each === '[]'),
       'security options',

@@ -33,9 +33,9 @@ export const tenantPolicy = z.strictObject({
     .nullable()
     .default(null)
     .describe('What may be pulled from and pushed to: docker.io, *.example.com. null: any.'),
-  memory: limit.describe('Bytes of a container: at most, and where nothing is said.'),
-  cpus: limit.describe('Cores of a container: at most, and where nothing is said.'),
-  pids: limit.describe('Processes of a container: at most, and where nothing is said.'),
+  memory: limit.describe('Bytes of a container, or a step of a build: at most, and where nothing is said.'),
+  cpus: limit.describe('Cores of a container, or a step of a build: at most, and where nothing is said.'),
+  pids: limit.describe('Processes of a container, or a step of a build: at most, and where nothing is said.'),
   containers: limit.describe('How many containers there may be, in the pool, running or not.'),
 });
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -5,6 +6,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { ExecMount } from '#worker/build/llb/op.ts';
 import { EMPTY, type LayersRef } from '#worker/build/solve/ref.ts';
 import { DriversWorld, execOf } from './drivers-world.ts';
+
+const unified = existsSync('/sys/fs/cgroup/cgroup.controllers');
 
 let world: DriversWorld;
 let base: LayersRef;
@@ -130,6 +133,48 @@ describe('a command', () => {
     const sandboxed = await caps();
     world.limits = { ...world.limits, entitlements: new Set(['security.insecure']) };
     expect(await caps({ security: 'insecure' })).not.toBe(sandboxed);
+  });
+
+  it('has what its client says of the step, and no more than its worker gives', async () => {
+    const shares = async (resources?: object) => {
+      const [controller, file] = unified ? ['', 'cpu.weight'] : ['cpu/', 'cpu.shares'];
+      const out = world.logs.length;
+      const command = `cat /sys/fs/cgroup/${controller}${file}`;
+      await world.run(execOf(command), [base], resources && { resources });
+      return Buffer.concat(world.logs.slice(out).map(({ data }) => data))
+        .toString()
+        .trim();
+    };
+    const usual = await shares();
+    world.limits = { ...world.limits, resources: { cpuShares: 512 } };
+    const ofBuild = await shares();
+    expect(new Set([usual, ofBuild, await shares({ cpuShares: 2048 })]).size).toBe(3);
+    expect(await shares({ memory: 2 ** 30 })).toBe(ofBuild);
+
+    const bounds = { memory: 2 ** 26, cpus: null, pids: 16, unconfined: true };
+    world.limits = { ...world.limits, bounds };
+    const file = unified ? 'memory.max' : 'memory/memory.limit_in_bytes';
+    expect(await world.ask(base, `cat /sys/fs/cgroup/${file}`)).toBe(`${2 ** 26}\n`);
+    await expect(world.run(execOf('true'), [base], { resources: { memory: 2 ** 27 } })).rejects.toMatchObject(
+      { kind: 'forbidden', message: `steps may have at most ${2 ** 26} bytes of memory` },
+    );
+    const many = 'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 5 & done; echo all';
+    await expect(world.sh(base, many)).rejects.toMatchObject({ kind: 'invalid' });
+    expect(world.output).not.toContain('all');
+  });
+
+  it('does not choose its control group where its worker does not let it', async () => {
+    const bounds = { memory: null, cpus: null, pids: null, unconfined: false };
+    world.limits = { entitlements: new Set(), bounds };
+    const cgroupParent = `${world.cgroupParent}/own`;
+    await expect(world.sh(base, 'true', { cgroupParent })).rejects.toMatchObject({
+      kind: 'forbidden',
+      message: 'cgroup-parent is not allowed',
+    });
+    const ulimits = [{ name: 'rtprio', soft: 9, hard: 9 }];
+    await expect(world.sh(base, 'true', { ulimits })).rejects.toMatchObject({
+      message: 'ulimit rtprio is not allowed',
+    });
   });
 
   it('is refused for a processor that is not here', async () => {

@@ -6,7 +6,7 @@ import type { BuildLog } from '../history/build-log.ts';
 import type { BuildMetrics } from '../history/build-metrics.ts';
 import type { RecordFormat } from '../history/record-format.ts';
 import { FairSlots } from '../solve/fair-slots.ts';
-import type { BuildLimits } from '../solve/op-driver.ts';
+import type { BuildLimits, StepBounds } from '../solve/op-driver.ts';
 import type { ProgressSink } from '../solve/progress.ts';
 import { requestedLimits } from './requested-limits.ts';
 import { type BuildOutcome, RunningBuild, type RunningBuildPorts } from './running-build.ts';
@@ -25,6 +25,8 @@ export interface BuildsOptions {
   readonly maxConcurrent: number;
   /** What clients may ask for their steps. */
   readonly entitlements: BuildLimits['entitlements'];
+  /** What steps get as of now, whatever is asked for. */
+  readonly bounds?: () => StepBounds;
 }
 
 interface Known {
@@ -60,7 +62,8 @@ export class Builds implements BuildService {
     if (before && !before.forgetting) throw conflict(`build ${start.ref} exists already`);
     if (before) this.#forget(before);
     const asked = requestedLimits(start.frontendOptions);
-    const limits = { ...asked, entitlements: this.#granted(start.entitlements), ...start.limits };
+    const entitlements = this.#granted(start.entitlements);
+    const limits = { ...asked, entitlements, ...start.limits, bounds: this.#options.bounds?.() };
     const { history } = this.#ports;
     const log = history.openLog(start.ref);
     const ended = (outcome: BuildOutcome, error?: unknown) => this.#ended(known, outcome, error);

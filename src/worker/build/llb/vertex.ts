@@ -1,5 +1,6 @@
 import { type Digest, digestOf } from '#oci/digest.ts';
 import type { Platform } from '#oci/platform.ts';
+import type { SpecResources } from '#worker/runtime/spec/spec-request.ts';
 import { canonicalJson } from './canonical-json.ts';
 import type { Op } from './op.ts';
 import type { SourceRange } from './source-info.ts';
@@ -26,6 +27,8 @@ export interface VertexMetadata {
   readonly name: string;
   /** Look nothing up for it. */
   readonly ignoreCache?: boolean;
+  /** What it may use, in place of what its build says. */
+  readonly resources?: SpecResources;
   readonly progressGroup?: { readonly id: string; readonly name: string; readonly weak: boolean };
   /** Where in a Dockerfile it comes from. */
   readonly source?: SourceRange;

@@ -72,4 +72,18 @@ export interface BuildLimits {
   readonly ulimits?: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly cgroupParent?: string;
   readonly entitlements: ReadonlySet<'network.host' | 'security.insecure' | 'device'>;
+  /** Of the worker, whatever a client asks for. */
+  readonly bounds?: StepBounds | undefined;
+}
+
+/** What a step may have at most, and has where nothing is said; null: as much as there is. */
+export interface StepBounds {
+  /** Bytes. */
+  readonly memory: number | null;
+  /** Cores. */
+  readonly cpus: number | null;
+  /** Processes. */
+  readonly pids: number | null;
+  /** It may choose its control group, and ulimits by which it gets in the way of others. */
+  readonly unconfined: boolean;
 }

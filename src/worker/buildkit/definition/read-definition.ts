@@ -11,6 +11,7 @@ import type {
 import { OpSchema } from '../proto/github.com/moby/buildkit/solver/pb/ops_pb.ts';
 import { opFromPb } from './op-from-pb.ts';
 import { platformFromPb } from './platform-pb.ts';
+import { resourcesFromPb } from './resources-pb.ts';
 import { rangesFromPb, sourceInfoFromPb } from './source-pb.ts';
 import { stepName } from './step-name.ts';
 
@@ -94,10 +95,12 @@ class GraphReader {
   #metadata(digest: string, name: string): VertexMetadata {
     const pb: OpMetadata | undefined = this.#definition.metadata[digest];
     const group = pb?.progressGroup;
+    const resources = pb?.linuxResources && resourcesFromPb(pb.linuxResources);
     const [source, ...otherSources] = this.#sources(digest);
     return {
       name: pb?.description['llb.customname'] || name,
       ...(pb?.ignoreCache && { ignoreCache: true }),
+      ...(resources && { resources }),
       ...(group && { progressGroup: { id: group.id, name: group.name, weak: group.weak } }),
       ...(source && { source }),
       ...(otherSources.length > 0 && { otherSources }),

@@ -10,6 +10,7 @@ import {
 } from '../proto/github.com/moby/buildkit/solver/pb/ops_pb.ts';
 import { opToPb } from './op-to-pb.ts';
 import { platformToPb } from './platform-pb.ts';
+import { resourcesToPb } from './resources-pb.ts';
 import { rangesToPb, sourceInfoToPb } from './source-pb.ts';
 
 /**
@@ -67,11 +68,12 @@ class GraphWriter {
     this.digests.set(vertex, digest);
     if (this.metadata[digest]) return;
     this.def.push(bytes);
-    const { name, ignoreCache, progressGroup, source } = metadata;
+    const { name, ignoreCache, progressGroup, resources, source } = metadata;
     this.metadata[digest] = {
       description: { 'llb.customname': name },
       ignoreCache: ignoreCache ?? false,
       ...(progressGroup && { progressGroup }),
+      ...(resources && { linuxResources: resourcesToPb(resources) }),
     };
     if (!source) return;
     let sourceIndex = this.infos.indexOf(source.info);

@@ -67,6 +67,7 @@ export const GRAPH_CAPABILITIES: readonly string[] = [
   'exec.meta.security',
   'exec.meta.setsdefaultpath',
   'exec.meta.ulimit',
+  'exec.meta.linux.resources',
   'exec.meta.removemountstubs.recursive',
   'exec.mount.bind',
   'exec.mount.bind.readwrite-nooutput',

@@ -5,6 +5,7 @@ import { forbidden, invalid, isKind } from '#errors/errors.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import { createSpec } from '#worker/runtime/spec/create-spec.ts';
 import type { OciSpec } from '#worker/runtime/spec/oci-spec.ts';
+import type { SpecResources } from '#worker/runtime/spec/spec-request.ts';
 import { resolveUser } from '#worker/runtime/spec/user.ts';
 import type { StepRunner } from '#worker/runtime/step/step-runner.ts';
 import { goQuote } from '../../dockerfile/go-quote.ts';
@@ -22,6 +23,7 @@ import { ExecMounts, type ExecMountsPorts } from './exec-mounts.ts';
 import { MountStubs } from './mount-stubs.ts';
 import { secretOf } from './private-files.ts';
 import { HOSTNAME, type StepNetwork, type StepNetworks } from './step-networks.ts';
+import { checkOwnLimits, stepResources } from './step-resources.ts';
 
 /** What is in a step's directory. Small: each call takes less time than a thread does to hear of it. */
 const FILES = ['resolv.conf', 'hosts'];
@@ -72,6 +74,8 @@ export class ExecDriver implements OpDriver<ExecOp> {
 
   async run(vertex: Vertex<ExecOp>, inputs: readonly Ref[], context: OpContext): Promise<readonly Ref[]> {
     checkEntitlements(vertex.op, context);
+    checkOwnLimits(context.limits, vertex.op);
+    checkOwnLimits(context.limits, context.limits);
     await requireRunnable(vertex.platform);
     const id = randomBytes(32).toString('hex');
     // Short: a socket's path in it has 107 bytes at most.
@@ -92,6 +96,7 @@ export class ExecDriver implements OpDriver<ExecOp> {
     context: OpContext,
   ): Promise<readonly Ref[]> {
     const { op } = vertex;
+    const resources = stepResources(vertex.metadata.resources, context.limits);
     // A network takes longer than a few mounts do; it is made beside them.
     const joining = this.#join(op, context);
     await using left = new AsyncDisposableStack();
@@ -104,7 +109,7 @@ export class ExecDriver implements OpDriver<ExecOp> {
     const network = await joining;
     const spec = await naming(op, async () => {
       const env = await this.#environment(op, mounts.root.root, context);
-      return this.#spec(op, { id, directory, mounts, env, context, network });
+      return this.#spec(op, { id, directory, mounts, env, resources, context, network });
     });
     const stubs = this.#prepare(op, mounts);
     await this.#execute(vertex, spec, context);
@@ -173,12 +178,13 @@ export class ExecDriver implements OpDriver<ExecOp> {
       directory: string;
       mounts: ExecMounts;
       env: readonly string[];
+      resources: SpecResources | undefined;
       network: StepNetwork;
       context: OpContext;
     },
   ): Promise<OciSpec> {
-    const { id, directory, mounts, env, network, context } = step;
-    const { shmSize, resources, ulimits, cgroupParent } = context.limits;
+    const { id, directory, mounts, env, resources, network, context } = step;
+    const { shmSize, ulimits, cgroupParent } = context.limits;
     const files = { resolvConf: join(directory, 'resolv.conf'), hosts: join(directory, 'hosts') };
     writeFileSync(files.resolvConf, network.resolvConf, { mode: 0o644 });
     writeFileSync(files.hosts, network.hosts, { mode: 0o644 });

@@ -87,6 +87,14 @@ const everything: Edge = (() => {
         source: { info, ranges: [range] },
         progressGroup: { id: '1', name: 'g', weak: true },
         ignoreCache: true,
+        resources: {
+          memory: 7,
+          memorySwap: -1,
+          cpuShares: 3,
+          cpuQuota: -1,
+          cpusetCpus: '0-1',
+          cpusetMems: '0',
+        },
       },
     },
   );
