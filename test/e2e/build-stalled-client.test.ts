@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { encodeEntry } from '#tar/writer.ts';
 import { Packet_PacketType as PacketType } from '#worker/buildkit/proto/github.com/tonistiigi/fsutil/types/wire_pb.ts';
 import { busyboxArchive } from '../images/busybox-image.ts';
 import { buildLeftovers } from './harness/build-leftovers.ts';
@@ -90,7 +93,12 @@ describe('a build is not left waiting', () => {
     expect(String(await client.over)).toMatch(WAITED);
   });
 
-  it.concurrent('for what it needs to log in to a registry', async () => {
+  it.concurrent('for what it needs to log in to a registry: not more than once', async () => {
+    let asked = 0;
+    const silence = () => {
+      asked++;
+      return never();
+    };
     const registry = createServer((socket) => {
       const challenge = 'Bearer realm="http://127.0.0.1:1/token",service="s"';
       socket
@@ -102,16 +110,30 @@ describe('a build is not left waiting', () => {
       await using client = await attack(slipway.socket, {
         dockerfile: `FROM 127.0.0.1:${port}/image\n`,
         auth: {
-          credentials: never,
-          fetchToken: never,
-          getTokenAuthority: never,
-          verifyTokenAuthority: never,
+          credentials: silence,
+          fetchToken: silence,
+          getTokenAuthority: silence,
+          verifyTokenAuthority: silence,
         },
       });
       expect(String(await client.over)).toMatch(WAITED);
+      expect(asked).toBe(1);
     } finally {
       registry.close();
     }
+  });
+
+  it.concurrent.each([
+    ['for the context of a classic build', ''],
+    ['for the context of a build that comes as one request', '?version=2'],
+  ])('%s', async (_what, query) => {
+    const asking = request({ socketPath: slipway.socket, method: 'POST', path: `/v1.41/build${query}` });
+    asking.on('error', () => {});
+    const entry = { path: 'Dockerfile', type: 'file', mode: 0o644, uid: 0, gid: 0, size: 13 } as const;
+    asking.write(Buffer.concat([encodeEntry({ ...entry, mtime: 0 }), Buffer.from('FROM')]));
+    const [answer] = (await once(asking, 'response')) as [IncomingMessage];
+    expect(await text(answer)).toMatch(WAITED);
+    asking.destroy();
   });
 
   it.concurrent('but for a command', async () => {

@@ -146,7 +146,7 @@ export async function createWorkerBuilds(
       layers: drivers.layers,
       puller: ports.puller,
     },
-    { contextLimits: CONTEXT_LIMITS },
+    { contextLimits: CONTEXT_LIMITS, patienceMs },
   );
   closing.defer(() => classic.stop());
   const contents = [cache, drivers.cacheMounts, directories];
@@ -180,7 +180,7 @@ export async function createWorkerBuilds(
   return {
     builds,
     classic,
-    requested: new RequestBuilds({ builds, sessions }),
+    requested: new RequestBuilds({ builds, sessions }, { patienceMs }),
     sessions,
     grpc,
     underWay: () => builds.underWay(),

@@ -14,6 +14,8 @@ export interface ClassicBuildsPorts extends ClassicProgramPorts, ContextPorts {
 
 export interface ClassicBuildsOptions {
   readonly contextLimits: ContextOptions['limits'];
+  /** How long a client may leave its build waiting for its context; 0: for ever. */
+  readonly patienceMs: number;
 }
 
 /** `POST /build`: builds whose client sends all that it has with its request, and wants Docker's text back. */
@@ -87,8 +89,8 @@ export class ClassicBuilds {
 
   #context({ context }: ClassicRequest, signal: AbortSignal): ReceivedContext | undefined {
     if ('remote' in context) return undefined;
-    const { contextLimits: limits } = this.#options;
-    return new ReceivedContext(this.#ports, context, { limits, signal });
+    const { contextLimits: limits, patienceMs } = this.#options;
+    return new ReceivedContext(this.#ports, context, { limits, patienceMs, signal });
   }
 
   /** Nobody waits for what is noted of it, or removed. */

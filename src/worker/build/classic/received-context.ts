@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { appendFile } from 'node:fs/promises';
+import { patiently } from '#async/patiently.ts';
 import { canceled, SlipwayError, systemCode, unavailable } from '#errors/errors.ts';
 import { removalLine } from '#worker/snapshots/tree/archive-index.ts';
 import type { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
 import type { RetainedDirectories, RetainedDirectory } from '../context/retained-directories.ts';
 import type { FilePool } from '../files/file-pool.ts';
 import type { SyncedDirectory } from '../session/build-session.ts';
+import { leftWaiting } from '../session/left-waiting.ts';
 import { openArchive } from './archive-start.ts';
 
 export interface ContextPorts {
@@ -16,6 +18,8 @@ export interface ContextPorts {
 
 export interface ContextOptions {
   readonly limits: { readonly maxBytes: number; readonly maxEntries: number };
+  /** How long the client may leave us waiting for the next of it; 0: for ever. */
+  readonly patienceMs: number;
   /** The client is gone. */
   readonly signal: AbortSignal;
 }
@@ -44,13 +48,13 @@ export class ReceivedContext implements AsyncDisposable {
 
   constructor(ports: ContextPorts, source: AsyncIterable<Uint8Array>, options: ContextOptions) {
     this.#ports = ports;
-    this.#source = source;
+    this.#source = patiently(source, options.patienceMs, () => leftWaiting(options.patienceMs));
     this.#options = options;
   }
 
   /**
    * All of it but what `exclude` matches, which is gone from then on: ask for what has to be read of that before.
-   * Throws `invalid` for a broken archive, `too-large`, `unavailable` when the client is gone.
+   * Throws `invalid` for a broken archive, `too-large`, `unavailable` when the client is gone, or sends nothing any more.
    */
   async directory(exclude: readonly string[], { signal }: { signal: AbortSignal }): Promise<SyncedDirectory> {
     this.#received ??= this.#receive();

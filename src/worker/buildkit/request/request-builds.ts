@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
+import { patiently } from '#async/patiently.ts';
 import { canceled, invalid } from '#errors/errors.ts';
 import type { Build, BuildService, BuildStart } from '#worker/build/build-service.ts';
 import { ArchiveSession } from '#worker/build/classic/archive-session.ts';
 import type { BuildSession } from '#worker/build/session/build-session.ts';
+import { leftWaiting } from '#worker/build/session/left-waiting.ts';
 import type { Sessions } from '#worker/build/session/sessions.ts';
 import { SharedSession } from '#worker/build/solve/shared-session.ts';
 import { StatusFeed } from '../control/status-feed.ts';
@@ -33,11 +35,14 @@ interface Files {
  */
 export class RequestBuilds {
   readonly #ports: RequestBuildsPorts;
+  readonly #patienceMs: number;
   readonly #uploads = new HandedOver();
   readonly #running = new Map<string, AbortController>();
 
-  constructor(ports: RequestBuildsPorts) {
+  /** `patienceMs`: how long a client may leave its build waiting for what its requests bring; 0: for ever. */
+  constructor(ports: RequestBuildsPorts, { patienceMs }: { patienceMs: number }) {
     this.#ports = ports;
+    this.#patienceMs = patienceMs;
   }
 
   /** Answers the image's ID; undefined when it makes none. Throws why the build failed. */
@@ -123,7 +128,9 @@ export class RequestBuilds {
     const body = given?.body ?? (isBody(context) ? context : undefined);
     if (context === 'session' && !client) throw invalid('a build of a session’s files without a session');
     if (!body && client) return {};
-    const own = new ArchiveSession({ context: undefined, upload: body, registryAuth }, signal);
+    const patience = this.#patienceMs;
+    const upload = body && patiently(body, patience, () => leftWaiting(patience));
+    const own = new ArchiveSession({ context: undefined, upload, registryAuth }, signal);
     // The client is asked first for all that it offers.
     const session = client
       ? new SharedSession(() => [client, own], AbortSignal.any([client.closed, signal]))

@@ -83,6 +83,8 @@ export class ClientSession implements BuildSession {
   readonly #client: GrpcClient;
   readonly #tokens: ClientTokens;
   readonly #methods: ReadonlySet<string>;
+  /** What came of asking a client for credentials that does not answer. */
+  #silence: Error | undefined;
 
   constructor(
     parts: SessionParts,
@@ -151,7 +153,7 @@ export class ClientSession implements BuildSession {
 
   async credentials(host: string, { signal }: Options): Promise<Credentials | undefined> {
     if (!this.offers('credentials')) return undefined;
-    const { Username: username, Secret: secret } = await this.#calling(signal, (options) =>
+    const { Username: username, Secret: secret } = await this.#loggingIn(signal, (options) =>
       this.#client.unary(Auth.method.credentials, { Host: host }, options),
     );
     return secret === '' ? undefined : { username, secret };
@@ -160,7 +162,7 @@ export class ClientSession implements BuildSession {
   async token(host: string, request: TokenRequest, { signal }: Options): Promise<FetchedToken | undefined> {
     if (!this.offers('token')) return undefined;
     try {
-      return await this.#calling(signal, (options) => this.#tokens.token(host, request, options));
+      return await this.#loggingIn(signal, (options) => this.#tokens.token(host, request, options));
     } catch (error) {
       if (isKind(error, 'invalid'))
         throw unauthorized(`failed to authorize: ${error.message}`, { cause: error });
@@ -284,6 +286,17 @@ export class ClientSession implements BuildSession {
     if (!this.offers(service)) throw unsupported(`the client does not offer ${service}`);
   }
 
+  /** Registries are asked for several things, each with its credentials: who says nothing is waited for once. */
+  async #loggingIn<T>(signal: AbortSignal, call: (options: Options) => Promise<T>): Promise<T> {
+    if (this.#silence) throw this.#silence;
+    try {
+      return await this.#calling(signal, call);
+    } catch (error) {
+      if (isSilence(error)) this.#silence = error;
+      throw error;
+    }
+  }
+
   /** Says why a call failed in our words. */
   async #calling<T>(signal: AbortSignal, call: (options: Options) => Promise<T>): Promise<T> {
     try {
@@ -301,6 +314,11 @@ export class ClientSession implements BuildSession {
     if (error.code === Code.cancelled) return unavailable('the client does not answer', { cause: error });
     return invalid(error.message, { cause: error });
   }
+}
+
+function isSilence(error: unknown): error is Error {
+  const { cause } = error instanceof Error ? error : {};
+  return cause instanceof GrpcError && cause.code === Code.deadlineExceeded;
 }
 
 function isNotFound(error: unknown): boolean {
