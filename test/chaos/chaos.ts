@@ -26,15 +26,20 @@ export interface ChaosResult {
   readonly faults: Readonly<Record<string, number>>;
   /** Attempts beyond the first. */
   readonly retries: number;
-  /** Ends that came from who had the job no more, and were not heard. */
-  readonly duplicatesPrevented: number;
+  /** What came of attempts whose worker had the job no more. */
+  readonly duplicatesPrevented: {
+    /** Thrown away by the worker, once it knew. */
+    readonly byWorkers: number;
+    /** Told to the pool as the job's end, and not heard. */
+    readonly byGateways: number;
+  };
   /** Seconds until the queue was empty after the last fault. */
   readonly drained: number;
   readonly problems: readonly string[];
 }
 
-/** Milliseconds that a fault lasts, and the pause before the next. */
-const FAULT = { least: 500, most: 7_000 };
+/** Milliseconds that a fault lasts, often longer than a lease, and the pause before the next. */
+const FAULT = { least: 500, most: 10_000 };
 const PAUSE = 1_500;
 
 /**
@@ -65,7 +70,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
     jobs: { acknowledged: load.acknowledged.length, succeeded, askedAgain: load.refused },
     faults: counts,
     retries,
-    duplicatesPrevented: refusedEnds(pool),
+    duplicatesPrevented: fenced(pool),
     drained,
     problems,
   };
@@ -89,34 +94,21 @@ async function causeFaults(
   const faults = faultsOf(pool);
   const counts: Record<string, number> = {};
   const until = performance.now() + seconds * 1000;
-  const underWay = new Map<number, Promise<void>>();
+  const underWay = new Map<string, Promise<void>>();
   while (performance.now() < until && !signal.aborted) {
-    const which = Math.floor(random() * faults.length);
+    const { kind, part, cause } = faults[Math.floor(random() * faults.length)]!;
     const pause = FAULT.least + random() * (FAULT.most - FAULT.least);
-    const fault = faults[which]!;
-    if (!underWay.has(which) && underWay.size < 2 && isApart(which, underWay, pool)) {
-      counts[fault.kind] = (counts[fault.kind] ?? 0) + 1;
-      tell(`${fault.kind} for ${Math.round(pause)} ms`);
-      const over = fault.cause(pause).finally(() => underWay.delete(which));
+    if (!underWay.has(part) && underWay.size < 2) {
+      counts[kind] = (counts[kind] ?? 0) + 1;
+      tell(`${kind} for ${Math.round(pause)} ms (${part})`);
+      const over = cause(pause).finally(() => underWay.delete(part));
       over.catch(() => undefined);
-      underWay.set(which, over);
+      underWay.set(part, over);
     }
     await sleep(random() * PAUSE * 2);
   }
   await Promise.all(underWay.values());
   return counts;
-}
-
-/** No process has two faults at once: what is frozen cannot be started again. */
-function isApart(
-  which: number,
-  underWay: ReadonlyMap<number, unknown>,
-  { workers, gateways }: PoolUnderTest,
-) {
-  const members = (workers.length + gateways.length) * 3;
-  const memberOf = (fault: number) =>
-    fault < members ? Math.floor(fault / 3) : fault === members ? 'db' : 's3';
-  return ![...underWay.keys()].some((other) => memberOf(other) === memberOf(which));
 }
 
 /** A container on each worker that has nothing to do with all this. */
@@ -160,7 +152,11 @@ function stateOf(worker: { dockerOk(...args: string[]): Promise<string> }): Prom
   );
 }
 
-function refusedEnds({ gateways }: PoolUnderTest): number {
-  const said = 'what a worker said of a job that is not its own was not heard';
-  return gateways.reduce((sum, { process: gateway }) => sum + gateway.output.split(said).length - 1, 0);
+function fenced({ gateways, workers }: PoolUnderTest): ChaosResult['duplicatesPrevented'] {
+  const times = (members: PoolUnderTest['workers'], said: string) =>
+    members.reduce((sum, { process: member }) => sum + member.output.split(said).length - 1, 0);
+  return {
+    byWorkers: times(workers, 'what came of it here is thrown away'),
+    byGateways: times(gateways, 'what a worker said of a job that is not its own was not heard'),
+  };
 }

@@ -4,6 +4,8 @@ import type { Member, PoolUnderTest } from './pool-under-test.ts';
 /** Something that goes wrong, and is right again when it resolves. */
 interface Fault {
   readonly kind: string;
+  /** What it happens to: no part has two faults at once, as what is frozen cannot be started again. */
+  readonly part: string;
   readonly cause: (pause: number) => Promise<void>;
 }
 
@@ -22,22 +24,34 @@ export function randomNumbers(seed: number): () => number {
 export function faultsOf({ postgres, s3, gateways, workers }: PoolUnderTest): Fault[] {
   const ofMembers = (what: string, members: readonly Member[]) =>
     members.flatMap((member): Fault[] => [
-      { kind: `kill -9 of a ${what}`, cause: (pause) => killed(member, pause) },
-      { kind: `freeze of a ${what}`, cause: (pause) => frozen(member, pause) },
-      { kind: `partition of a ${what}`, cause: (pause) => parted(member, pause) },
+      { kind: `kill -9 of a ${what}`, part: member.name, cause: (pause) => killed(member, pause) },
+      { kind: `freeze of a ${what}`, part: member.name, cause: (pause) => frozen(member, pause) },
+      { kind: `partition of a ${what}`, part: member.name, cause: (pause) => parted(member, pause) },
     ]);
+  const database = { part: 'database' };
+  const storage = { part: 'S3' };
   return [
     ...ofMembers('worker', workers),
     ...ofMembers('gateway', gateways),
     {
-      kind: 'crash of the database',
+      ...database,
+      kind: 'kill -9 of the database',
       async cause(pause) {
-        await postgres.stop('SIGQUIT');
+        await postgres.stop('SIGKILL');
         await sleep(pause / 2);
         await postgres.resume();
       },
     },
     {
+      ...database,
+      kind: 'freeze of the database',
+      async cause(pause) {
+        using _ = postgres.freeze();
+        await sleep(pause);
+      },
+    },
+    {
+      ...storage,
       kind: 'S3 refuses connections',
       async cause(pause) {
         await s3.refuse();
@@ -46,9 +60,19 @@ export function faultsOf({ postgres, s3, gateways, workers }: PoolUnderTest): Fa
       },
     },
     {
+      ...storage,
       kind: 'S3 loses answers',
       async cause(pause) {
         s3.breakBy((operation) => (operation === 'PutObject' ? { kind: 'lost-answer' } : undefined));
+        await sleep(pause);
+        s3.heal();
+      },
+    },
+    {
+      ...storage,
+      kind: 'S3 does not answer',
+      async cause(pause) {
+        s3.breakBy(() => ({ kind: 'slow', milliseconds: pause }));
         await sleep(pause);
         s3.heal();
       },

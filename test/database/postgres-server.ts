@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -71,14 +71,27 @@ export class PostgresServer implements AsyncDisposable {
     }
   }
 
-  /** Ends the server: `SIGINT` breaks off what is under way, `SIGQUIT` is as a crash. */
-  async stop(signal: 'SIGINT' | 'SIGQUIT' = 'SIGINT'): Promise<void> {
+  /** Ends the server: `SIGINT` breaks off what is under way, `SIGQUIT` is as a crash, `SIGKILL` one of all its processes. */
+  async stop(signal: 'SIGINT' | 'SIGQUIT' | 'SIGKILL' = 'SIGINT'): Promise<void> {
     const server = this.#process;
     this.#process = undefined;
     if (!server || server.exitCode !== null || server.signalCode !== null) return;
     const ended = once(server, 'exit');
+    const sessions = signal === 'SIGKILL' ? childrenOf(server.pid!) : [];
     server.kill(signal);
+    for (const pid of sessions) signalTo(pid, 'SIGKILL');
     await ended;
+  }
+
+  /** Stops all its processes where they are, until that is disposed. */
+  freeze(): Disposable {
+    const main = this.#process?.pid;
+    if (main === undefined) throw new Error('PostgreSQL does not run');
+    // Itself first: it starts no more of them then.
+    signalTo(main, 'SIGSTOP');
+    const frozen = [main, ...childrenOf(main)];
+    for (const pid of frozen) signalTo(pid, 'SIGSTOP');
+    return { [Symbol.dispose]: () => frozen.forEach((pid) => void signalTo(pid, 'SIGCONT')) };
   }
 
   /** Starts it (again), on the same port with the same data. */
@@ -144,6 +157,19 @@ async function emptyCluster(binaries: string): Promise<string> {
     await rm(folder, { recursive: true, force: true });
   }
   return cached;
+}
+
+function childrenOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return children.split(' ').filter(Boolean).map(Number);
+}
+
+function signalTo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 async function copyCluster(from: string, to: string): Promise<void> {

@@ -138,6 +138,10 @@ export class Agent implements AsyncDisposable {
     this.#attempts.set(key, attempt);
     void attempt.over.then((isKnown) => {
       this.#attempts.delete(key);
+      if (attempt.isLost) {
+        const { id, attempt: number } = job;
+        log.warn({ job: id, attempt: number }, `job ${id} is another's: what came of it here is thrown away`);
+      }
       if (!isKnown) this.#compared = NEVER;
       this.#hasRoom = true;
       this.#room.abort();

@@ -56,6 +56,11 @@ export class AttemptUnderWay {
     this.#stopping.abort();
   }
 
+  /** Somebody else has the job, or will: what comes of this attempt counts for nothing. */
+  get isLost(): boolean {
+    return this.#reason?.kind === 'lost';
+  }
+
   async #run(): Promise<boolean> {
     const deadline = setTimeout(() => this.stop({ kind: 'timeout' }), timerOf(this.#job.timeout));
     let told: Outcome | { readonly again: string };
@@ -67,9 +72,9 @@ export class AttemptUnderWay {
     } finally {
       clearTimeout(deadline);
     }
-    if (this.#isLost()) return false;
+    if (this.isLost) return false;
     await this.#log.flush();
-    if (this.#isLost()) return false;
+    if (this.isLost) return false;
     await this.#tell(told);
     return true;
   }
@@ -101,10 +106,6 @@ export class AttemptUnderWay {
     }
   }
 
-  #isLost(): boolean {
-    return this.#reason?.kind === 'lost';
-  }
-
   /** Says how it ended, until it is heard or the claim is not good any more. */
   async #tell(told: Outcome | { readonly again: string }): Promise<void> {
     const { queue } = this.#ports;
@@ -114,7 +115,7 @@ export class AttemptUnderWay {
         else await queue.end(this.#job, this.claimant, told);
         return;
       } catch (error) {
-        if (this.#isLost() || tries === TRIES) throw error;
+        if (this.isLost || tries === TRIES) throw error;
         await sleep(PAUSE);
       }
     }

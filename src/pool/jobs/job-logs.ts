@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { ContentStore } from '#content/content-store.ts';
 import type { Claim, Claimant } from './job.ts';
 import type { JobLogRepository, LogChunk } from './job-log-repository.ts';
@@ -29,7 +30,8 @@ export class JobLogs {
     if (size < LARGE) {
       return await this.#rows.append(claim, claimant, { start, size, data: bytes, location: null });
     }
-    const location = `logs/${claim.id}/${claim.attempt}/${start}`;
+    // Whoever does not hear that it was added sends it again: that must not touch what the first time has left.
+    const location = `logs/${claim.id}/${claim.attempt}/${start}-${randomUUID()}`;
     await this.#store(location, [bytes]);
     const added = await this.#rows.append(claim, claimant, { start, size, data: null, location });
     if (!added) await this.#content.delete(location);
@@ -61,8 +63,7 @@ export class JobLogs {
       run = [];
       size = 0;
       if (pieces.length === 0) return;
-      const location = `logs/${id}/all/${pieces[0]!.start}`;
-      await this.#content.delete(location);
+      const location = `logs/${id}/all/${pieces[0]!.start}-${randomUUID()}`;
       await this.#store(
         location,
         pieces.map((piece) => piece.data!),
@@ -83,17 +84,25 @@ export class JobLogs {
     await store();
   }
 
-  /** What forgotten jobs had. */
+  /** What forgotten jobs had, and what was stored for them by processes that were killed before they could say so. */
   async forget(locations: readonly string[]): Promise<void> {
     for (const location of locations) await this.#content.delete(location);
+    const folders = new Set(locations.map((location) => location.split('/').slice(0, 2).join('/')));
+    for (const folder of folders) {
+      for await (const { location } of this.#content.walk(folder)) await this.#content.delete(location);
+    }
   }
 
   async #store(location: string, pieces: readonly Uint8Array[]): Promise<void> {
-    // A process that was killed in the middle of it may have begun.
-    await this.#content.delete(location);
     await using writer = await this.#content.writer(location);
-    for (const piece of pieces) await writer.write(piece);
-    await writer.commit();
+    try {
+      for (const piece of pieces) await writer.write(piece);
+      await writer.commit();
+    } catch (error) {
+      // Nobody comes back to this location.
+      await this.#content.delete(location).catch(() => undefined);
+      throw error;
+    }
   }
 
   async *#bytesOf({ data, location }: LogChunk): AsyncGenerator<Uint8Array> {

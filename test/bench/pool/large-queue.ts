@@ -36,7 +36,10 @@ async function claimRate(queue: SlipwayQueue, batch: number): Promise<number> {
   const until = performance.now() + SECONDS * 1000;
   let claimed = 0;
   const claimer = async (i: number) => {
-    while (performance.now() < until) claimed += (await queue.claim(i, batch)).length;
+    while (performance.now() < until) {
+      const got = (await queue.claim(i, batch)).length;
+      claimed += got;
+    }
   };
   await Promise.all(Array.from({ length: CLAIMERS }, (_, i) => claimer(i)));
   return Math.round(claimed / SECONDS);
