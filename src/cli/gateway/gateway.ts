@@ -55,6 +55,7 @@ import { createObservability } from '../process/observability.ts';
 import type { RoleContext, RunningRole } from '../process/role.ts';
 import { watchGateway } from './monitoring.ts';
 import { overlayRequests } from './overlays.ts';
+import { stepRequests } from './steps.ts';
 import { type CreateTenantServer, clientTls, GatewayTenants } from './tenants.ts';
 
 /** The Docker Engine API of a pool. All that it knows is in the pool's database: there may be any number of gateways. */
@@ -109,6 +110,7 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
     started,
   );
   overlayRequests(workerServer, { db, database, parts, leases, started });
+  stepRequests(workerServer, { db, database, started });
   lendingRoute(workerServer, parts);
   queueRoutes(workerServer, { queue: jobs.queue(), wakes: jobs.wakes });
   contextRoutes(router, jobs.jobs);

@@ -27,6 +27,7 @@ import { BuildMetrics } from '#worker/build/history/build-metrics.ts';
 import { Misses } from '#worker/build/misses/misses.ts';
 import type { StepBounds } from '#worker/build/solve/op-driver.ts';
 import { Solver } from '#worker/build/solve/solver.ts';
+import type { StepClaims } from '#worker/build/solve/step-claims.ts';
 import { createBuildkit } from '#worker/buildkit/buildkit.ts';
 import { tellGraph } from '#worker/buildkit/definition/tell-graph.ts';
 import { ReceiveThreads } from '#worker/buildkit/fsutil/receive-threads.ts';
@@ -45,6 +46,8 @@ interface Ports extends DriversPorts {
   readonly metrics: Metrics;
   /** For the classic builder, which has whole images pulled. */
   readonly puller: BasePuller;
+  /** undefined: no other worker shares the cache. */
+  readonly claims?: StepClaims | undefined;
 }
 
 interface BuildsSettings {
@@ -107,6 +110,7 @@ export async function createWorkerBuilds(
         {
           drivers: drivers.ops,
           cache: shared && sender ? new TieredCache({ local: cache, registry: shared, sender }) : cache,
+          claims: ports.claims,
         },
         { parallelism: config.parallelism },
       ),

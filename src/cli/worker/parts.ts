@@ -8,8 +8,11 @@ import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openWorkerDatabase } from '#database/worker/open.ts';
 import type { Metrics } from '#observability/metrics.ts';
 import { parseImageReference } from '#oci/reference.ts';
+import type { GatewayStepClaims } from '#pool/member/gateway-step-claims.ts';
 import { ImageLender } from '#pool/member/image-lender.ts';
 import { applyChanges } from '#worker/build/frontend/apply-changes.ts';
+import type { StepBounds } from '#worker/build/solve/op-driver.ts';
+import type { StepClaims } from '#worker/build/solve/step-claims.ts';
 import { createContainers } from '#worker/containers/containers.ts';
 import { EventBus } from '#worker/events/event-bus.ts';
 import { createImages, type ImagesOptions } from '#worker/images/images.ts';
@@ -27,7 +30,6 @@ import { OverlayDiffComparer } from '#worker/snapshots/overlay-diff-comparer.ts'
 import { OverlaySnapshotter } from '#worker/snapshots/overlay-snapshotter.ts';
 import { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
 import { reserveDatabaseRoom } from '#worker/system/database-room.ts';
-import type { StepBounds } from '#worker/build/solve/op-driver.ts';
 import { VolumeService } from '#worker/volumes/volume-service.ts';
 import { readCredentials } from '../registry/upstreams.ts';
 import { basePuller } from './base-puller.ts';
@@ -57,6 +59,7 @@ export async function createWorkerParts(
     firewall,
     allowRegistry,
     stepBounds,
+    claims,
   }: {
     logger: Logger;
     metrics: Metrics;
@@ -65,6 +68,8 @@ export async function createWorkerParts(
     allowRegistry?: (domain: string) => void;
     /** What builds' steps get as of now, in place of what is configured. */
     stepBounds?: () => StepBounds;
+    /** Agrees with the other workers of a pool on who does a step. */
+    claims?: Pick<GatewayStepClaims, 'of'>;
   },
   closing: AsyncDisposableStack,
 ) {
@@ -167,6 +172,7 @@ export async function createWorkerParts(
       images,
       trees,
       metrics,
+      claims: claimsOf(config, claims),
       puller: basePuller(images.puller, lender),
       bring: (reference, signal) => lender.bring(reference, signal),
     },
@@ -203,6 +209,14 @@ function uploadsOf({ worker: { build } }: Config): Pick<ImagesOptions, 'uploads'
   const reference = parseImageReference(build.cacheRepository);
   const credentials = readCredentials(build.cacheCredentials ?? undefined);
   return { uploads: { reference, ...(credentials && { credentials }) } };
+}
+
+/** Of those who share a cache. */
+function claimsOf(
+  { worker: { build } }: Config,
+  claims: Pick<GatewayStepClaims, 'of'> | undefined,
+): StepClaims | undefined {
+  return build.cacheRepository === null ? undefined : claims?.of(build.cacheRepository);
 }
 
 /** Where classic builds of earlier versions had their files. */

@@ -8,6 +8,7 @@ import { forbidden, unauthorized } from '#errors/errors.ts';
 import { NO_METRICS } from '#observability/metrics.ts';
 import { createDispatchServer } from '#pool/http/dispatch-server.ts';
 import { guardRoutes } from '#pool/http/guard-routes.ts';
+import type { GatewayStepClaims } from '#pool/member/gateway-step-claims.ts';
 import { readTenant, TENANT_HEADER, type TenantIdentity } from '#pool/tenants/tenant-header.ts';
 import { type TenantPlace, TenantPlaces } from '#pool/tenants/tenant-places.ts';
 import { allowsRegistry } from '#pool/tenants/tenant-policy.ts';
@@ -26,6 +27,7 @@ interface Ports {
   readonly host: HostFacts;
   readonly firewall: SharedFirewall;
   readonly observed: Koa.Middleware<EngineState>;
+  readonly claims: GatewayStepClaims;
   readonly log: Logger;
 }
 
@@ -105,7 +107,7 @@ export class TenantEngines {
   async #start(place: TenantPlace): Promise<TenantEngine> {
     const known = this.#engines.get(place.name);
     if (known) return known;
-    const { host, firewall, observed } = this.#ports;
+    const { host, firewall, observed, claims } = this.#ports;
     const log = this.#ports.log.child({ tenant: place.name });
     const config = tenantConfig(this.#config, place);
     await using started = new AsyncDisposableStack();
@@ -121,6 +123,7 @@ export class TenantEngines {
       host,
       {
         logger: log,
+        claims,
         metrics: NO_METRICS,
         firewall,
         allowRegistry,

@@ -8,6 +8,7 @@ import type { Agent } from '#pool/agent/agent.ts';
 import { GatewayJobQueue } from '#pool/agent/gateway-job-queue.ts';
 import { contextRoutes } from '#pool/http/context-routes.ts';
 import { triggerEvents } from '#pool/http/trigger-events.ts';
+import { GatewayStepClaims } from '#pool/member/gateway-step-claims.ts';
 import type { Membership } from '#pool/member/membership.ts';
 import { apiRoutes } from '#worker/http/api/api.ts';
 import { buildOperations } from '#worker/http/api/build-operations.ts';
@@ -43,7 +44,10 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const observability = started.use(await createObservability('worker', config, logger));
   const { metrics } = observability;
   const firewall = new SharedFirewall(config.worker.network.defaultBridge.name.toUpperCase());
-  const parts = await createWorkerParts(config, host, { logger, metrics, firewall }, started);
+  const claims = new GatewayStepClaims();
+  const isPooled = config.worker.pool.join !== null;
+  const pooled = isPooled ? { claims } : {};
+  const parts = await createWorkerParts(config, host, { logger, metrics, firewall, ...pooled }, started);
   const router = createEngineRouter();
   await addWorkerRoutes(router, parts, host, config);
   const jobs = await ownJobs(config, parts, logger, started);
@@ -54,10 +58,9 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const addresses: string[] = [];
   const observed = observedRequests(observability);
   const own = createEngineServer(router, logger, observed);
-  const tenants =
-    config.worker.pool.join === null
-      ? undefined
-      : await TenantEngines.open({ host, firewall, observed, log: logger }, config, started);
+  const tenants = isPooled
+    ? await TenantEngines.open({ host, firewall, observed, claims, log: logger }, config, started)
+    : undefined;
   for (const address of config.worker.listen) {
     const server = tenants?.server(own, { must: false }) ?? createEngineServer(router, logger, observed);
     const connections = connectionsOf(server);
@@ -69,7 +72,7 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const engine = tenants?.server(own, { must: true }) ?? own;
   const content = newContent(parts, started);
   const membership = await joinPool(config, { engine, content, logger, started });
-  if (membership) followPool(parts, membership);
+  if (membership) followPool(parts, claims, membership);
   const agent = membership && (await startPoolAgent(membership, config, { parts, logger, started }));
   await jobs?.start();
   const running = started.move();
@@ -85,8 +88,13 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
 }
 
 /** Overlay networks are the pool's, and what other workers have. */
-function followPool({ overlayLink, networks, lender }: WorkerParts, membership: Membership): void {
+function followPool(
+  { overlayLink, networks, lender }: WorkerParts,
+  claims: GatewayStepClaims,
+  membership: Membership,
+): void {
   lender.join(membership);
+  claims.use(membership);
   overlayLink?.use((method, path, body) => membership.ask(method, path, body));
   membership.on('held', () => networks.doubtOverlays());
 }

@@ -7,6 +7,7 @@ export function buildingMigrations(words: TableWords): Record<string, Migration>
     'pool-0031-worker-contents': contents(words),
     'pool-0032-drain': drain,
     'pool-0033-scale-calls': scaleCalls,
+    'pool-0034-step-claims': stepClaims(words),
   };
 }
 
@@ -66,6 +67,27 @@ function contents(words: TableWords): Migration {
         .addColumn('version', 'bigint', (column) => column.notNull())
         .addColumn('content', 'text', (column) => column.notNull())
         .addPrimaryKeyConstraint('worker_contents_key', ['worker', 'tenant'])
+        .execute();
+    },
+  };
+}
+
+function stepClaims(words: TableWords): Migration {
+  return {
+    async up(db) {
+      await db.schema
+        .createTable('step_claims')
+        .addColumn('scope', words.name, (column) => column.notNull())
+        .addColumn('key', words.name, (column) => column.notNull())
+        .addColumn('worker', words.name, (column) => column.notNull())
+        .addColumn('epoch', 'integer', (column) => column.notNull())
+        .addColumn('attempt', words.name, (column) => column.notNull())
+        .addColumn('wanted', 'integer', (column) => column.notNull())
+        .addColumn('claimed_at', 'bigint', (column) => column.notNull())
+        .addColumn('finished_at', 'bigint')
+        .addColumn('ended_at', 'bigint')
+        .addColumn('outcome', words.name)
+        .addPrimaryKeyConstraint('step_claims_key', ['scope', 'key'])
         .execute();
     },
   };

@@ -7,6 +7,7 @@ export interface BuildingSchema {
   session_projects: SessionProjectsTable;
   worker_contents: WorkerContentsTable;
   scale_calls: ScaleCallsTable;
+  step_claims: StepClaimsTable;
 }
 
 /** One row: what whoever scales the pool was told last. */
@@ -69,4 +70,24 @@ interface WorkerContentsTable {
   version: number;
   /** JSON: `WorkerContent`. */
   content: string;
+}
+
+/** Steps of builds that a worker does, or has just done, so that no other one does them too. */
+interface StepClaimsTable {
+  /** Which cache it is shared in, and its key there. */
+  scope: string;
+  key: string;
+  /** Whose it is, as long as this is its lease. */
+  worker: string;
+  epoch: number;
+  /** Which try it is. */
+  attempt: string;
+  /** Whether somebody waits for it. */
+  wanted: number;
+  claimed_at: number;
+  /** When it was done, though others may not find it yet. */
+  finished_at: number | null;
+  /** A row that nobody waits for goes then; another one stays for a while, to tell. */
+  ended_at: number | null;
+  outcome: 'done' | 'left' | 'failed' | null;
 }

@@ -37,12 +37,24 @@ export interface CacheStore {
 
   /**
    * Remembers a step whose outputs are all layers that are here; for others it does nothing. A tier that is far away
-   * may have it later. The lease keeps the outputs meanwhile.
+   * may have it later. What is answered is a lease, which keeps the outputs meanwhile.
    */
-  save(step: FinishedStep): Promise<Holdable>;
+  save(step: FinishedStep): Promise<SavedStep>;
 
   /** Finds a record by one more key. */
   link(key: string, record: CacheRecord): Promise<void>;
+}
+
+export interface SavedStep extends Holdable {
+  /** Its way to where others find it; undefined where there is no such place. */
+  readonly sharing?: Sharing;
+}
+
+export interface Sharing {
+  /** Resolves when it is there, or will not be there soon. */
+  readonly settled: Promise<unknown>;
+  /** Somebody waits for it: it is brought at once, and at full pace. */
+  hurry(): void;
 }
 
 export interface FindOptions {

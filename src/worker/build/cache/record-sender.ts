@@ -39,9 +39,9 @@ export class RecordSender implements Disposable {
       });
   }
 
-  /** Later. `id` is that of a record that is marked. */
-  send(id: string, step: SharedStep): void {
-    void this.#send(id, step);
+  /** Later. `id` is that of a record that is marked. Resolves, to whether that is settled, and never rejects. */
+  send(id: string, step: SharedStep): Promise<boolean> {
+    return this.#send(id, step);
   }
 
   /** What is under way is left to itself: it stays marked. */

@@ -125,6 +125,19 @@ export class RegistryRecords {
     });
   }
 
+  /** Somebody waits for steps with these outputs: their layers are brought now. */
+  hurry(outputs: SharedStep['outputs']): void {
+    const { uploads } = this.#ports;
+    const { domain } = this.#repository.reference;
+    const { signal } = new AbortController();
+    for (const { layers } of outputs.filter((output) => output.kind === 'layers')) {
+      const chain = chainIds(layers.map(({ diffId }) => diffId));
+      for (const [at, { diffId }] of layers.entries()) {
+        uploads.now({ diffId, chainId: chain[at]! }, domain, signal).catch(() => undefined);
+      }
+    }
+  }
+
   /** Finds a record by one more key. */
   link(key: string, { step }: RegistryRecord): void {
     if (step.keys.includes(key)) return;

@@ -1,5 +1,12 @@
-import { type Holdable, Lease } from '../solve/lease.ts';
-import type { CacheRecord, CacheStore, FindOptions, FinishedStep, LoadedRecord } from './cache-store.ts';
+import { Lease } from '../solve/lease.ts';
+import type {
+  CacheRecord,
+  CacheStore,
+  FindOptions,
+  FinishedStep,
+  LoadedRecord,
+  SavedStep,
+} from './cache-store.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { RecordSender } from './record-sender.ts';
 import type { RegistryRecord, RegistryRecords } from './registry-records.ts';
@@ -31,12 +38,16 @@ export class TieredCache implements CacheStore {
     return refs && { refs, lease: new Lease(() => this.#adopt(record)) };
   }
 
-  async save(step: FinishedStep): Promise<Holdable> {
+  async save(step: FinishedStep): Promise<SavedStep> {
     const { id, lease } = await this.#local.keep(step, { unsent: true });
     // What is not here may be there.
-    if (id === undefined) void this.#registry.save(step);
-    else this.#sender.send(id, step);
-    return lease;
+    const settled = id === undefined ? this.#registry.save(step) : this.#sender.send(id, step);
+    const hurry = () => this.#registry.hurry(step.outputs);
+    return {
+      retain: () => lease.retain(),
+      release: () => lease.release(),
+      sharing: { settled, hurry },
+    };
   }
 
   async link(key: string, record: CacheRecord): Promise<void> {

@@ -8,12 +8,15 @@ import type { OpDrivers } from './op-drivers.ts';
 import type { ProgressSink } from './progress.ts';
 import type { Ref } from './ref.ts';
 import { SolveJob } from './solve-job.ts';
+import type { StepClaims } from './step-claims.ts';
 
 /** What all the builds of a worker share: what is under way, the cache, and how many steps run at once. */
 export interface SolverParts {
   readonly drivers: OpDrivers;
   readonly cache: CacheStore;
   readonly slots: FairSlots;
+  /** Agrees with other workers that share the cache; undefined: there are none. */
+  readonly claims?: StepClaims | undefined;
   /** Sources being identified. */
   readonly maps: Flights<CacheMap>;
   /** Steps being done, and sources being fetched. */
@@ -36,7 +39,10 @@ export class Solver {
   readonly #parts: SolverParts;
 
   /** `parallelism`: how many steps run at once; sources do not count. */
-  constructor(ports: { drivers: OpDrivers; cache: CacheStore }, options: { parallelism: number }) {
+  constructor(
+    ports: { drivers: OpDrivers; cache: CacheStore; claims?: StepClaims | undefined },
+    options: { parallelism: number },
+  ) {
     this.#parts = {
       ...ports,
       slots: new FairSlots(options.parallelism),

@@ -1,7 +1,8 @@
 import { orDiskFull } from '#errors/disk-full.ts';
 import { isKind, messageOf } from '#errors/errors.ts';
-import type { CacheStore } from '../cache/cache-store.ts';
+import type { CacheStore, Sharing } from '../cache/cache-store.ts';
 import type { Vertex } from '../llb/vertex.ts';
+import { runAgreed } from './agreed-step.ts';
 import type { FairSlots } from './fair-slots.ts';
 import type { FlightContext, Outcome } from './flights.ts';
 import { type Holdable, Lease } from './lease.ts';
@@ -9,11 +10,19 @@ import type { BuildLimits } from './op-driver.ts';
 import { type Driven, drive, type OpDrivers } from './op-drivers.ts';
 import type { LayersRef, Ref } from './ref.ts';
 import type { StepWatcher } from './step-broadcast.ts';
+import type { StepClaims } from './step-claims.ts';
 
 export interface StepPorts {
   readonly drivers: OpDrivers;
   readonly cache: CacheStore;
   readonly slots: FairSlots;
+  /** undefined: no other worker shares the cache. */
+  readonly claims?: StepClaims | undefined;
+}
+
+interface Performed {
+  readonly outcome: Outcome<readonly Ref[]>;
+  readonly sharing: Sharing | undefined;
 }
 
 export interface StepRequest {
@@ -38,12 +47,23 @@ export async function runStep(
   const { signal, progress } = flight;
   for (const lease of request.leases) lease.retain();
   try {
-    const done = await justDone(ports, request, signal);
+    // Between looking a step up and doing it, another build may have done it.
+    const done = await find(ports, request, { signal, nearby: true });
     if (done) {
       progress.completed(new Date(), { cached: true });
       return done;
     }
-    return await ports.slots.run(request.owner, signal, () => perform(ports, request, flight));
+    const inTurn = <T>(task: () => Promise<T>) => ports.slots.run(request.owner, signal, task);
+    const step = {
+      key: request.contentKey,
+      signal,
+      progress,
+      inTurn,
+      find: () => find(ports, request, { signal }),
+      perform: () => perform(ports, request, flight),
+    };
+    if (ports.claims && isAgreed(request.vertex)) return await runAgreed(ports.claims, step);
+    return (await inTurn(step.perform)).outcome;
   } finally {
     await Promise.all(request.leases.map((lease) => lease.release()));
   }
@@ -67,23 +87,29 @@ export async function shown<T>(progress: StepWatcher, task: () => Promise<Driven
   }
 }
 
-/** Between looking a step up and doing it, another build may have done it. */
-async function justDone(
+/** Whether it takes longer than to ask who does it, and is not to be done anew by each build. */
+function isAgreed({ op, metadata }: Vertex): boolean {
+  return (op.kind === 'exec' || op.kind === 'file') && !metadata.ignoreCache;
+}
+
+async function find(
   { cache }: StepPorts,
-  { vertex, contentKey }: StepRequest,
-  signal: AbortSignal,
+  { vertex, contentKey, definitionKey }: StepRequest,
+  options: { signal: AbortSignal; nearby?: boolean },
 ): Promise<Outcome<readonly Ref[]> | undefined> {
   if (vertex.metadata.ignoreCache) return undefined;
-  const record = (await cache.find([contentKey], { signal, nearby: true })).get(contentKey);
-  const loaded = record && (await cache.load(record, { signal }));
-  return loaded && { value: loaded.refs, lease: loaded.lease };
+  const record = (await cache.find([contentKey], options)).get(contentKey);
+  const loaded = record && (await cache.load(record, options));
+  if (!loaded) return undefined;
+  if (definitionKey !== undefined && !options.nearby) await cache.link(definitionKey, record);
+  return { value: loaded.refs, lease: loaded.lease };
 }
 
 async function perform(
   { drivers, cache }: StepPorts,
   { vertex, inputs, contentKey, definitionKey, limits }: StepRequest,
   { signal, progress, session }: FlightContext,
-): Promise<Outcome<readonly Ref[]>> {
+): Promise<Performed> {
   const driven = await shown(progress, () =>
     drive(vertex, { drivers, signal, session, progress, limits }, (driver, context) =>
       driver.run(vertex, inputs, context),
@@ -103,7 +129,7 @@ async function perform(
     await kept.release();
     await driven.lease.release();
   });
-  return { value: outputs, lease };
+  return { outcome: { value: outputs, lease }, sharing: kept.sharing };
 }
 
 /** Gives the layers that the step has made their date. */

@@ -1,0 +1,54 @@
+import type { IncomingMessage } from 'node:http';
+import { z } from 'zod';
+import type { Claimant } from '../jobs/job.ts';
+import type { Wakes } from '../jobs/wakes.ts';
+import type { StepClaimsRepository, StepState, StepTry } from '../steps/step-claims-repository.ts';
+import { parseBody, type WorkerServer } from './worker-server.ts';
+
+/** A worker asks again after that, in milliseconds: it does not wait long for an answer. */
+const PATIENCE = 4_000;
+/** It is looked at so often: a lease may run out, and a step may take too long to be shared. */
+const LOOK = 1_000;
+
+const word = z.string().min(1).max(512);
+const attempt = z.strictObject({ scope: word, key: word, attempt: word });
+const end = attempt.extend({ outcome: z.enum(['done', 'left', 'failed']) });
+
+interface Ports {
+  readonly steps: StepClaimsRepository;
+  /** Told when a step is over for which somebody waits. */
+  readonly wakes: Wakes;
+}
+
+/** What `GatewayStepClaims` asks for. */
+export function stepRoutes(server: WorkerServer, { steps, wakes }: Ports): void {
+  const on = <T>(what: string, shape: z.ZodType<T>, task: (by: Claimant, body: T) => Promise<unknown>) =>
+    server.route(`POST /steps/${what}`, async (req: IncomingMessage, body) => {
+      const by = await server.authenticate(req);
+      return await task(by, parseBody(shape, body));
+    });
+
+  on('take', attempt, async (by, asked) => {
+    for (;;) {
+      if (await steps.take(by, asked)) return { state: 'own' };
+      const found = await steps.state(asked);
+      // It has ended in between.
+      if (found.state !== 'free') return found;
+    }
+  });
+  on('wait', attempt, (_by, asked) => changed(asked));
+  on('finished', attempt, async (_by, asked) => ({ wanted: await steps.finished(asked) }));
+  on('end', end, async (_by, { outcome, ...asked }) => {
+    if (await steps.end(asked, outcome)) wakes.wake();
+  });
+
+  async function changed(asked: StepTry): Promise<StepState> {
+    const { signal } = new AbortController();
+    for (let left = PATIENCE; ; left -= LOOK) {
+      const seen = wakes.now;
+      const found = await steps.state(asked);
+      if (found.state !== 'claimed' || found.attempt !== asked.attempt || left <= 0) return found;
+      await wakes.after(seen, LOOK, signal);
+    }
+  }
+}

@@ -1,0 +1,126 @@
+import { expect, it } from 'vitest';
+import type { PoolDatabase } from '#database/pool/open.ts';
+import { StepClaimsRepository, type StepTry } from '#pool/steps/step-claims-repository.ts';
+import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
+import { onEachPoolDatabase } from '../../database/pool-databases.ts';
+
+const LONG = 600_000;
+const offer = { platforms: ['linux/amd64'], labels: {}, cpus: 2, memory: 1 };
+
+const attempt = (name: string, key = 'key', scope = 'cache'): StepTry => ({ scope, key, attempt: name });
+
+async function worker(db: PoolDatabase, name: string, duration = LONG) {
+  return await new WorkerLeasesRepository(db).acquire({ name, address: '', offer }, duration);
+}
+
+/** As if that had happened so many milliseconds earlier. */
+async function age(db: PoolDatabase, by: { claimed?: number; finished?: number }): Promise<void> {
+  const { claimed = 0, finished = 0 } = by;
+  await db
+    .updateTable('step_claims')
+    .set((row) => ({
+      claimed_at: row('claimed_at', '-', claimed),
+      finished_at: row('finished_at', '-', finished),
+    }))
+    .execute();
+}
+
+onEachPoolDatabase('claims of steps', (create) => {
+  it('are one worker’s for a step of a cache, however many ask', async () => {
+    await using pool = await create();
+    const steps = new StepClaimsRepository(pool.db);
+    const workers = [];
+    for (const name of ['a', 'b', 'c', 'd']) workers.push(await worker(pool.db, name));
+    const taken = await Promise.all(workers.map((by, at) => steps.take(by, attempt(`${at}`))));
+    expect(taken.filter(Boolean)).toHaveLength(1);
+    const holder = taken.indexOf(true);
+    expect(await steps.state(attempt('other'))).toEqual({
+      state: 'claimed',
+      worker: 'abcd'[holder],
+      attempt: `${holder}`,
+    });
+    const other = workers[(holder + 1) % 4]!;
+    expect(await steps.take(other, attempt('x', 'another'))).toBe(true);
+    expect(await steps.take(other, attempt('x', 'key', 'other'))).toBe(true);
+  });
+
+  it('end: who waits hears how, and another may have the step', async () => {
+    await using pool = await create();
+    const steps = new StepClaimsRepository(pool.db);
+    const [a, b] = [await worker(pool.db, 'a'), await worker(pool.db, 'b')];
+    for (const [outcome, state] of [
+      ['done', 'alone'],
+      ['failed', 'alone'],
+      ['left', 'free'],
+    ] as const) {
+      const step = attempt(`try that is ${outcome}`);
+      expect(await steps.take(a, step)).toBe(true);
+      expect(await steps.take(b, attempt('b'))).toBe(false);
+      expect(await steps.state(step)).toMatchObject({ state: 'claimed' });
+      expect(await steps.finished(step)).toBe(true);
+      expect(await steps.end(step, outcome)).toBe(true);
+      expect(await steps.state(step)).toEqual({ state });
+      // It does not end what is another's by now.
+      expect(await steps.take(b, attempt('b'))).toBe(true);
+      expect(await steps.end(step, 'done')).toBe(false);
+      expect(await steps.state(step)).toMatchObject({ state: 'claimed', worker: 'b', attempt: 'b' });
+      await steps.end(attempt('b'), 'left');
+    }
+  });
+
+  it('leave nothing behind when nobody waits', async () => {
+    await using pool = await create();
+    const steps = new StepClaimsRepository(pool.db);
+    const a = await worker(pool.db, 'a');
+    await steps.take(a, attempt('1'));
+    expect(await steps.finished(attempt('1'))).toBe(false);
+    expect(await steps.end(attempt('1'), 'done')).toBe(false);
+    expect(await pool.db.selectFrom('step_claims').selectAll().execute()).toEqual([]);
+    expect(await steps.state(attempt('1'))).toEqual({ state: 'free' });
+  });
+
+  it('are over with the lease of their worker', async () => {
+    await using pool = await create();
+    const steps = new StepClaimsRepository(pool.db);
+    const leases = new WorkerLeasesRepository(pool.db);
+    const b = await worker(pool.db, 'b');
+    // It ran out, and nobody has said so yet.
+    await steps.take(await worker(pool.db, 'a', -1), attempt('overdue'));
+    expect(await steps.state(attempt('overdue'))).toEqual({ state: 'free' });
+    expect(await steps.take(b, attempt('b'))).toBe(true);
+    await steps.end(attempt('b'), 'left');
+    // The worker began anew, and does not know of what it had.
+    await steps.take(await worker(pool.db, 'a'), attempt('before'));
+    expect(await steps.take(b, attempt('b'))).toBe(false);
+    await worker(pool.db, 'a');
+    expect(await steps.take(b, attempt('b'))).toBe(true);
+    await steps.end(attempt('b'), 'left');
+    // It was given up.
+    await steps.take(await worker(pool.db, 'c', -1), attempt('lost'));
+    await leases.expire(async () => {});
+    expect(await steps.take(b, attempt('b'))).toBe(true);
+  });
+
+  it('are a worker’s own again, whatever it tried before', async () => {
+    await using pool = await create();
+    const steps = new StepClaimsRepository(pool.db);
+    const a = await worker(pool.db, 'a');
+    expect(await steps.take(a, attempt('1'))).toBe(true);
+    expect(await steps.take(a, attempt('2'))).toBe(true);
+    expect(await steps.end(attempt('1'), 'left')).toBe(false);
+    expect(await steps.state(attempt('2'))).toMatchObject({ state: 'claimed' });
+  });
+
+  it('are not waited for longer than the step would take, once it is done', async () => {
+    await using pool = await create();
+    const steps = new StepClaimsRepository(pool.db);
+    await steps.take(await worker(pool.db, 'a'), attempt('1'));
+    await age(pool.db, { claimed: 60_000 });
+    await steps.finished(attempt('1'));
+    expect(await steps.state(attempt('1'))).toMatchObject({ state: 'claimed' });
+    await age(pool.db, { claimed: 30_000, finished: 30_000 });
+    expect(await steps.state(attempt('1'))).toMatchObject({ state: 'claimed' });
+    await age(pool.db, { claimed: 40_000, finished: 40_000 });
+    expect(await steps.state(attempt('1'))).toEqual({ state: 'alone' });
+  });
+});
