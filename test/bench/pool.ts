@@ -15,18 +15,26 @@ const CLAIMERS = 8;
 
 /**
  * The queue of jobs on a PostgreSQL that syncs what it commits: how many jobs a second are queued, claimed (one or ten at
- * a time) and ended, and how long an idle pool takes from the request to the start. `--large` measures it with a
- * million jobs instead, `--gateway` what a gateway adds to a worker's answers; `--peers` puts pg-boss and
+ * a time) and ended, and how long an idle pool takes from the request to the start. `--large N` measures it with N jobs
+ * that are over instead, and `--waiting` (50,000) that wait; `--gateway` what a gateway adds to a worker's answers; `--peers` puts pg-boss and
  * graphile-worker beside it, which are fetched for that.
  */
 export async function run(): Promise<void> {
   const { values } = parseArgs({
     args: process.argv.slice(3),
-    options: { peers: { type: 'boolean' }, large: { type: 'string' }, gateway: { type: 'boolean' } },
+    options: {
+      peers: { type: 'boolean' },
+      large: { type: 'string' },
+      waiting: { type: 'string', default: '50000' },
+      gateway: { type: 'boolean' },
+    },
   });
   if (values.gateway === true) return await measureGateway();
   await using server = await PostgresServer.start({ durable: true });
-  if (values.large !== undefined) return await measureLargeQueue(server, Number(values.large));
+  if (values.large !== undefined) {
+    const [finished, waiting] = [Number(values.large), Number(values.waiting)];
+    return await measureLargeQueue(server, { finished, waiting });
+  }
   const peers = values.peers === true ? installPeers() : undefined;
   const queues: (() => Promise<BenchQueue>)[] = [
     async () => await SlipwayQueue.open(await server.createDatabase(), CLAIMERS),

@@ -1,35 +1,48 @@
 import type { PostgresServer } from '../../database/postgres-server.ts';
 import { SlipwayQueue } from './slipway-queue.ts';
 
-const QUEUED = 50_000;
 const CLAIMERS = 8;
-const SECONDS = 8;
+const TENANTS = 1_000;
+/** How often it is measured in a row, as what was claimed lies before what waits, and for how long. */
+const ROUNDS = 4;
+const SECONDS = 5;
 
-/** The queue with so many jobs that are over, and fifty thousand that wait: how large it is, and how fast. */
-export async function measureLargeQueue(server: PostgresServer, finished: number): Promise<void> {
+/** The queue with so many jobs that are over, and so many that wait, of a thousand tenants: how large it is, and how fast. */
+export async function measureLargeQueue(
+  server: PostgresServer,
+  { finished, waiting }: { finished: number; waiting: number },
+): Promise<void> {
   const url = await server.createDatabase();
   const database = new URL(url).pathname.slice(1);
   await using queue = await SlipwayQueue.open(url, CLAIMERS);
   const row = (state: string, count: number, more: string) => `
     insert into jobs (public_id, tenant, name, kind, spec, requirement, priority, turn, state, attempt, max_attempts,
       timeout, affinity, worker, worker_epoch, result, created_at, started_at, finished_at)
-    select gen_random_uuid(), 'tenant-' || n % 20, 'registry.example/team/app:' || n, 'build',
+    select gen_random_uuid(), 'tenant-' || n % ${TENANTS}, 'registry.example/team/app:' || n, 'build',
       '{"context":{"url":"https://git.example/team/app.git#0123456789abcdef0123456789abcdef01234567"},"args":{},"labels":{},"platforms":[],"noCache":false,"tags":["registry.example/team/app:' || n || '"]}',
-      '', 0, n * 252, '${state}', 1, 3, 3600000, md5((n % 2000)::text), ${more}
+      '', 0, n / ${TENANTS} * 5040, '${state}', 1, 3, 3600000, md5((n % 2000)::text), ${more}
     from generate_series(1, ${count}) as n`;
   const ended = `'worker', 1, '{"publications":[{"repository":"registry.example/team/app","digest":"sha256:' || repeat('0', 64) || '","tags":["1"]}]}', n, n, n`;
+  await server.query(
+    `insert into tenants (name) select 'tenant-' || n from generate_series(0, ${TENANTS - 1}) as n on conflict do nothing`,
+    database,
+  );
   await server.query(row('succeeded', finished, ended), database);
   const one = await sizes(server, database);
-  await server.query(row('queued', QUEUED, 'null, null, null, n, null, null'), database);
+  await server.query(row('queued', waiting, 'null, null, null, n, null, null'), database);
   await server.query('vacuum analyze jobs', database);
-  console.log(
-    `a row of a job: ${Math.round(one.table / finished)} bytes, and ${Math.round(one.indexes / finished)} in indexes`,
-  );
+  if (finished > 0)
+    console.log(
+      `a row of a job: ${Math.round(one.table / finished)} bytes, and ${Math.round(one.indexes / finished)} in indexes`,
+    );
   for (const { name, bytes } of await indexSizes(server, database)) {
     console.log(`  ${name.padEnd(24)} ${(bytes / 2 ** 20).toFixed(1).padStart(8)} MiB`);
   }
-  for (const batch of [1, 10])
-    console.log(`claimed, ${batch} at a time: ${await claimRate(queue, batch)} jobs/s`);
+  for (const batch of [1, 10]) {
+    const rates: number[] = [];
+    for (let i = 0; i < ROUNDS; i++) rates.push(await claimRate(queue, batch));
+    console.log(`claimed, ${batch} at a time: ${rates.join(', ')} jobs/s`);
+  }
 }
 
 async function claimRate(queue: SlipwayQueue, batch: number): Promise<number> {
