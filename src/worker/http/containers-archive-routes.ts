@@ -17,7 +17,7 @@ export function containersArchiveRoutes(router: EngineRouter, services: Services
 
   router.head(containerPath('archive'), async (ctx) => {
     setPathStat(ctx, await archives.stat(containerOf(ctx, store), pathQuery(ctx)));
-    ctx.status = 200;
+    ctx.body = '';
   });
 
   router.get(containerPath('archive'), async (ctx) => {
@@ -33,7 +33,7 @@ export function containersArchiveRoutes(router: EngineRouter, services: Services
       ownerOfContainer: booleanQuery(ctx, 'copyUIDGID'),
       signal: requestSignal(ctx),
     });
-    ctx.status = 200;
+    ctx.body = '';
   });
 
   router.get(containerPath('export'), async (ctx) => {

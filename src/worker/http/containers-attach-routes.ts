@@ -5,7 +5,7 @@ import type { StdioClient } from '../containers/attach/stdio-session.ts';
 import type { Containers } from '../containers/containers.ts';
 import { timeOfUnixSeconds } from '../logs/log-time.ts';
 import { containerOf, containerPath } from './container-path.ts';
-import { frame, hijack } from './hijack.ts';
+import { frame, hijack, lineFrames } from './hijack.ts';
 import { booleanQuery, numberQuery, stringQuery } from './query.ts';
 import { requestSignal } from './request-signal.ts';
 import { atLeast, type EngineContext, type EngineRouter } from './router.ts';
@@ -53,7 +53,7 @@ export function containersAttachRoutes(router: EngineRouter, { store, attacher, 
     ctx.res.flushHeaders();
     try {
       for await (const { stream, data } of entries) {
-        if (!ctx.res.write(terminal ? data : frame(streamNumber(stream), data))) {
+        if (!ctx.res.write(terminal ? data : lineFrames(streamNumber(stream), data))) {
           await once(ctx.res, 'drain', { signal });
         }
       }
@@ -67,7 +67,7 @@ export function containersAttachRoutes(router: EngineRouter, { store, attacher, 
     const container = containerOf(ctx, store);
     const size = sizeQuery(ctx);
     await container.runningTask.resize(size);
-    ctx.status = 200;
+    ctx.body = '';
   });
 }
 

@@ -55,15 +55,16 @@ export function execRoutes(
 
   router.post('/exec/:id/start', async (ctx) => {
     const exec = execs.get(ctx.params.id!);
-    const { Detach: detach, ConsoleSize } = await readJson(ctx, startShape);
+    const { Detach: detach, Tty: terminal, ConsoleSize } = await readJson(ctx, startShape);
     const how = { detach, ...(ConsoleSize && { consoleSize: ConsoleSize }) };
     execs.requireStartable(exec);
     if (detach) {
       await execs.start(exec, how);
-      ctx.status = 200;
+      ctx.body = '';
       return;
     }
-    await converse(ctx, exec.config.terminal, async (client) => {
+    // Whether there are frames goes by what starts it, whatever it was made with.
+    await converse(ctx, terminal, async (client) => {
       try {
         await execs.start(exec, how, client);
       } catch (error) {
@@ -75,7 +76,7 @@ export function execRoutes(
 
   router.post('/exec/:id/resize', async (ctx) => {
     await execs.resize(execs.get(ctx.params.id!), sizeQuery(ctx));
-    ctx.status = 200;
+    ctx.body = '';
   });
 
   router.get('/exec/:id/json', (ctx) => {

@@ -94,6 +94,30 @@ export function frame(stream: 0 | 1 | 2, bytes: Uint8Array): Buffer {
   return framed;
 }
 
+const NEWLINE = 0x0a;
+
+/** A frame for each line, as Docker sends logs: clients take a frame for one. */
+export function lineFrames(stream: 1 | 2, bytes: Uint8Array): Buffer {
+  let lines = 0;
+  for (let at = 0; at < bytes.length; lines++) at = lineEnd(bytes, at);
+  const framed = Buffer.allocUnsafe(bytes.length + lines * 8);
+  let end = 0;
+  for (let start = 0; start < bytes.length; ) {
+    const next = lineEnd(bytes, start);
+    end = framed.writeUInt32BE(stream << 24, end);
+    end = framed.writeUInt32BE(next - start, end);
+    framed.set(bytes.subarray(start, next), end);
+    end += next - start;
+    start = next;
+  }
+  return framed;
+}
+
+/** Past the newline of the line that begins there. */
+function lineEnd(bytes: Uint8Array, start: number): number {
+  return bytes.indexOf(NEWLINE, start) + 1 || bytes.length;
+}
+
 function takeSocket(ctx: EngineContext, upgrade: Upgrade, contentType: string): Duplex {
   return switchSocket(ctx, upgrade, `Content-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: tcp`);
 }

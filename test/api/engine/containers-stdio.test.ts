@@ -154,6 +154,13 @@ describe('exec', () => {
     expect((await read()).stdout).toMatch(/^\/dev\/pts\/\d+\r\n20 70\r\n$/);
   });
 
+  it('has frames unless whoever starts it says that it has a terminal', async () => {
+    const execId = await exec({ Cmd: ['echo', 'x'], Tty: true });
+    const { read, contentType } = await converse(engine, `/exec/${execId}/start`, {});
+    expect(contentType).toBe('application/vnd.docker.multiplexed-stream');
+    expect(await read()).toEqual({ stdout: 'x\r\n', stderr: '' });
+  });
+
   it('says in its stream why it could not start', async () => {
     const execId = await exec({ Cmd: ['nosuch'] });
     const { read } = await converse(engine, `/exec/${execId}/start`, {});

@@ -26,6 +26,9 @@ export interface SlipwayOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** `TEST_GATEWAY=3`: what tests ask of a worker, they ask of a gateway with that many. */
+const behindGateway = process.env.TEST_GATEWAY;
+
 /** Starts Slipway on folders, ports, a bridge and a subnet of its own, and waits until it answers. */
 export async function startSlipway(options: SlipwayOptions = {}): Promise<Slipway> {
   const slipway = new Slipway(options, (await freePorts(1))[0]!);
@@ -60,8 +63,10 @@ export class Slipway implements AsyncDisposable {
     this.dataDir = join(this.folder, 'data');
     this.socket = join(this.folder, 'docker.sock');
     this.registry = `127.0.0.1:${port}`;
-    this.#command = options.command ?? 'serve';
-    this.#args = options.args ?? [];
+    const { command = 'serve', args = [] } = options;
+    const gateway = behindGateway !== undefined && args.length === 0 && ['serve', 'worker'].includes(command);
+    this.#command = gateway ? 'serve' : command;
+    this.#args = gateway ? ['--workers', behindGateway] : args;
     const block = `10.${220 + (port % 32)}`;
     const part = (port >> 5) % 8;
     this.#env = {
@@ -72,10 +77,16 @@ export class Slipway implements AsyncDisposable {
       SLIPWAY_WORKER_LISTEN: `unix://${this.socket}`,
       SLIPWAY_GATEWAY_LISTEN: `[${[`unix://${this.socket}`, ...(options.listen ?? [])].join(', ')}]`,
       SLIPWAY_WORKER_TENANTS_SUBNET: `10.${128 + (port % 60)}.0.0/16`,
-      ...(options.buildkit && { SLIPWAY_WORKER_BUILDKIT_LISTEN: `[${this.buildkit}]` }),
+      ...(options.buildkit && {
+        [gateway ? 'SLIPWAY_GATEWAY_BUILDKIT_LISTEN' : 'SLIPWAY_WORKER_BUILDKIT_LISTEN']:
+          `[${this.buildkit}]`,
+      }),
       SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_NAME: `slipt${port}`,
       SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_SUBNET: `${block}.${part * 32}.0/24`,
-      SLIPWAY_WORKER_NETWORK_ADDRESS_POOLS: `[{ base: ${block}.${part * 32 + 16}.0/20, size: 24 }]`,
+      // Of a pool's, each worker gets a sixteenth.
+      SLIPWAY_WORKER_NETWORK_ADDRESS_POOLS: gateway
+        ? '[{ base: 10.219.0.0/16, size: 24 }]'
+        : `[{ base: ${block}.${part * 32 + 16}.0/20, size: 24 }]`,
       SLIPWAY_POOL_NAMESPACES: `10.254.${port % 256}.0/24`,
       SLIPWAY_POOL_OVERLAY_ADDRESS_POOLS: `[{ base: 10.${192 + (port % 14)}.0.0/16, size: 24 }]`,
       ...options.env,

@@ -5,7 +5,7 @@ import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { conflict } from '#errors/errors.ts';
 import { readJson } from '#worker/http/body.ts';
-import { frame, hijack } from '#worker/http/hijack.ts';
+import { frame, hijack, lineFrames } from '#worker/http/hijack.ts';
 import { createEngineRouter } from '#worker/http/router.ts';
 import { createEngineServer } from '#worker/http/server.ts';
 
@@ -98,5 +98,17 @@ describe('hijack', () => {
 describe('frame', () => {
   it('puts the stream and a big-endian length before the bytes', () => {
     expect([...frame(2, Buffer.from('ab'))]).toEqual([2, 0, 0, 0, 0, 0, 0, 2, 97, 98]);
+  });
+});
+
+describe('lineFrames', () => {
+  it.each([
+    ['lines', 'a\nbc\n', ['a\n', 'bc\n']],
+    ['a rest without a newline', 'a\nb', ['a\n', 'b']],
+    ['empty lines', '\n\n', ['\n', '\n']],
+    ['nothing', '', []],
+  ])('makes a frame each of %s', (_, text, lines) => {
+    const expected = Buffer.concat(lines.map((line) => frame(1, Buffer.from(line))));
+    expect(lineFrames(1, Buffer.from(text))).toEqual(expected);
   });
 });
