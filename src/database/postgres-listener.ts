@@ -9,19 +9,19 @@ const LONGEST_PAUSE = 5_000;
 
 /**
  * Hears what is said on a channel (LISTEN, NOTIFY), by a connection of its own that is made again when it breaks.
- * What was said meanwhile is lost, so `hear` is also called after each time that it was made.
+ * What was said meanwhile is lost, so `hear` is also called, with nothing, after each time that it was made.
  */
 export class PostgresListener implements AsyncDisposable {
   readonly #options: Pick<PostgresOptions, 'url' | 'applicationName' | 'connectTimeout'>;
   readonly #channel: string;
-  readonly #hear: () => void;
+  readonly #hear: (said?: string) => void;
   readonly #stopping = new AbortController();
   readonly #running: Promise<void>;
 
   constructor(
     options: Pick<PostgresOptions, 'url' | 'applicationName' | 'connectTimeout'>,
     channel: string,
-    hear: () => void,
+    hear: (said?: string) => void,
   ) {
     this.#options = options;
     this.#channel = channel;
@@ -51,7 +51,7 @@ export class PostgresListener implements AsyncDisposable {
     const { promise: over, resolve: end } = Promise.withResolvers<void>();
     client.on('error', () => end());
     client.on('end', () => end());
-    client.on('notification', () => this.#hear());
+    client.on('notification', ({ payload }) => this.#hear(payload));
     signal.addEventListener('abort', () => end(), { once: true });
     try {
       await client.connect();

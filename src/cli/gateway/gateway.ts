@@ -112,7 +112,7 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
   overlayRequests(workerServer, { db, database, parts, leases, started });
   stepRequests(workerServer, { db, database, started });
   lendingRoute(workerServer, parts);
-  queueRoutes(workerServer, { queue: jobs.queue(), wakes: jobs.wakes });
+  queueRoutes(workerServer, { queue: jobs.queue(), summons: jobs.summons });
   contextRoutes(router, jobs.jobs);
   triggerEvents(router, jobs.triggers);
   apiRoutes(router, jobs.operations, logger);

@@ -17,7 +17,7 @@ import { jobOperations } from '#pool/http/job-operations.ts';
 import { readSubmission } from '#pool/http/job-shapes.ts';
 import { tenantOperations } from '#pool/http/tenant-operations.ts';
 import { triggerOperations } from '#pool/http/trigger-operations.ts';
-import { JOBS_CHANNEL } from '#pool/jobs/admission-repository.ts';
+import { JOBS_CHANNEL, type JobsNews } from '#pool/jobs/admission-repository.ts';
 import { JobChangesRepository } from '#pool/jobs/changes-repository.ts';
 import { ClaimsRepository } from '#pool/jobs/claims-repository.ts';
 import { Contexts } from '#pool/jobs/contexts.ts';
@@ -34,8 +34,8 @@ import { Publisher } from '#pool/jobs/publisher.ts';
 import { PublishingRepository } from '#pool/jobs/publishing-repository.ts';
 import { RegistryNames } from '#pool/jobs/registry-names.ts';
 import { RequirementsRepository } from '#pool/jobs/requirements-repository.ts';
+import { Summons } from '#pool/jobs/summons.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
-import { Wakes } from '#pool/jobs/wakes.ts';
 import { RegistryDigests } from '#pool/triggers/registry-digests.ts';
 import { Triggers } from '#pool/triggers/triggers.ts';
 import { TriggersRepository } from '#pool/triggers/triggers-repository.ts';
@@ -64,9 +64,10 @@ export async function createPoolJobs(
   closing: AsyncDisposableStack,
 ) {
   const content = await jobContent(config, closing);
-  const wakes = new Wakes();
+  const requirements = new RequirementsRepository(db);
+  const summons = closing.use(new Summons({ requirements }));
   if (database.driver === 'postgres') {
-    closing.use(new PostgresListener(database, JOBS_CHANNEL, () => wakes.wake()));
+    closing.use(new PostgresListener(database, JOBS_CHANNEL, (said) => hear(summons, said)));
   }
   const leases = new WorkerLeasesRepository(db);
   const claims = new ClaimsRepository(db);
@@ -84,7 +85,7 @@ export async function createPoolJobs(
     names: new RegistryNames({ registries, credentials }),
     ended,
   });
-  const jobs = new Jobs({ rows, changes, logs, contexts, wakes });
+  const jobs = new Jobs({ rows, changes, logs, contexts, summons });
   await tenants.ensure(DEFAULT_TENANT);
   const triggers = new Triggers({
     rows: new TriggersRepository(db),
@@ -104,14 +105,14 @@ export async function createPoolJobs(
   const due = new DueRepository(db);
   closing.use(
     new Housekeeping(
-      { leases, claims, due, changes, publisher, logs, contexts, triggers, hooks, wakes, log },
+      { leases, claims, due, changes, publisher, logs, contexts, triggers, hooks, summons, log },
       { keep, keepContexts },
     ),
   );
   return {
     jobs,
     leases,
-    wakes,
+    summons,
     triggers,
     operations: [
       ...jobOperations({ jobs, logs }),
@@ -126,11 +127,11 @@ export async function createPoolJobs(
       new DatabaseJobQueue({
         rows,
         claims,
-        requirements: new RequirementsRepository(db),
+        requirements,
         logs,
         contexts,
         publisher,
-        wakes,
+        summons,
         ended,
         refused: ({ id: job, attempt }, { worker, epoch }) =>
           log.info(
@@ -139,6 +140,12 @@ export async function createPoolJobs(
           ),
       }),
   };
+}
+
+function hear(summons: Summons, said: string | undefined): void {
+  // What was said while nobody listened may have been anything.
+  if (said === ('queued' satisfies JobsNews)) summons.queued();
+  else summons.changed();
 }
 
 async function jobContent(config: Config, closing: AsyncDisposableStack): Promise<ContentStore> {

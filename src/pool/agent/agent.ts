@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { isKind, messageOf } from '#errors/errors.ts';
 import type { Claimant, ClaimedJob } from '../jobs/job.ts';
 import type { JobQueue } from '../jobs/job-queue.ts';
+import type { Waiter } from '../jobs/summons.ts';
 import { AttemptUnderWay } from './attempt.ts';
 import type { JobRunner } from './job-runner.ts';
 
@@ -78,7 +79,7 @@ export class Agent implements AsyncDisposable {
         await this.#look();
         this.#room = new AbortController();
         const room = AbortSignal.any([signal, this.#room.signal]);
-        if (!this.#hasRoom) await this.#ports.queue.news(PATIENCE, room);
+        if (!this.#hasRoom) await this.#ports.queue.news(this.#waiter(), PATIENCE, room);
         this.#hasRoom = false;
       } catch (error) {
         if (signal.aborted) return;
@@ -95,9 +96,17 @@ export class Agent implements AsyncDisposable {
     }
     if (!claimant) return;
     if (this.#attempts.size > 0 || performance.now() - this.#compared > DOUBT) await this.#compare(claimant);
-    const free = this.#options.slots - this.#attempts.size;
-    if (free <= 0 || this.#leaving.signal.aborted) return;
-    for (const job of await this.#claim(claimant, free)) this.#begin(job, claimant);
+    if (this.#free === 0) return;
+    for (const job of await this.#claim(claimant, this.#free)) this.#begin(job, claimant);
+  }
+
+  /** Jobs that it could take. */
+  get #free(): number {
+    return this.#leaving.signal.aborted ? 0 : Math.max(0, this.#options.slots - this.#attempts.size);
+  }
+
+  #waiter(): Waiter {
+    return { claimant: this.#ports.claimant(), free: this.#free };
   }
 
   async #claim(claimant: Claimant, limit: number): Promise<ClaimedJob[]> {

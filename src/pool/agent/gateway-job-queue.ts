@@ -1,5 +1,6 @@
 import type { Claim, Claimant, ClaimedJob, HeldClaim } from '../jobs/job.ts';
 import type { JobQueue, Outcome } from '../jobs/job-queue.ts';
+import type { Waiter } from '../jobs/summons.ts';
 
 /** PORT: asks the pool's gateway for something, in the name of this worker's lease. Throws what it says, `unavailable`. */
 export interface GatewayLink {
@@ -66,7 +67,7 @@ export class GatewayJobQueue implements JobQueue {
     })();
   }
 
-  async news(patience: number, signal: AbortSignal): Promise<void> {
+  async news({ free }: Waiter, patience: number, signal: AbortSignal): Promise<void> {
     const left = Promise.withResolvers<void>();
     const leave = () => left.resolve();
     signal.addEventListener('abort', leave);
@@ -74,6 +75,7 @@ export class GatewayJobQueue implements JobQueue {
       const asked = this.#ask<{ seen: number }>('news', {
         seen: this.#seen,
         patience: Math.min(patience, LONGEST_WAIT),
+        free,
       });
       // An answer that comes too late says nothing that the next one will not.
       asked.catch(() => undefined);

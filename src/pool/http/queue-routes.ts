@@ -4,7 +4,7 @@ import { invalid } from '#errors/errors.ts';
 import { isDigest } from '#oci/digest.ts';
 import type { Claimant } from '../jobs/job.ts';
 import type { JobQueue } from '../jobs/job-queue.ts';
-import type { Wakes } from '../jobs/wakes.ts';
+import type { Summons } from '../jobs/summons.ts';
 
 /** Where workers ask: each request is one of a worker that is known by its certificate. */
 interface WorkerRoutes {
@@ -33,7 +33,7 @@ const outcome = z.strictObject({
 /** What `GatewayJobQueue` asks for, answered by the queue itself. */
 export function queueRoutes(
   workers: WorkerRoutes,
-  { queue, wakes }: { queue: JobQueue; wakes: Wakes },
+  { queue, summons }: { queue: JobQueue; summons: Summons },
 ): void {
   const on = <T>(what: string, shape: z.ZodType<T>, task: (by: Claimant, body: T) => Promise<unknown>) =>
     workers.route(`POST /jobs/${what}`, async (req, body) => {
@@ -64,11 +64,16 @@ export function queueRoutes(
       'base64',
     ),
   }));
-  const wait = z.strictObject({ seen: z.int().min(-1), patience: z.int().min(0).max(8_000) });
-  on('news', wait, async (_by, { seen, patience }) => {
+  const wait = z.strictObject({
+    seen: z.int().min(-1),
+    patience: z.int().min(0).max(8_000),
+    free: z.int().min(0).max(1024),
+  });
+  on('news', wait, async (claimant, { seen, patience, free }) => {
     // Another gateway, or this one since it began anew, has counted otherwise.
-    await wakes.after(seen > wakes.now ? -1 : seen, patience, new AbortController().signal);
-    return { seen: wakes.now };
+    const since = seen > summons.now ? -1 : seen;
+    await summons.wait({ claimant, free }, since, patience, new AbortController().signal);
+    return { seen: summons.now };
   });
 }
 

@@ -2,8 +2,9 @@ import { sql } from 'kysely';
 import { isPostgres } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 
-/** Said to all processes when a job may be claimed. */
+/** Said to all processes when jobs may be claimed ('queued'), or are to end that workers are at ('changed'). */
 export const JOBS_CHANNEL = 'slipway_jobs';
+export type JobsNews = 'queued' | 'changed';
 
 /**
  * Makes jobs claimable that need nothing more but their tenant's leave: as many as it may have at work, by priority and
@@ -28,12 +29,12 @@ export async function admit(
     const free = tenant.max_running - Number(count);
     if (free > 0) admitted = await promote(trx, tenant.name, free);
   }
-  if (admitted > 0) await announceJobs(trx);
+  if (admitted > 0) await announceJobs(trx, 'queued');
 }
 
 /** Whoever waits for a job, or works on one that has to end, hears of it when the transaction commits. */
-export async function announceJobs(trx: PoolDatabase): Promise<void> {
-  if (isPostgres(trx)) await sql`select pg_notify(${JOBS_CHANNEL}, '')`.execute(trx);
+export async function announceJobs(trx: PoolDatabase, news: JobsNews): Promise<void> {
+  if (isPostgres(trx)) await sql`select pg_notify(${JOBS_CHANNEL}, ${news})`.execute(trx);
 }
 
 /** What is queued of a lesser priority than something that is held goes back in line. */

@@ -42,7 +42,7 @@ export class JobChangesRepository {
             told.map((job) => job.id),
           )
           .execute();
-        await announceJobs(trx);
+        await announceJobs(trx, 'changed');
       }
       for (const job of open) {
         // What is being published is done: its names are about to be there.

@@ -9,7 +9,7 @@ import type { JobsRepository } from './jobs-repository.ts';
 import { PUBLISHING_LEASE, type Publisher } from './publisher.ts';
 import { meets } from './requirement.ts';
 import type { RequirementsRepository } from './requirements-repository.ts';
-import type { Wakes } from './wakes.ts';
+import type { Summons, Waiter } from './summons.ts';
 
 interface Ports {
   readonly rows: JobsRepository;
@@ -18,7 +18,7 @@ interface Ports {
   readonly logs: JobLogs;
   readonly contexts: Contexts;
   readonly publisher: Publisher;
-  readonly wakes: Wakes;
+  readonly summons: Summons;
   /** Hears of jobs that are over. */
   readonly ended: (id: string) => Promise<void>;
   /** Hears of ends that were not heard: another has the job, or it is over. */
@@ -57,7 +57,7 @@ export class DatabaseJobQueue implements JobQueue {
   }
 
   async end(claim: Claim, claimant: Claimant, { state, result, publications }: Outcome): Promise<boolean> {
-    const { rows, claims, publisher, ended, refused, wakes } = this.#ports;
+    const { rows, claims, publisher, ended, refused, summons } = this.#ports;
     const refuse = () => {
       refused?.(claim, claimant);
       return false;
@@ -71,13 +71,14 @@ export class DatabaseJobQueue implements JobQueue {
       if (!(await claims.end(claim, claimant, { state, result }))) return refuse();
       await ended(claim.id);
     }
-    wakes.wake();
+    // What it stood in the way of may be claimed now.
+    summons.queued();
     return true;
   }
 
   async giveBack(claim: Claim, claimant: Claimant, reason: string): Promise<boolean> {
     const given = await this.#ports.claims.giveBack(claim, claimant, reason);
-    this.#ports.wakes.wake();
+    this.#ports.summons.queued();
     return given;
   }
 
@@ -95,9 +96,9 @@ export class DatabaseJobQueue implements JobQueue {
     return await contexts.open((await rows.get(claim.id)).tenant, digest, start);
   }
 
-  async news(patience: number, signal: AbortSignal): Promise<void> {
-    const { wakes } = this.#ports;
-    await wakes.after(this.#seen, patience, signal);
-    this.#seen = wakes.now;
+  async news(waiter: Waiter, patience: number, signal: AbortSignal): Promise<void> {
+    const { summons } = this.#ports;
+    await summons.wait(waiter, this.#seen, patience, signal);
+    this.#seen = summons.now;
   }
 }

@@ -9,7 +9,7 @@ import type { Contexts } from './contexts.ts';
 import type { DueRepository } from './due-repository.ts';
 import type { JobLogs } from './job-logs.ts';
 import type { Publisher } from './publisher.ts';
-import type { Wakes } from './wakes.ts';
+import type { Summons } from './summons.ts';
 
 interface Ports {
   readonly leases: WorkerLeasesRepository;
@@ -21,7 +21,7 @@ interface Ports {
   readonly contexts: Contexts;
   readonly triggers: Triggers;
   readonly hooks: Hooks;
-  readonly wakes: Wakes;
+  readonly summons: Pick<Summons, 'queued'>;
   readonly log: Logger;
 }
 
@@ -75,12 +75,12 @@ export class Housekeeping implements AsyncDisposable {
 
   /** What jobs wait for. */
   async #tick(): Promise<void> {
-    const { leases, claims, due, publisher, wakes, log } = this.#ports;
+    const { leases, claims, due, publisher, summons, log } = this.#ports;
     for (const { worker, epoch } of await leases.expire((trx, lost) => claims.release(trx, lost))) {
       log.warn({ worker, epoch }, 'a worker was lost: others do its jobs');
     }
     await claims.releaseOrphans();
-    if ((await due.release()) > 0) wakes.wake();
+    if ((await due.release()) > 0) summons.queued();
     await publisher.resume();
     if (Date.now() - this.#cleaned < RARELY) return;
     this.#cleaned = Date.now();

@@ -1,4 +1,5 @@
 import type { Claim, Claimant, ClaimedJob, HeldClaim } from './job.ts';
+import type { Waiter } from './summons.ts';
 
 /** What a job made: by its digest it is there already, and these names are to mean it. */
 export interface Publication {
@@ -49,6 +50,6 @@ export interface JobQueue {
     start?: number,
   ): Promise<AsyncIterable<Uint8Array>>;
 
-  /** Resolves when there may be something new to claim, or to end; at the latest after `patience` milliseconds. */
-  news(patience: number, signal: AbortSignal): Promise<void>;
+  /** Resolves when there may be something new for this worker to claim, or to end; at the latest after `patience` milliseconds. */
+  news(waiter: Waiter, patience: number, signal: AbortSignal): Promise<void>;
 }

@@ -8,7 +8,7 @@ import type { JobsRepository } from './jobs-repository.ts';
 import { inOrder } from './pipeline.ts';
 import { type Constraints, requirementOf } from './requirement.ts';
 import type { BuildSpec, RunSpec } from './specs.ts';
-import type { Wakes } from './wakes.ts';
+import type { Summons } from './summons.ts';
 
 /** One job as somebody asks for it. Times are in milliseconds. */
 export type JobRequest = { readonly name?: string | undefined } & JobSettings &
@@ -44,7 +44,7 @@ interface Ports {
   readonly changes: JobChangesRepository;
   readonly logs: JobLogs;
   readonly contexts: Contexts;
-  readonly wakes: Wakes;
+  readonly summons: Pick<Summons, 'queued' | 'changed'>;
 }
 
 /** In bytes: what one job may say. */
@@ -88,7 +88,7 @@ export class Jobs {
 
   /** Jobs were added: workers look. */
   wake(): void {
-    this.#ports.wakes.wake();
+    this.#ports.summons.queued();
   }
 
   /** The job of this id, or those of this pipeline. Throws `not-found`. */
@@ -107,12 +107,12 @@ export class Jobs {
 
   async cancel(id: string): Promise<void> {
     await this.#ports.changes.cancel(id, 'canceled');
-    this.#ports.wakes.wake();
+    this.#ports.summons.changed();
   }
 
   async retry(id: string): Promise<void> {
     await this.#ports.changes.retry(id);
-    this.#ports.wakes.wake();
+    this.wake();
   }
 
   async remove(id: string): Promise<void> {

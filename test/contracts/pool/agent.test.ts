@@ -21,8 +21,8 @@ import { JobsRepository } from '#pool/jobs/jobs-repository.ts';
 import { Publisher } from '#pool/jobs/publisher.ts';
 import { PublishingRepository } from '#pool/jobs/publishing-repository.ts';
 import { RequirementsRepository } from '#pool/jobs/requirements-repository.ts';
+import { Summons } from '#pool/jobs/summons.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
-import { Wakes } from '#pool/jobs/wakes.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { onEachPoolDatabase } from '../../database/pool-databases.ts';
 
@@ -40,7 +40,8 @@ class Pool {
   readonly content = new MemoryContentStore();
   readonly logs: JobLogs;
   readonly publisher: Publisher;
-  readonly wakes = new Wakes();
+  readonly requirements: RequirementsRepository;
+  readonly summons: Summons;
   /** The names that were given. */
   readonly given: Publication[] = [];
   /** Whether registries take names. */
@@ -54,6 +55,8 @@ class Pool {
     this.claims = new ClaimsRepository(db);
     this.due = new DueRepository(db);
     this.leases = new WorkerLeasesRepository(db);
+    this.requirements = new RequirementsRepository(db);
+    this.summons = new Summons(this);
     this.logs = new JobLogs({ rows: new JobLogRepository(db), content: this.content });
     this.publisher = new Publisher({
       rows: new PublishingRepository(db),
@@ -74,14 +77,13 @@ class Pool {
   }
 
   queue(): DatabaseJobQueue {
-    const { jobs: rows, claims, logs, publisher, wakes } = this;
+    const { jobs: rows, claims, requirements, logs, publisher, summons } = this;
     const contexts = new Contexts(
       { rows: new ContextsRepository(this.#db), content: this.content },
       { maxBytes: 1000 },
     );
-    const requirements = new RequirementsRepository(this.#db);
     const ended = (id: string) => logs.settle(id);
-    return new DatabaseJobQueue({ rows, claims, requirements, logs, contexts, publisher, wakes, ended });
+    return new DatabaseJobQueue({ rows, claims, requirements, logs, contexts, publisher, summons, ended });
   }
 
   worker(name: string, duration = 60_000): Promise<Claimant> {
@@ -117,7 +119,7 @@ class Pool {
       timeout: 60_000,
       ...changes,
     });
-    this.wakes.wake();
+    this.summons.queued();
     return job.id;
   }
 
@@ -175,7 +177,7 @@ onEachPoolDatabase('an agent', (create) => {
     const id = await pool.add('a', 'first');
     await pool.until(id, 'delayed');
     while ((await pool.due.release()) === 0) await sleep(50);
-    pool.wakes.wake();
+    pool.summons.queued();
     expect(await pool.until(id, 'succeeded')).toMatchObject({ attempt: 2 });
   });
 
@@ -196,7 +198,7 @@ onEachPoolDatabase('an agent', (create) => {
     await pool.until(id, 'delayed');
     isUp = true;
     while ((await pool.due.release()) === 0) await sleep(50);
-    pool.wakes.wake();
+    pool.summons.queued();
     expect(await pool.until(id, 'succeeded')).toMatchObject({ attempt: 2 });
   });
 
@@ -257,7 +259,7 @@ onEachPoolDatabase('an agent', (create) => {
     const slow = await pool.add('a', 'slow', { timeout: 50 });
     await pool.until(canceled, 'running');
     await pool.changes.cancel(canceled, 'not wanted');
-    pool.wakes.wake();
+    pool.summons.changed();
     expect(await pool.until(canceled, 'canceled')).toMatchObject({ result: { error: 'not wanted' } });
     const job = await pool.until(slow, 'failed');
     expect(job).toMatchObject({ attempt: 1, result: { error: 'it took longer than 0.05 seconds' } });
@@ -278,7 +280,7 @@ onEachPoolDatabase('an agent', (create) => {
     expect(await pool.until(cursed, 'failed')).toMatchObject({ result: { error: 'the disk is full' } });
     await pool.until(good, 'delayed');
     while ((await pool.due.release()) === 0) await sleep(50);
-    pool.wakes.wake();
+    pool.summons.queued();
     expect(await pool.until(good, 'succeeded')).toMatchObject({ attempt: 2 });
     expect(await pool.log(good)).toContain('could not go on: the disk is full]\n[attempt 2]\n');
   });
@@ -303,7 +305,7 @@ onEachPoolDatabase('an agent', (create) => {
     await pool.until(id, 'delayed');
     await using __ = pool.agent(other, 1, async () => ({ result: {}, publications: [made('other')] }));
     while ((await pool.due.release()) === 0) await sleep(50);
-    pool.wakes.wake();
+    pool.summons.queued();
     expect(await pool.until(id, 'succeeded')).toMatchObject({ attempt: 2, worker: other.worker });
     finish.resolve();
     await sleep(50);

@@ -6,7 +6,6 @@ import { readSubmission } from '#pool/http/job-shapes.ts';
 import { Jobs } from '#pool/jobs/jobs.ts';
 import { JobsRepository } from '#pool/jobs/jobs-repository.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
-import { Wakes } from '#pool/jobs/wakes.ts';
 import { Triggers, type WantedTrigger } from '#pool/triggers/triggers.ts';
 import { TriggersRepository } from '#pool/triggers/triggers-repository.ts';
 import { onEachPoolDatabase, type TestPool } from '../../database/pool-databases.ts';
@@ -23,7 +22,13 @@ const nightly: WantedTrigger = {
 function gateway(db: PoolDatabase, digestOf: (image: string) => Promise<string> = async () => 'sha256:0') {
   const rows = new JobsRepository(db);
   const absent = undefined as never;
-  const jobs = new Jobs({ rows, changes: absent, logs: absent, contexts: absent, wakes: new Wakes() });
+  const jobs = new Jobs({
+    rows,
+    changes: absent,
+    logs: absent,
+    contexts: absent,
+    summons: { queued() {}, changed() {} },
+  });
   const repository = new TriggersRepository(db);
   const triggers = new Triggers({ rows: repository, jobs, digests: { digestOf }, read: readSubmission });
   return { triggers, jobs: () => rows.list({ limit: 1000 }), rows: repository };
