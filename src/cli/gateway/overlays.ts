@@ -1,10 +1,10 @@
+import { Wakes } from '#async/wakes.ts';
 import type { DatabaseOptions } from '#database/open.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import { PostgresListener } from '#database/postgres-listener.ts';
 import type { PlacementsRepository } from '#pool/gateway/placements-repository.ts';
 import { overlayRoutes } from '#pool/http/overlay-routes.ts';
 import type { WorkerServer } from '#pool/http/worker-server.ts';
-import { Wakes } from '#pool/jobs/wakes.ts';
 import { OVERLAYS_CHANNEL } from '#pool/overlay/announcements-repository.ts';
 import { OverlayEndpointsRepository } from '#pool/overlay/overlay-endpoints-repository.ts';
 import { POOL_ITSELF } from '#pool/overlay/overlay-networks-repository.ts';

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
+import type { Wakes } from '#async/wakes.ts';
 import { invalid, unauthorized } from '#errors/errors.ts';
 import type { Claimant } from '../jobs/job.ts';
-import type { Wakes } from '../jobs/wakes.ts';
 import type { OverlayEndpointsRepository } from '../overlay/overlay-endpoints-repository.ts';
 import { newsOf } from '../overlay/overlays.ts';
 import type { WorkerLeasesRepository } from '../workers/worker-leases-repository.ts';

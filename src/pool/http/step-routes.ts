@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
+import type { Wakes } from '#async/wakes.ts';
 import type { Claimant } from '../jobs/job.ts';
-import type { Wakes } from '../jobs/wakes.ts';
 import type { StepClaimsRepository, StepState, StepTry } from '../steps/step-claims-repository.ts';
 import { parseBody, type WorkerServer } from './worker-server.ts';
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Wakes } from '#async/wakes.ts';
 import { invalid } from '#errors/errors.ts';
 import { bridgeOptions } from '#worker/networks/bridge-options.ts';
 import type { AddressPool } from '#worker/networks/ip/subnet-choice.ts';
@@ -6,7 +7,6 @@ import type { Network } from '#worker/networks/network.ts';
 import { type CreateNetworkRequest, planNetwork } from '#worker/networks/network-request.ts';
 import type { OverlayNews, OverlayState } from '#worker/networks/overlay/overlay-link.ts';
 import { overlayOptions, VNI_OPTION } from '#worker/networks/overlay/overlay-options.ts';
-import type { Wakes } from '../jobs/wakes.ts';
 import type { OverlayEndpointsRepository } from './overlay-endpoints-repository.ts';
 import type { OverlayNetworksRepository } from './overlay-networks-repository.ts';
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { Wakes } from '#async/wakes.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
-import { Wakes } from '#pool/jobs/wakes.ts';
 import { OverlayEndpointsRepository } from '#pool/overlay/overlay-endpoints-repository.ts';
 import { OverlayNetworksRepository } from '#pool/overlay/overlay-networks-repository.ts';
 import { newsOf, Overlays } from '#pool/overlay/overlays.ts';

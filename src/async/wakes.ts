@@ -1,4 +1,4 @@
-/** Lets those that wait for work know that there may be some. One wake is enough for all that has come since. */
+/** Lets those that wait for something know that it may have come. One wake is enough for all that has come since. */
 export class Wakes {
   #count = 0;
   #waiting = new Set<() => void>();
