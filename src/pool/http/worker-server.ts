@@ -31,6 +31,13 @@ const STATUS: Partial<Record<ErrorKind, number>> = {
 
 const text = z.string().max(4096);
 
+/** No machine is larger: whoever says so would get all work there is, and what counts it could not add it up. */
+const MOST = { memory: 2 ** 50, cpus: 65_536, builds: 1024, labels: 256 };
+/** `os/architecture`, and a variant where there is one. */
+const platform = z
+  .string()
+  .regex(/^[a-z0-9]{1,32}\/[a-z0-9]{1,32}(\/[a-z0-9.]{1,32})?$/, 'expected a platform');
+
 const joinShape = z.strictObject({ token: text, name: text, request: z.string().max(16_384) });
 
 const leaseShape = z.strictObject({
@@ -38,11 +45,13 @@ const leaseShape = z.strictObject({
   epoch: z.int().positive().optional(),
   address: text,
   offer: z.strictObject({
-    platforms: z.array(z.string().max(64)).min(1).max(32),
-    labels: z.record(z.string().max(256), z.string().max(1024)),
-    cpus: z.number().positive().max(65_536),
-    memory: z.int().positive(),
-    builds: z.int().min(1).max(1024).optional(),
+    platforms: z.array(platform).min(1).max(32),
+    labels: z
+      .record(z.string().max(256), z.string().max(1024))
+      .refine((labels) => Object.keys(labels).length <= MOST.labels, `more than ${MOST.labels}`),
+    cpus: z.number().positive().max(MOST.cpus),
+    memory: z.int().positive().max(MOST.memory),
+    builds: z.int().min(1).max(MOST.builds).optional(),
   }),
   /** It is about to stop, and gets nothing new. */
   leaving: z.boolean().optional(),

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -177,6 +178,33 @@ describe('/api/v1/jobs', () => {
     expect((await refused({ kind: 'run', run: { image: 'a', env: huge } })).status).toBe(413);
     expect((await ask('GET', '/jobs?state=lost')).status).toBe(400);
     expect((await ask('GET', '/jobs/none')).status).toBe(404);
+  });
+
+  it('reads no more of a gigabyte of variables than it may take', async () => {
+    const target = new URL(`${base}/jobs`);
+    const sent = request(target, { method: 'POST', agent: false });
+    const answered = once(sent, 'response') as Promise<[IncomingMessage]>;
+    // Whoever has answered may close while more comes.
+    sent.on('error', () => {});
+    sent.write('{"kind":"run","run":{"image":"a","env":{"HUGE":"');
+    const piece = Buffer.alloc(2 ** 20, 'x');
+    let pieces = 0;
+    let isOver = false;
+    void answered.then(() => {
+      isOver = true;
+    });
+    const feed = () => {
+      while (!isOver && pieces < 1024) {
+        pieces++;
+        if (!sent.write(piece)) return void sent.once('drain', feed);
+      }
+    };
+    feed();
+    const [answer] = await answered;
+    expect(answer.statusCode).toBe(413);
+    expect(pieces).toBeLessThan(100);
+    sent.destroy();
+    expect((await ask('GET', '/jobs?state=queued')).status).toBe(200);
   });
 
   it('has tenants with shares of their own', async () => {

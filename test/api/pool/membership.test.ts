@@ -96,16 +96,68 @@ it('has the name that its certificate says, whatever it says itself', async () =
   await expect(connection.ask('POST', '/lease', { ...asked, name: 'one' })).rejects.toThrow('name');
   const lease = (await connection.ask('POST', '/lease', asked)) as { worker: string };
   expect(lease.worker).toBe((await leases.find('four'))?.worker);
-  for (const offer of [{ cpus: -1 }, { memory: 0.5 }, { platforms: [] }, { labels: 7 }, { more: 1 }]) {
-    const lie = { ...asked, offer: { ...asked.offer, ...offer } };
-    await expect(connection.ask('POST', '/lease', lie)).rejects.toThrow('offer');
-  }
   using stranger = new PoolConnection(url, { ca: identity.ca });
   await expect(stranger.ask('POST', '/lease', asked)).rejects.toThrow('takes a certificate of the pool');
   const gateway = await gatewayCredentials(enrolment, { life: HOUR });
   using posing = new PoolConnection(url, gateway);
   await expect(posing.ask('POST', '/lease', asked)).rejects.toThrow('takes a certificate of a worker');
 });
+
+const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`label-${i}`, 'x']));
+
+it.each([
+  ['no cores', { cpus: 0 }, 'offer.cpus'],
+  ['less than no cores', { cpus: -1 }, 'offer.cpus'],
+  ['cores without end', { cpus: 1e308 }, 'offer.cpus'],
+  ['no number of cores', { cpus: Number.NaN }, 'offer.cpus'],
+  ['negative memory', { memory: -(2 ** 30) }, 'offer.memory'],
+  ['half a byte', { memory: 0.5 }, 'offer.memory'],
+  ['memory that is no number', { memory: Number.NaN }, 'offer.memory'],
+  ['infinite memory', { memory: Number.POSITIVE_INFINITY }, 'offer.memory'],
+  ['2⁶³ bytes', { memory: 2 ** 63 }, 'offer.memory'],
+  ['more memory than there is', { memory: 2 ** 50 + 1 }, 'offer.memory'],
+  ['a million builds at once', { builds: 1e6 }, 'offer.builds'],
+  ['no platform', { platforms: [] }, 'offer.platforms'],
+  ['a platform that is none', { platforms: ['../../etc'] }, 'offer.platforms'],
+  ['labels without end', { labels: many }, 'offer.labels'],
+  ['labels that are none', { labels: 7 }, 'offer.labels'],
+  ['more than is asked', { gpus: 8 }, 'offer'],
+])('is not had by a worker that claims %s', async (_what, lie, where) => {
+  using honest = await liars();
+  const asked = { address: 'x', offer: { ...REPORT.offer(), ...lie } };
+  await expect(honest.ask('POST', '/lease', asked)).rejects.toThrow(where);
+  expect(await leases.find('liar')).toBeUndefined();
+});
+
+it('goes on for a worker that begins to lie, as what it was', async () => {
+  using connection = await liars();
+  const asked = { address: 'x', offer: REPORT.offer() };
+  const { epoch } = (await connection.ask('POST', '/lease', asked)) as { epoch: number };
+  const lie = { ...asked, epoch, offer: { ...asked.offer, memory: 2 ** 63 } };
+  await expect(connection.ask('POST', '/lease', lie)).rejects.toThrow('offer.memory');
+  expect((await leases.find('liar'))?.offer).toEqual(REPORT.offer());
+  for (const epochOfOthers of [epoch + 1, 2 ** 40]) {
+    const answer = await connection.ask('POST', '/lease', { ...asked, epoch: epochOfOthers });
+    expect(answer).toMatchObject({ held: false });
+  }
+  await db.deleteFrom('workers').where('name', '=', 'liar').execute();
+});
+
+let liar: { key: string; cert: string; ca: string } | undefined;
+
+/** The connection of a worker that says whatever a test has it say. */
+async function liars(): Promise<PoolConnection> {
+  if (!liar) {
+    using _joined = await member('liar', await token());
+    const read = (name: string) => readFile(join(folder, 'liar', name), 'utf8');
+    liar = {
+      key: await read('key.pem'),
+      cert: await read('certificate.pem'),
+      ca: await read('authority.pem'),
+    };
+  }
+  return new PoolConnection(url, liar);
+}
 
 it('loses its lease to whoever takes it away, and gets another epoch', async () => {
   using five = await member('five', await token());

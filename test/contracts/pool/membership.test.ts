@@ -74,6 +74,26 @@ onEachPoolDatabase('who may join a pool', (create) => {
     expect(joined.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
   });
 
+  it('is one of those who want a name at once, and the others keep their tokens', async () => {
+    await using database = await create();
+    const enrolments = await Promise.all([database.db, await database.another()].map(open));
+    const tokens = await Promise.all([1, 2, 3, 4].map(() => enrolments[0]!.createToken(HOUR)));
+    const joining = await Promise.all(
+      tokens.map(async ({ text: token }) => ({
+        token,
+        name: 'same',
+        request: await createRequest(privateKey(), 'same'),
+      })),
+    );
+    const joined = await Promise.allSettled(joining.map((each, i) => enrolments[i % 2]!.join(each)));
+    expect(joined.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const [i, { status }] of joined.entries()) {
+      if (status === 'fulfilled') continue;
+      const request = await createRequest(privateKey(), `own-${i}`);
+      await enrolments[0]!.join({ token: tokens[i]!.text, name: `own-${i}`, request });
+    }
+  });
+
   it('has a name that can be part of a host’s, and a key of its own', async () => {
     await using database = await create();
     const enrolment = await open(database.db);
