@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import type { WorkerDatabase } from '#database/worker/open.ts';
 import type { Metrics } from '#observability/metrics.ts';
+import type { Traces } from '#observability/traces.ts';
 import { hostPlatform } from '#oci/platform.ts';
 import { Builds } from '#worker/build/builds/builds.ts';
 import { CacheKeeper } from '#worker/build/cache/cache-keeper.ts';
@@ -44,6 +45,8 @@ interface Ports extends DriversPorts {
   readonly images: Images;
   readonly trees: TreePool;
   readonly metrics: Metrics;
+  /** undefined: nothing is traced. */
+  readonly traces?: Traces | undefined;
   /** For the classic builder, which has whole images pulled. */
   readonly puller: BasePuller;
   /** undefined: no other worker shares the cache. */
@@ -72,17 +75,10 @@ const CONTEXT_LIMITS = { maxBytes: 64 * GIB, maxEntries: 2_000_000 };
  */
 export async function createWorkerBuilds(
   ports: Ports,
-  {
-    id,
-    root,
-    log,
-    config,
-    keepAliveMs,
-    stepBounds,
-  }: BuildsSettings,
+  { id, root, log, config, keepAliveMs, stepBounds }: BuildsSettings,
   closing: AsyncDisposableStack,
 ) {
-  const { database, images, trees } = ports;
+  const { database, images, trees, traces } = ports;
   const drivers = createDrivers(ports, {
     root: join(root, 'drivers'),
     refusedNetworks: config.refusedNetworks,
@@ -130,6 +126,7 @@ export async function createWorkerBuilds(
       history,
       format: buildkitRecordFormat,
       metrics: new BuildMetrics(ports.metrics),
+      tracer: traces?.tracer,
       report,
     },
     {
@@ -178,6 +175,7 @@ export async function createWorkerBuilds(
     worker: { id, hostname: hostname(), platforms: runnablePlatforms, slipwayVersion: version, limits },
     cache: parts,
     keepAliveMs,
+    traces,
     log,
   });
   closing.defer(() => grpc.close());

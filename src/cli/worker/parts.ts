@@ -7,6 +7,7 @@ import type { Config } from '#config/schema.ts';
 import { FilesystemContentStore } from '#content/filesystem-content-store.ts';
 import { openWorkerDatabase } from '#database/worker/open.ts';
 import type { Metrics } from '#observability/metrics.ts';
+import type { Traces } from '#observability/traces.ts';
 import { parseImageReference } from '#oci/reference.ts';
 import type { GatewayStepClaims } from '#pool/member/gateway-step-claims.ts';
 import { ImageLender } from '#pool/member/image-lender.ts';
@@ -60,9 +61,11 @@ export async function createWorkerParts(
     allowRegistry,
     stepBounds,
     claims,
+    traces,
   }: {
     logger: Logger;
     metrics: Metrics;
+    traces?: Traces | undefined;
     firewall: SharedFirewall;
     /** Throws `forbidden` for registries that are not to be talked to. */
     allowRegistry?: (domain: string) => void;
@@ -173,6 +176,7 @@ export async function createWorkerParts(
       trees,
       metrics,
       claims: claimsOf(config, claims),
+      traces,
       puller: basePuller(images.puller, lender),
       bring: (reference, signal) => lender.bring(reference, signal),
     },

@@ -42,12 +42,13 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   await using started = new AsyncDisposableStack();
   const { logger } = role;
   const observability = started.use(await createObservability('worker', config, logger));
-  const { metrics } = observability;
+  const { metrics, traces } = observability;
   const firewall = new SharedFirewall(config.worker.network.defaultBridge.name.toUpperCase());
   const claims = new GatewayStepClaims();
   const isPooled = config.worker.pool.join !== null;
   const pooled = isPooled ? { claims } : {};
-  const parts = await createWorkerParts(config, host, { logger, metrics, firewall, ...pooled }, started);
+  const ports = { logger, metrics, traces, firewall, ...pooled };
+  const parts = await createWorkerParts(config, host, ports, started);
   const router = createEngineRouter();
   await addWorkerRoutes(router, parts, host, config);
   const jobs = await ownJobs(config, parts, logger, started);
@@ -73,7 +74,7 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const content = newContent(parts, started);
   const membership = await joinPool(config, { engine, content, logger, started });
   if (membership) followPool(parts, claims, membership);
-  const agent = membership && (await startPoolAgent(membership, config, { parts, logger, started }));
+  const agent = membership && (await startPoolAgent(membership, config, { parts, tenants, logger, started }));
   await jobs?.start();
   const running = started.move();
   const underWay = () => parts.builds.underWay();
@@ -103,11 +104,23 @@ function followPool(
 async function startPoolAgent(
   membership: Membership,
   config: Config,
-  { parts, logger: log, started }: { parts: WorkerParts; logger: Logger; started: AsyncDisposableStack },
+  {
+    parts,
+    tenants,
+    logger: log,
+    started,
+  }: {
+    parts: WorkerParts;
+    tenants: TenantEngines | undefined;
+    logger: Logger;
+    started: AsyncDisposableStack;
+  },
 ): Promise<Agent> {
   const queue = new GatewayJobQueue(membership);
   const claimant = () => membership.claimant;
-  return started.use(await startAgent({ queue, claimant, registries: parts.images.registries, log }, config));
+  return started.use(
+    await startAgent({ queue, claimant, tenants, registries: parts.images.registries, log }, config),
+  );
 }
 
 /** A worker of nobody's pool has a queue of its own. */

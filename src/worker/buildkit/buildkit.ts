@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Traces } from '#observability/traces.ts';
 import type { BuildService } from '#worker/build/build-service.ts';
 import type { BuildHistory } from '#worker/build/history/build-history.ts';
 import { buildError } from './build-error.ts';
@@ -24,8 +25,12 @@ export interface BuildkitParts {
   readonly history: BuildHistory;
   /** How often quiet clients are asked whether they are there; 0: never. */
   readonly keepAliveMs: number;
+  /** undefined: nothing is traced, and what clients have traced is dropped. */
+  readonly traces?: Traces | undefined;
   readonly log: Logger;
 }
+
+const SOLVE = `/${Control.typeName}/${Control.method.solve.name}`;
 
 /** BuildKit's API, to be given connections. */
 export function createBuildkit(parts: BuildkitParts): GrpcServer {
@@ -38,12 +43,14 @@ export function createBuildkit(parts: BuildkitParts): GrpcServer {
   };
   const serving = { status: HealthCheckResponse_ServingStatus.SERVING };
   return (
-    new GrpcServer({ toError, log, keepAliveMs })
+    new GrpcServer({ toError, log, keepAliveMs, tracer: parts.traces?.tracer, beginning: [SOLVE] })
       .add(Control, controlService({ ...parts, bridges }))
       .add(LLBBridge, gatewayService({ ...parts, bridges }))
       .add(Content, contentService(parts.history.documents))
       .add(Health, { check: async () => serving })
       // Clients send what they have traced whether anybody wants it or not, and take offence at an error.
-      .addEmpty('/opentelemetry.proto.collector.trace.v1.TraceService/Export')
+      .addOpaque('/opentelemetry.proto.collector.trace.v1.TraceService/Export', (message) => {
+        void parts.traces?.relay.pass(message);
+      })
   );
 }

@@ -1,4 +1,5 @@
 import { canceled, isKind, messageOf, SlipwayError, unsupported } from '#errors/errors.ts';
+import type { Tracer } from '#observability/tracer.ts';
 import { digestOf } from '#oci/digest.ts';
 import { attestationOptions } from '../attest/attestation-options.ts';
 import type { TellGraph } from '../attest/graph-words.ts';
@@ -34,6 +35,7 @@ import { BuildCaches, type BuildCachesPorts, importsIn } from './build-caches.ts
 import { KeptDocuments } from './kept-documents.ts';
 import { PackageLists, type PackageScan } from './package-lists.ts';
 import { shownAsVertex } from './shown-as-vertex.ts';
+import { TracedProgress } from './traced-progress.ts';
 import { scrubbed } from './without-secrets.ts';
 
 export interface RunningBuildPorts {
@@ -50,6 +52,7 @@ export interface RunningBuildPorts {
   readonly frontends: ReadonlyMap<string, Frontend>;
   readonly exporters: { of(type: string): Exporter };
   readonly caches: BuildCachesPorts;
+  readonly tracer?: Tracer | undefined;
 }
 
 export interface RunningBuildOptions {
@@ -100,7 +103,9 @@ export class RunningBuild implements Build {
     this.#log = log;
     this.#caches = new BuildCaches(ports.caches, start.cacheExports);
     const { program } = start;
-    const told = [log, this.#summary, ...(program ? [program.progress] : [])];
+    const { tracer } = ports;
+    const traced = tracer ? [new TracedProgress(tracer)] : [];
+    const told = [log, this.#summary, ...traced, ...(program ? [program.progress] : [])];
     this.#progress = toAll(told);
     this.#asked = { frontend: start.frontend ?? '', options: start.frontendOptions };
     const { signal } = this.#controller;

@@ -8,6 +8,7 @@ import {
 import type { Duplex } from 'node:stream';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import type { Logger } from 'pino';
+import { NO_TRACER, type Tracer } from '#observability/tracer.ts';
 import { Code, GrpcError } from './grpc-error.ts';
 import { h2Options, widenWindow } from './h2-settings.ts';
 import { keepAlive } from './keep-alive.ts';
@@ -26,19 +27,34 @@ export class GrpcServer {
   readonly #toError: ErrorMapper;
   readonly #log: Logger;
   readonly #keepAliveMs: number;
+  readonly #tracer: Tracer;
+  readonly #beginning: ReadonlySet<string>;
   /** Listens nowhere; it makes sessions of connections. */
   readonly #http2: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
 
-  /** `keepAliveMs`: see `keepAlive`; 0: peers are not asked. */
+  /**
+   * `keepAliveMs`: see `keepAlive`; 0: peers are not asked. `beginning`: methods whose calls begin a trace where their
+   * client has none.
+   */
   constructor({
     toError,
     log,
     keepAliveMs = 0,
-  }: { toError: ErrorMapper; log: Logger; keepAliveMs?: number }) {
+    tracer = NO_TRACER,
+    beginning = [],
+  }: {
+    toError: ErrorMapper;
+    log: Logger;
+    keepAliveMs?: number;
+    tracer?: Tracer | undefined;
+    beginning?: readonly string[];
+  }) {
     this.#toError = toError;
     this.#log = log;
     this.#keepAliveMs = keepAliveMs;
+    this.#tracer = tracer;
+    this.#beginning = new Set(beginning);
     this.#http2 = createServer({
       ...h2Options,
       settings: { ...h2Options.settings, maxConcurrentStreams: 1_000 },
@@ -65,9 +81,13 @@ export class GrpcServer {
     return [...this.#methods.keys()];
   }
 
-  /** Answers a method of a service whose messages nobody needs to understand with an empty message. */
-  addEmpty(path: string): this {
-    this.#methods.set(path, { method: undefined, handler: (async () => ({})) as AnyHandler });
+  /** Answers a method whose messages nobody here needs to understand with an empty message; `take` gets its own. */
+  addOpaque(path: string, take: (message: Uint8Array) => void): this {
+    const handler = async (message: unknown) => {
+      take(message as Uint8Array);
+      return {};
+    };
+    this.#methods.set(path, { method: undefined, handler: handler as AnyHandler });
     return this;
   }
 
@@ -105,6 +125,17 @@ export class GrpcServer {
       refuse(stream, new GrpcError(Code.unimplemented, `unknown method ${path}`));
       return;
     }
-    void answer(stream, { ...found, metadata: Metadata.fromRaw(raw), toError: this.#toError });
+    const answering = () =>
+      answer(stream, { ...found, metadata: Metadata.fromRaw(raw), toError: this.#toError });
+    if (!found.method || !this.#traced(path, headers)) return void answering();
+    void this.#tracer.request(path.slice(1), headers, async (span) => {
+      const error = await answering();
+      if (error && error.code !== Code.cancelled) span.fail(error);
+    });
+  }
+
+  /** Calls belong to what their clients trace; of the others, those that do something by themselves begin a trace. */
+  #traced(path: string, { traceparent }: IncomingHttpHeaders): boolean {
+    return traceparent !== undefined || this.#beginning.has(path);
   }
 }

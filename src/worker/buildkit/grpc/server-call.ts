@@ -43,15 +43,18 @@ export type ServiceHandlers<S extends DescService> = {
 export type AnyHandler = (input: unknown, call: ServerCall) => AsyncIterable<object> | Promise<object>;
 
 interface Answer {
-  /** undefined: neither requests nor replies have contents. */
+  /** undefined: requests are handed on as they come, replies have no contents. */
   readonly method: DescMethod | undefined;
   readonly handler: AnyHandler;
   readonly metadata: Metadata;
   readonly toError: (error: unknown) => GrpcError;
 }
 
-/** Runs a handler for a stream, to its end. Never rejects. */
-export async function answer(stream: ServerHttp2Stream, { method, handler, metadata, toError }: Answer) {
+/** Runs a handler for a stream, to its end. Answers what it ended with, if that was an error; never rejects. */
+export async function answer(
+  stream: ServerHttp2Stream,
+  { method, handler, metadata, toError }: Answer,
+): Promise<GrpcError | undefined> {
   const controller = new AbortController();
   const deadline = startDeadline(metadata.get('grpc-timeout'), controller);
   stream.once('close', () => controller.abort(new GrpcError(Code.cancelled, 'context canceled')));
@@ -64,8 +67,11 @@ export async function answer(stream: ServerHttp2Stream, { method, handler, metad
   try {
     await respond(stream, { method, handler, call, reply });
     reply.end();
+    return undefined;
   } catch (error) {
-    reply.end(controller.signal.aborted ? controller.signal.reason : toError(error));
+    const mapped: GrpcError = controller.signal.aborted ? controller.signal.reason : toError(error);
+    reply.end(mapped);
+    return mapped;
   } finally {
     clearTimeout(deadline);
     controller.abort(new GrpcError(Code.cancelled, 'the call is over'));
@@ -76,7 +82,10 @@ async function respond(
   stream: ServerHttp2Stream,
   { method, handler, call, reply }: Pick<Answer, 'method' | 'handler'> & { call: ServerCall; reply: Reply },
 ): Promise<void> {
-  if (!method) return reply.send(new Uint8Array());
+  if (!method) {
+    for await (const message of readFrames(stream)) await handler(message, call);
+    return reply.send(new Uint8Array());
+  }
   const encode = (message: object) => toBinary(method.output, create(method.output, message as never));
   const requests = decoded(stream, method.input);
   const streams = method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming';

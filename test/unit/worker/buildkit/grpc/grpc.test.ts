@@ -31,8 +31,7 @@ function connected(handlers: {
   const server = new GrpcServer({ toError: toGrpcError, log })
     .add(Health, handlers.health ?? {})
     .add(Secrets, handlers.secrets ?? {})
-    .add(FileSend, handlers.fileSend ?? {})
-    .addEmpty('/some.Collector/Export');
+    .add(FileSend, handlers.fileSend ?? {});
   server.accept(theirs);
   const client = new GrpcClient(ours);
   closing.push(
