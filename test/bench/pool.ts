@@ -3,6 +3,7 @@ import { PostgresServer } from '../database/postgres-server.ts';
 import { measureGateway } from './pool/gateway.ts';
 import { startGraphileWorker } from './pool/graphile-worker.ts';
 import { measureLargeQueue } from './pool/large-queue.ts';
+import { measureManyWorkers } from './pool/many-workers.ts';
 import { startOverhead } from './pool/overhead.ts';
 import { installPeers } from './pool/peers.ts';
 import { PgBossQueue } from './pool/pg-boss.ts';
@@ -16,7 +17,8 @@ const CLAIMERS = 8;
 /**
  * The queue of jobs on a PostgreSQL that syncs what it commits: how many jobs a second are queued, claimed (one or ten at
  * a time) and ended, and how long an idle pool takes from the request to the start. `--large N` measures it with N jobs
- * that are over instead, and `--waiting` (50,000) that wait; `--gateway` what a gateway adds to a worker's answers; `--peers` puts pg-boss and
+ * that are over instead, and `--waiting` (50,000) that wait; `--workers N` what N idle workers ask of the
+ * database; `--gateway` what a gateway adds to a worker's answers; `--peers` puts pg-boss and
  * graphile-worker beside it, which are fetched for that.
  */
 export async function run(): Promise<void> {
@@ -26,6 +28,7 @@ export async function run(): Promise<void> {
       peers: { type: 'boolean' },
       large: { type: 'string' },
       waiting: { type: 'string', default: '50000' },
+      workers: { type: 'string' },
       gateway: { type: 'boolean' },
     },
   });
@@ -35,6 +38,7 @@ export async function run(): Promise<void> {
     const [finished, waiting] = [Number(values.large), Number(values.waiting)];
     return await measureLargeQueue(server, { finished, waiting });
   }
+  if (values.workers !== undefined) return await measureManyWorkers(server, Number(values.workers));
   const peers = values.peers === true ? installPeers() : undefined;
   const queues: (() => Promise<BenchQueue>)[] = [
     async () => await SlipwayQueue.open(await server.createDatabase(), CLAIMERS),
