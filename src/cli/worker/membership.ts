@@ -7,9 +7,11 @@ import type { Logger } from 'pino';
 import { parseListenAddress } from '#config/address.ts';
 import type { Config } from '#config/schema.ts';
 import { messageOf } from '#errors/errors.ts';
+import { formatPlatform } from '#oci/platform.ts';
 import type { MemberCredentials } from '#pool/member/credentials.ts';
 import { type MemberReport, Membership } from '#pool/member/membership.ts';
 import type { WorkerOffer } from '#pool/workers/worker-leases-repository.ts';
+import { emulatedPlatforms, nativePlatforms } from '#worker/build/drivers/exec/emulation.ts';
 import { readHost } from '#worker/system/host.ts';
 import { listen } from '../process/listen.ts';
 import { Refusal } from '../refusal.ts';
@@ -102,9 +104,10 @@ function secureServer({
 
 async function offerOf(labels: readonly string[]): Promise<WorkerOffer> {
   const { cpus, memory } = await readHost();
-  const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
+  const emulates = (await emulatedPlatforms()).map(formatPlatform);
   return {
-    platforms: [`linux/${architecture}`],
+    platforms: nativePlatforms().map(formatPlatform),
+    ...(emulates.length > 0 && { emulates }),
     labels: Object.fromEntries(
       labels.map((label) => [label.slice(0, label.indexOf('=')), label.slice(label.indexOf('=') + 1)]),
     ),

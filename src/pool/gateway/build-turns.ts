@@ -143,6 +143,7 @@ export class BuildTurns implements AsyncDisposable {
       name,
       state: state === 'draining' ? ('draining' as const) : ('ready' as const),
       platforms: offer.platforms,
+      emulates: offer.emulates,
       slots: offer.builds ?? SLOTS,
     }));
     // Who comes while this goes on is not among those that it tells of.

@@ -75,6 +75,7 @@ export class Placer {
       name: worker.name,
       state: worker.state === 'draining' ? ('draining' as const) : ('ready' as const),
       platforms: worker.offer.platforms,
+      emulates: worker.offer.emulates,
       labels: worker.offer.labels,
       cpus: worker.offer.cpus,
       load: loads.get(worker.name) ?? 0,

@@ -28,14 +28,13 @@ export function solveFacts(frame: Buffer): SolveFacts {
       .filter(([key, value]) => key.startsWith('context:') && value.startsWith(IMAGE))
       .map(([, value]) => value.slice(IMAGE.length));
     const images = [...new Set([...named, ...imagesOf(Definition?.def ?? [])])];
-    // Of several, none is the one.
-    const platform = FrontendAttrs.platform?.includes(',') ? undefined : FrontendAttrs.platform;
+    const platforms = FrontendAttrs.platform?.split(',').filter(Boolean) ?? [];
     return {
       reference: Ref,
       session: Session || undefined,
       project: projectOf(FrontendAttrs),
       isInternal: Internal,
-      wish: { ...(images.length > 0 && { images }), ...(platform && { platform }) },
+      wish: { ...(images.length > 0 && { images }), ...(platforms.length > 0 && { platforms }) },
     };
   } catch (cause) {
     throw invalid('this is no message', { cause });

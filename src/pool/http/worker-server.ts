@@ -46,6 +46,7 @@ const leaseShape = z.strictObject({
   address: text,
   offer: z.strictObject({
     platforms: z.array(platform).min(1).max(32),
+    emulates: z.array(platform).max(32).optional(),
     labels: z
       .record(z.string().max(256), z.string().max(1024))
       .refine((labels) => Object.keys(labels).length <= MOST.labels, `more than ${MOST.labels}`),

@@ -1,3 +1,4 @@
+import { runsNatively } from '../scheduler/fit-for-platforms.ts';
 import type { WorkerOffer } from '../workers/worker-leases-repository.ts';
 
 /** What a job's worker has to have. */
@@ -19,6 +20,6 @@ export function requirementOf({ platform, labels = {} }: Constraints): string {
 export function meets({ platforms, labels }: WorkerOffer, requirement: string): boolean {
   if (requirement === '') return true;
   const [platform, pairs] = JSON.parse(requirement) as [string | null, [string, string][]];
-  if (platform !== null && !platforms.includes(platform)) return false;
+  if (platform !== null && !runsNatively(platforms, platform)) return false;
   return pairs.every(([name, value]) => Object.hasOwn(labels, name) && labels[name] === value);
 }

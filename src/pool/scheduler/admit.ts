@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
+import { fitForPlatforms, type Runs } from './fit-for-platforms.ts';
 
 /** What is known of where a build should go. */
 export interface BuildWish {
   /** It has to be this worker: its client's session is there. */
   readonly pinned?: string | undefined;
-  /** `linux/arm64`: a worker that need not emulate it is waited for, if there is one. */
-  readonly platform?: string | undefined;
+  /** `linux/arm64`: all that it is for. A worker that need not emulate them is waited for, if there is one. */
+  readonly platforms?: readonly string[] | undefined;
   /** Images that it stands on, as far as the request says. */
   readonly images?: readonly string[] | undefined;
 }
@@ -21,10 +22,9 @@ export interface BuildTurn {
   readonly exempt: boolean;
 }
 
-export interface BuildWorker {
+export interface BuildWorker extends Runs {
   readonly name: string;
   readonly state: 'ready' | 'draining';
-  readonly platforms: readonly string[];
   /** How many builds it does at once. */
   readonly slots: number;
   /** Builds of the queue of jobs that it is at. */
@@ -88,12 +88,13 @@ function choose(
   busy: ReadonlyMap<string, number>,
   warmth: Warmth,
 ): BuildWorker | undefined {
-  const { pinned, platform } = turn.wish;
+  const { pinned, platforms = [] } = turn.wish;
   const hasRoom = ({ name, slots }: BuildWorker) => turn.exempt || busy.get(name)! < slots;
   if (pinned !== undefined) return workers.find((worker) => worker.name === pinned && hasRoom(worker));
   const ready = workers.filter(({ state }) => state === 'ready');
-  const native = ready.filter(({ platforms }) => platform === undefined || runs(platforms, platform));
-  const free = (native.length > 0 ? native : ready).filter(hasRoom);
+  const fitting = fitForPlatforms(ready, platforms);
+  // Where nothing is run, only copied, any will do; where something is, it says that it cannot.
+  const free = (fitting.length > 0 ? fitting : ready).filter(hasRoom);
   const load = ({ name }: BuildWorker) => busy.get(name)!;
   const least = Math.min(...free.map(load));
   const rank = new Map(
@@ -117,8 +118,4 @@ function rankOf(turn: BuildTurn, worker: string, warmth: Warmth) {
   const order = createHash('sha256').update(`${turn.project}\0${worker}`).digest('hex');
   const builtAt = turn.project === '' ? undefined : warmth.builtAt(turn, worker);
   return { builtAt: builtAt ?? 0, images: warmth.images(turn, worker), order };
-}
-
-function runs(platforms: readonly string[], platform: string): boolean {
-  return platforms.some((each) => each === platform || each.startsWith(`${platform}/`));
 }

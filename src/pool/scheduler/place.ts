@@ -1,10 +1,10 @@
 import { conflict, unavailable } from '#errors/errors.ts';
+import { fitForPlatforms, type Runs } from './fit-for-platforms.ts';
 
 /** What is known of a worker when something has to go somewhere. */
-export interface Candidate {
+export interface Candidate extends Runs {
   readonly name: string;
   readonly state: 'ready' | 'draining';
-  readonly platforms: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly cpus: number;
   /** Containers. */
@@ -47,6 +47,7 @@ export function parseConstraint(text: string): Constraint | undefined {
  */
 export function place<C extends Candidate>(candidates: readonly C[], wish: Wish, strategy: Strategy): C {
   const fitting = candidates.filter((candidate) => fits(candidate, wish));
+  const platforms = wish.platform === undefined ? [] : [wish.platform];
   const [first, ...others] = wish.pinned ?? [];
   if (first) {
     const apart = others.find(({ worker }) => worker !== first.worker);
@@ -56,26 +57,24 @@ export function place<C extends Candidate>(candidates: readonly C[], wish: Wish,
           'what belongs together has to be on one worker',
       );
     }
-    const found = fitting.find(({ name }) => name === first.worker);
+    const [found] = fitForPlatforms(
+      fitting.filter(({ name }) => name === first.worker),
+      platforms,
+    );
     if (found) return found;
     if (!candidates.some(({ name }) => name === first.worker)) {
       throw unavailable(`worker ${first.worker}, which has ${first.because}, is away`);
     }
     throw conflict(`${first.because} is on worker ${first.worker}, which is not what was asked for`);
   }
-  const open = fitting.filter(({ state }) => state === 'ready');
+  const ready = fitting.filter(({ state }) => state === 'ready');
+  const open = fitForPlatforms(ready, platforms);
   const best = open.toSorted((a, b) => order(a, b, strategy))[0];
   if (best) return best;
   throw unavailable(`no worker of the pool fits${shown(wish)}`);
 }
 
-function fits({ name, platforms, labels }: Candidate, { constraints = [], platform }: Wish): boolean {
-  if (
-    platform !== undefined &&
-    !platforms.some((each) => each === platform || each.startsWith(`${platform}/`))
-  ) {
-    return false;
-  }
+function fits({ name, labels }: Candidate, { constraints = [] }: Wish): boolean {
   return constraints.every(({ key, operator, value }) => {
     const actual = key === 'worker' || key === 'node' ? name : labels[key];
     return (actual === value) === (operator === '==');

@@ -8,8 +8,10 @@ import type { Claimant } from '../jobs/job.ts';
 
 /** What a worker can do, as it says itself. */
 export interface WorkerOffer {
-  /** `linux/amd64`, the native one first. */
+  /** `linux/amd64`: what its processor runs. */
   readonly platforms: readonly string[];
+  /** What it runs by emulation besides. */
+  readonly emulates?: readonly string[] | undefined;
   readonly labels: Readonly<Record<string, string>>;
   readonly cpus: number;
   /** In bytes. */

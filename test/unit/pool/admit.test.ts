@@ -48,9 +48,20 @@ describe('builds get workers', () => {
 
   it('that need not emulate their platform, if there is one', () => {
     const arm = worker('arm', { platforms: ['linux/arm64/v8'], slots: 1 });
-    const waiting = [1, 2].map((id) => turn(id, { wish: { platform: 'linux/arm64' } }));
+    const waiting = [1, 2].map((id) => turn(id, { wish: { platforms: ['linux/arm64'] } }));
     expect(given(waiting, [worker('a'), arm])).toEqual({ 1: 'arm' });
     expect(given(waiting, [worker('a')])).toEqual({ 1: 'a', 2: 'a' });
+    const emulating = worker('b', { emulates: ['linux/arm64'] });
+    expect(given(waiting, [worker('a'), emulating])).toEqual({ 1: 'b', 2: 'b' });
+    expect(given(waiting, [emulating, arm])).toEqual({ 1: 'arm' });
+  });
+
+  it('that run all of their platforms, if there is one', () => {
+    const wish = { platforms: ['linux/amd64', 'linux/arm64'] };
+    const arm = worker('arm', { platforms: ['linux/arm64'] });
+    const both = worker('both', { emulates: ['linux/arm64'] });
+    expect(given([turn(1, { wish })], [worker('a'), arm, both])).toEqual({ 1: 'both' });
+    expect(Object.keys(given([turn(1, { wish })], [worker('a'), arm]))).toEqual(['1']);
   });
 
   it('where their sessions are, and nowhere else', () => {

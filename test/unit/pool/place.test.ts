@@ -47,7 +47,14 @@ describe('a container goes', () => {
     expect(chosen(all, constraints('zone!=x'))).toBe('b');
     expect(chosen(all, constraints('zone==x'))).toBe('a');
     expect(chosen(all, constraints('node==b'))).toBe('b');
-    expect(chosen(all, { platform: 'linux/arm64' })).toBe('b');
+    for (const platform of ['linux/arm64', 'linux/arm64/v8', 'arm64', 'linux/aarch64']) {
+      expect(chosen(all, { platform })).toBe('b');
+    }
+    const emulating = worker('e', { emulates: ['linux/arm64', 'linux/s390x'] });
+    expect(chosen([emulating, ...all], { platform: 'linux/arm64' })).toBe('b');
+    expect(chosen([emulating, ...all], { platform: 'linux/s390x' })).toBe('e');
+    const drained = worker('b', { platforms: ['linux/arm64'], state: 'draining' });
+    expect(chosen([emulating, drained], { platform: 'linux/arm64' })).toBe('e');
     expect(() => chosen(all, { platform: 'linux/s390x' })).toThrow(
       'no worker of the pool fits: platform linux/s390x',
     );

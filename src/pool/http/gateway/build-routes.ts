@@ -40,7 +40,7 @@ export function poolBuildRoutes(
       await using build = await homes.begin({
         session: session || undefined,
         project,
-        wish: platform ? { platform } : {},
+        wish: platform ? { platforms: [platform] } : {},
         signal: goneSignal(ctx),
         onPosition: (position) => sayPosition(ctx, position),
       });

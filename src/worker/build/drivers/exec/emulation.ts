@@ -23,14 +23,25 @@ const EMULATED: Readonly<Record<string, string>> = {
 
 /** Platforms whose programs run here: this machine's own, what its processor knows besides, what is emulated. */
 export async function runnablePlatforms(): Promise<Platform[]> {
-  const own = hostPlatform();
-  const native = [own.architecture, ...(ALSO[own.architecture] ?? [])];
+  return [...nativePlatforms(), ...(await emulatedPlatforms())];
+}
+
+/** This machine's own platform first. */
+export function nativePlatforms(): Platform[] {
+  const { architecture } = hostPlatform();
+  return [architecture, ...(ALSO[architecture] ?? [])].map(onLinux);
+}
+
+/** What has no need to be emulated is not among them. */
+export async function emulatedPlatforms(): Promise<Platform[]> {
   const names = await readdir(HANDLERS).catch((): string[] => []);
-  const emulated = await Promise.all(names.map(emulatedBy));
-  return [...new Set([...native, ...emulated.flat().toSorted()])].map((architecture) => ({
-    os: 'linux',
-    architecture,
-  }));
+  const emulated = (await Promise.all(names.map(emulatedBy))).flat().toSorted();
+  const native = nativePlatforms().map(({ architecture }) => architecture);
+  return [...new Set(emulated)].filter((each) => !native.includes(each)).map(onLinux);
+}
+
+function onLinux(architecture: string): Platform {
+  return { os: 'linux', architecture };
 }
 
 /** Throws `unsupported` for a platform whose programs neither this processor nor an emulator runs. */
