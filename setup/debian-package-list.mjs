@@ -37,6 +37,16 @@ export const packages = [
   // ADD unpacks these.
   { purpose: 'start', name: 'xz-utils', paths: ['xz'] },
   { purpose: 'start', name: 'bzip2', paths: ['bzip2'] },
+  // Compresses layers.
+  {
+    purpose: 'start',
+    name: 'libdeflate0',
+    paths: [
+      '/usr/lib/x86_64-linux-gnu/libdeflate.so.0',
+      '/usr/lib/aarch64-linux-gnu/libdeflate.so.0',
+      '/usr/lib64/libdeflate.so.0',
+    ],
+  },
 
   { purpose: 'test', name: 'docker.io', paths: ['dockerd'] },
   { purpose: 'test', name: 'docker-registry', paths: ['docker-registry'] },

@@ -1,4 +1,6 @@
 import type { Config } from '#config/schema.ts';
+import { LIBDEFLATE_PACKAGE } from '#worker/images/gzip/libdeflate.ts';
+import { selectGzip } from '#worker/images/gzip/select-gzip.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import { type MissingPart, missingParts } from '#worker/runtime/host/missing-parts.ts';
 import { probeHost } from '#worker/runtime/host/probe-host.ts';
@@ -8,7 +10,7 @@ import { version } from './version.ts';
 /** Prints what this host has and lacks for each role; 1 when something that a role needs is missing. */
 export async function doctor(config: Config): Promise<number> {
   const host = await probeHost();
-  const missing = [...missingParts(host), ...missingAccount(config)];
+  const missing = [...missingParts(host), ...missingGzip(config), ...missingAccount(config)];
   process.stdout.write([...hostLines(host), '', ...missingLines(missing), ''].join('\n'));
   return missing.some(({ required }) => required) ? 1 : 0;
 }
@@ -28,6 +30,13 @@ function missingLines(missing: readonly MissingPart[]): string[] {
   return missing.map(({ name, purpose, required, remedy }) => {
     return `${required ? 'missing ' : 'optional'}  ${name}: ${purpose}. To get it: ${remedy}`;
   });
+}
+
+function missingGzip({ worker: { gzip } }: Config): MissingPart[] {
+  const purpose = 'compresses layers in half the time that zlib takes';
+  if (gzip === 'zlib' || selectGzip().library === 'libdeflate') return [];
+  const remedy = `apt-get install ${LIBDEFLATE_PACKAGE}`;
+  return [{ name: 'libdeflate', purpose, required: gzip === 'libdeflate', remedy }];
 }
 
 /** Only root can become someone else, so only root needs the account. */

@@ -36,6 +36,7 @@ export const configSchema = z.strictObject({
     insecureRegistries: z.array(z.string().min(1)),
     maxConcurrentDownloads: concurrency,
     maxConcurrentUploads: concurrency,
+    gzip: z.enum(['auto', 'libdeflate', 'zlib']),
     monitoring: workerMonitoringSchema,
     build: buildSchema,
     tenants: z.strictObject({

@@ -35,6 +35,7 @@ import { VolumeService } from '#worker/volumes/volume-service.ts';
 import { readCredentials } from '../registry/upstreams.ts';
 import { basePuller } from './base-puller.ts';
 import { createWorkerBuilds } from './builds.ts';
+import { layerGzip } from './layer-gzip.ts';
 import { workerOverlay } from './overlay.ts';
 
 export type WorkerParts = Awaited<ReturnType<typeof createWorkerParts>>;
@@ -101,6 +102,7 @@ export async function createWorkerParts(
       applier,
       comparer,
       events,
+      gzip: layerGzip(config, log),
       applyChanges,
       isRunning: (id) => containers.store.find(id)?.active === true,
     },

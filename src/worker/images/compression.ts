@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { createZstdCompress, constants as zlib } from 'node:zlib';
 import { invalid, unsupported } from '#errors/errors.ts';
 import { MEDIA_TYPE } from '#oci/media-type.ts';
-import { type Pace, parallelGzip } from './parallel-gzip.ts';
+import type { Gzip, Pace } from './gzip/gzip.ts';
 
 /** How a layer's tar is compressed. The level is the algorithm's own. */
 export interface Compression {
@@ -35,17 +35,17 @@ export function compressionOf(mediaType: string): CompressionType {
   return mediaType.endsWith('gzip') ? 'gzip' : 'uncompressed';
 }
 
-/** The same bytes for the same input, wherever it runs. */
+/** The same bytes for the same input, wherever the same libraries are. */
 export function compress(
   tar: AsyncIterable<Uint8Array>,
   { type, level }: Compression,
-  pace?: Readonly<Pace>,
+  { gzip, pace }: { gzip: Gzip; pace?: Readonly<Pace> },
 ): AsyncIterable<Uint8Array> {
   switch (type) {
     case 'uncompressed':
       return tar;
     case 'gzip':
-      return parallelGzip(tar, { ...(level !== undefined && { level }), ...(pace && { pace }) });
+      return gzip.compress(tar, { level, pace });
     case 'zstd': {
       const params = {
         [zlib.ZSTD_c_compressionLevel]: level ?? DEFAULT_ZSTD_LEVEL,

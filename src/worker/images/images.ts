@@ -12,6 +12,8 @@ import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import { type ApplyChanges, ImageImporter } from './archive/image-importer.ts';
 import { ImageLoader } from './archive/image-loader.ts';
 import { ImageSaver } from './archive/image-saver.ts';
+import type { Gzip } from './gzip/gzip.ts';
+import { selectGzip } from './gzip/select-gzip.ts';
 import { ImageRepository } from './image-repository.ts';
 import { ImageStore } from './image-store.ts';
 import { LayerBlobs } from './layer-blobs.ts';
@@ -35,6 +37,8 @@ export interface ImagesPorts {
   readonly applier: DiffApplier;
   readonly comparer: DiffComparer;
   readonly events: EventPublisher;
+  /** What layers are compressed with. undefined: what is there. */
+  readonly gzip?: Gzip;
   /** For `docker import --change`. */
   readonly applyChanges: ApplyChanges;
   /** Whether a container runs, by its ID. */
@@ -88,7 +92,7 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
   const { content, events } = ports;
   const images = new ImageRepository(ports.database);
   const layerRows = new LayerRepository(ports.database);
-  const blobs = new LayerBlobs({ content, layers: layerRows });
+  const blobs = new LayerBlobs({ content, layers: layerRows, gzip: ports.gzip ?? selectGzip() });
   const layers = new LayerStore({ ...ports, layers: layerRows, blobs });
   const store = new ImageStore({ images, layers, events });
   const transport = new HttpTransport();

@@ -13,8 +13,8 @@ import {
   GZIP,
   layerMediaType,
 } from './compression.ts';
+import { FULL_PACE, type Gzip, type Pace } from './gzip/gzip.ts';
 import type { LayerBlob, LayerRepository } from './layer-repository.ts';
-import { FULL_PACE, type Pace } from './parallel-gzip.ts';
 
 /** What a layer is made of; see `DiffComparer.tar`. */
 type TarSource = (options: TarOptions) => AsyncIterable<Uint8Array>;
@@ -59,13 +59,15 @@ export function blobLocation(digest: Digest): string {
 export class LayerBlobs {
   readonly #content: ContentStore;
   readonly #layers: LayerRepository;
+  readonly #gzip: Gzip;
   /** By where they will be. */
   readonly #compressing = new Map<string, Compressing>();
   #stopped = false;
 
-  constructor(ports: { content: ContentStore; layers: LayerRepository }) {
+  constructor(ports: { content: ContentStore; layers: LayerRepository; gzip: Gzip }) {
     this.#content = ports.content;
     this.#layers = ports.layers;
+    this.#gzip = ports.gzip;
   }
 
   /** A stored blob's uncompressed bytes, if there is one; compressed or not. */
@@ -193,7 +195,8 @@ export class LayerBlobs {
       try {
         const digester = new Digester();
         let size = 0;
-        for await (const chunk of compress(verified(tar, diffId), compression, pace)) {
+        const ways = { gzip: this.#gzip, pace };
+        for await (const chunk of compress(verified(tar, diffId), compression, ways)) {
           if (this.#stopped) throw canceled();
           digester.update(chunk);
           size += chunk.length;

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { deflateRawSync } from 'node:zlib';
 import { expect, it } from 'vitest';
-import { looksCompressed } from '#worker/images/compressed-content.ts';
+import { looksCompressed } from '#worker/images/gzip/compressed-content.ts';
 
 const MIB = 1024 * 1024;
 const program = readFileSync(process.execPath).subarray(0, 32 * MIB);
