@@ -11,6 +11,9 @@ import { onStopRequest } from './process/stop-requests.ts';
 import { SupervisedRole, type SupervisedRoleOptions } from './process/supervised-role.ts';
 import { Refusal } from './refusal.ts';
 
+// Workers in namespaces publish ports where nobody looks for them, and the whole pool stops with the gateway.
+const ofOwnGateway = ['--set', 'gateway.publishPorts=true', '--set', 'gateway.drainTimeout=0s'];
+
 /** Runs every role that this user may run, each as its own process, until it is asked to stop. */
 export async function serve(config: Config, options: Arguments): Promise<number> {
   using _lock = await InstanceLock.acquire(config.dataDir);
@@ -45,8 +48,7 @@ export async function serve(config: Config, options: Arguments): Promise<number>
 
   try {
     for (const name of rolesFor(process.getuid?.(), options.workers)) {
-      // Workers in namespaces publish ports where nobody looks for them.
-      begin({ name, flags: name === 'gateway' ? [...flags, '--set', 'gateway.publishPorts=true'] : flags });
+      begin({ name, flags: name === 'gateway' ? [...flags, ...ofOwnGateway] : flags });
     }
     const first = await Promise.race([all(roles), stopped.promise]);
     if (first && options.workers !== undefined) {

@@ -48,6 +48,7 @@ const gatewayShape = z.strictObject({
   tls: z.strictObject({ certificate: file, key: file, names: z.array(hostName) }),
   workers: z.strictObject({ listen: securedAddress.nullable() }),
   placement: z.enum(['spread', 'binpack']),
+  drainTimeout: duration,
   monitoring: workerMonitoringSchema,
   buildkit: buildkitSchema,
   scale: z.strictObject({

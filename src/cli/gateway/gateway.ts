@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import type { Server as NetServer } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
@@ -50,6 +49,7 @@ import { listenForBuildkit } from '../pool/buildkit-listener.ts';
 import { poolDatabaseOptions } from '../pool/database.ts';
 import { jobCredentials } from '../pool/job-credentials.ts';
 import { createPoolJobs } from '../pool/jobs.ts';
+import { ClientConnections } from '../process/client-connections.ts';
 import { listen } from '../process/listen.ts';
 import { createObservability } from '../process/observability.ts';
 import type { RoleContext, RunningRole } from '../process/role.ts';
@@ -134,6 +134,11 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
       started: closing,
     });
   const tenants = new GatewayTenants({ db, create, log: logger }, config, started);
+  const clients = new ClientConnections();
+  started.defer(async () => {
+    await clients.leave(0);
+    await clients.cut();
+  });
   const isSecure = config.gateway.tls.certificate !== null || config.gateway.tls.names.length > 0;
   for (const address of config.gateway.listen) {
     const secured = isSecure && !address.startsWith('unix:');
@@ -142,16 +147,25 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
       ? clientTls(server, config.gateway, { credentials: credentials.current, role })
       : server;
     if ('renew' in front) credentials.onRenewed(() => front.renew());
-    started.defer(() => closed(server, front));
+    clients.watch(front, server);
     addresses.push(await listen(front, address, { group: config.worker.socketGroup }));
   }
-  const { buildkit } = config.gateway;
-  const clients = { buildkit, socketGroup: config.worker.socketGroup };
-  addresses.push(...(await listenForBuildkit(clients, { grpc: parts.grpc, role, started })));
-  await watchGateway(config, { db, observability, logger, started });
+  const { buildkit, drainTimeout } = config.gateway;
+  const builders = { buildkit, socketGroup: config.worker.socketGroup };
+  addresses.push(...(await listenForBuildkit(builders, { grpc: parts.grpc, role, started, clients })));
+  await watchGateway(config, { db, observability, logger, started, signal: role.signal });
   addresses.push(await listen(workerServer.server, workersAt, { secure: true }));
   const running = started.move();
-  return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return {
+    addresses,
+    async drain() {
+      if (clients.count > 0 && drainTimeout > 0)
+        logger.info({ clients: clients.count }, 'waiting for what passes through');
+      await clients.leave(drainTimeout);
+      if (clients.count > 0) logger.warn({ clients: clients.count }, 'not waiting any longer');
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
 }
 
 /** What a tenant's clients reach: an engine of the pool's workers that is theirs alone. */
@@ -289,10 +303,9 @@ function registriesOf({ worker }: Config, started: AsyncDisposableStack): Regist
   return new Registries({ transport: started.use(new HttpTransport()), hosts });
 }
 
-/** `front`: what listens, where that is not the server itself. */
-async function closed(server: Server, front: NetServer = server): Promise<void> {
-  if (!front.listening) return;
-  front.close();
+async function closed(server: Server): Promise<void> {
+  if (!server.listening) return;
+  server.close();
   server.closeAllConnections();
-  await once(front, 'close');
+  await once(server, 'close');
 }

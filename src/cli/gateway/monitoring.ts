@@ -11,7 +11,6 @@ import { DemandRepository } from '#pool/scheduler/demand-repository.ts';
 import { parseSecret } from '#webhooks/signature.ts';
 import { listenForMonitoring, monitoringOf } from '../process/monitoring.ts';
 import type { Observability } from '../process/observability.ts';
-import { drain } from '../process/shutdown.ts';
 import { Refusal } from '../refusal.ts';
 
 interface Ports {
@@ -19,11 +18,13 @@ interface Ports {
   readonly observability: Observability;
   readonly logger: Logger;
   readonly started: AsyncDisposableStack;
+  /** Aborts when the gateway is asked to stop: it is not ready from then on. */
+  readonly signal: AbortSignal;
 }
 
 /** Serves what a gateway and its pool do, and whether it is well, if there is to be a listener; tells the scale hook. */
 export async function watchGateway({ gateway }: Config, ports: Ports): Promise<void> {
-  const { db, observability, logger, started } = ports;
+  const { db, observability, logger, started, signal } = ports;
   const demand = new DemandRepository(db);
   const { scale, monitoring } = gateway;
   if (scale.url !== null) {
@@ -37,7 +38,7 @@ export async function watchGateway({ gateway }: Config, ports: Ports): Promise<v
     timeout: monitoring.checkTimeout,
   });
   started.use(await listenForMonitoring(monitoringOf(health, observability, logger), monitoring.listen));
-  started.defer(() => drain(health, 0));
+  signal.addEventListener('abort', () => health.drain());
 }
 
 /** What is looked up when someone looks at the metrics: of the pool, the same at each gateway. */

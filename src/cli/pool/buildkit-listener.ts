@@ -4,6 +4,7 @@ import { createServer as createTlsServer, type SecureContextOptions } from 'node
 import { parseListenAddress } from '#config/address.ts';
 import type { Config } from '#config/schema.ts';
 import type { GrpcServer } from '#worker/buildkit/grpc/grpc-server.ts';
+import type { ClientConnections } from '../process/client-connections.ts';
 import { listen } from '../process/listen.ts';
 import type { RoleContext } from '../process/role.ts';
 
@@ -14,7 +15,13 @@ export async function listenForBuildkit(
     grpc,
     role,
     started,
-  }: { grpc: Pick<GrpcServer, 'accept'>; role: RoleContext; started: AsyncDisposableStack },
+    clients,
+  }: {
+    grpc: Pick<GrpcServer, 'accept'>;
+    role: RoleContext;
+    started: AsyncDisposableStack;
+    clients?: ClientConnections;
+  },
 ): Promise<string[]> {
   const addresses: string[] = [];
   for (const address of buildkit.listen) {
@@ -23,6 +30,7 @@ export async function listenForBuildkit(
     const secure = parsed !== undefined && 'host' in parsed && buildkit.tls.certificate !== null;
     const server = secure ? secureServer(buildkit.tls, role, accept) : createServer(accept);
     started.defer(() => closed(server));
+    clients?.watch(server);
     addresses.push(await listen(server, address, { group: socketGroup }));
   }
   return addresses;
