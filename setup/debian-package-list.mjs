@@ -74,6 +74,7 @@ export const packages = [
   { purpose: 'test', name: 'curl', paths: ['curl'] },
   { purpose: 'test', name: 'e2fsprogs', paths: ['lsattr'] },
   { purpose: 'test', name: 'openssl', paths: ['openssl'] },
+  { purpose: 'test', name: 'openssh-server', paths: ['/usr/sbin/sshd'] },
   { purpose: 'test', name: 'python3', paths: ['python3'] },
   { purpose: 'test', name: 'zstd', paths: ['zstd'] },
   { purpose: 'test', name: 'wrk', paths: ['wrk'] },
