@@ -12,6 +12,7 @@ export const jobsSchema = z.strictObject({
     .transform((given) => given ?? Math.max(2, availableParallelism())),
   storage: z.enum(['filesystem', 's3']),
   credentials: z.string().startsWith('/', 'expected an absolute path').nullable(),
+  tenantCredentials: z.string().startsWith('/', 'expected an absolute path').nullable(),
   maxLog: size,
   maxContext: size,
   maxArtifact: size,

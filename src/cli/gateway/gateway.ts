@@ -28,6 +28,7 @@ import { contextRoutes } from '#pool/http/context-routes.ts';
 import { gatewayRoutes } from '#pool/http/gateway/gateway-routes.ts';
 import { guardRoutes } from '#pool/http/guard-routes.ts';
 import { lendingRoute } from '#pool/http/lending-route.ts';
+import { operatorRoutes } from '#pool/http/operator-routes.ts';
 import { queueRoutes } from '#pool/http/queue-routes.ts';
 import { triggerEvents } from '#pool/http/trigger-events.ts';
 import { gatewayCredentials, WorkerServer } from '#pool/http/worker-server.ts';
@@ -48,7 +49,7 @@ import { createEngineServer } from '#worker/http/server.ts';
 import { listenForBuildkit } from '../pool/buildkit-listener.ts';
 import { poolDatabaseOptions } from '../pool/database.ts';
 import { jobCredentials } from '../pool/job-credentials.ts';
-import { createPoolJobs } from '../pool/jobs.ts';
+import { createPoolJobs, type PoolJobs } from '../pool/jobs.ts';
 import { ClientConnections } from '../process/client-connections.ts';
 import { listen } from '../process/listen.ts';
 import { createObservability } from '../process/observability.ts';
@@ -125,6 +126,7 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
     tenantServer(db, {
       identity,
       id,
+      jobs: jobs.forTenant(identity),
       leases,
       credentials: credentials.current,
       metrics: poolMetrics,
@@ -174,10 +176,11 @@ function tenantServer(
   options: Parameters<typeof gatewayParts>[1] & {
     identity: () => TenantIdentity;
     id: string;
+    jobs: ReturnType<PoolJobs['forTenant']>;
     observed: ReturnType<typeof observedRequests>;
   },
 ): Server {
-  const { identity, id, observed, logger, started } = options;
+  const { identity, id, jobs, observed, logger, started } = options;
   const parts = gatewayParts(db, options);
   const router = createEngineRouter();
   guardRoutes(router, {
@@ -185,6 +188,9 @@ function tenantServer(
     countContainers: () => parts.placements.countContainers(),
   });
   gatewayRoutes(router, parts, { id: `${id}-${identity().name}` });
+  contextRoutes(router, jobs.jobs);
+  operatorRoutes(router);
+  apiRoutes(router, jobs.operations, logger);
   const stopping = new AbortController();
   const watching = new WorkersWatch({ ...parts, log: logger }).run(stopping.signal);
   started.defer(async () => {

@@ -35,7 +35,10 @@ import { PublishingRepository } from '#pool/jobs/publishing-repository.ts';
 import { RegistryNames } from '#pool/jobs/registry-names.ts';
 import { RequirementsRepository } from '#pool/jobs/requirements-repository.ts';
 import { Summons } from '#pool/jobs/summons.ts';
+import { TenantJobs } from '#pool/jobs/tenant-jobs.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
+import { TenantAccessRepository } from '#pool/tenants/tenant-access-repository.ts';
+import type { TenantIdentity } from '#pool/tenants/tenant-header.ts';
 import { RegistryDigests } from '#pool/triggers/registry-digests.ts';
 import { Triggers } from '#pool/triggers/triggers.ts';
 import { TriggersRepository } from '#pool/triggers/triggers-repository.ts';
@@ -51,7 +54,8 @@ interface Ports {
   /** Where `db` is, to listen there. */
   readonly database: DatabaseOptions;
   readonly registries: Registries;
-  readonly credentials: (domain: string) => Promise<Credentials | undefined>;
+  /** Without a tenant: the pool's own. */
+  readonly credentials: (domain: string, tenant?: string) => Promise<Credentials | undefined>;
   readonly log: Logger;
 }
 
@@ -74,6 +78,7 @@ export async function createPoolJobs(
   const changes = new JobChangesRepository(db);
   const rows = new JobsRepository(db);
   const tenants = new TenantsRepository(db);
+  const access = new TenantAccessRepository(db);
   const logs = new JobLogs({ rows: new JobLogRepository(db), content });
   const contexts = new Contexts(
     { rows: new ContextsRepository(db), content },
@@ -120,6 +125,11 @@ export async function createPoolJobs(
       ...hookOperations(hooks),
       ...tenantOperations(tenants),
     ],
+    /** For the clients of a tenant. */
+    forTenant(identity: () => TenantIdentity) {
+      const own = new TenantJobs(jobs, identity);
+      return { jobs: own, operations: jobOperations({ jobs: own, logs }) };
+    },
     /** Has what a lease that is over was at done by others. */
     release: (lost: Claimant) => inTransaction(db, (trx) => claims.release(trx, lost)),
     /** For one agent. */
@@ -128,6 +138,7 @@ export async function createPoolJobs(
         rows,
         claims,
         requirements,
+        policies: (names) => access.policies(names),
         logs,
         contexts,
         publisher,

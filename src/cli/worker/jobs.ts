@@ -10,11 +10,14 @@ import { formatPlatform, hostPlatform } from '#oci/platform.ts';
 import { Agent } from '#pool/agent/agent.ts';
 import { ArtifactPusher } from '#pool/agent/artifact-pusher.ts';
 import { BuildRunner } from '#pool/agent/build-runner.ts';
+import { ConfinedRunner } from '#pool/agent/confined-runner.ts';
 import { EngineApi } from '#pool/agent/engine-api.ts';
+import type { JobRunner } from '#pool/agent/job-runner.ts';
 import { removeLeftovers } from '#pool/agent/leftovers.ts';
 import { RunRunner } from '#pool/agent/run-runner.ts';
-import type { Claimant } from '#pool/jobs/job.ts';
+import { type Claimant, CONFINED } from '#pool/jobs/job.ts';
 import type { JobQueue } from '#pool/jobs/job-queue.ts';
+import { TENANT_HEADER, type TenantIdentity, writeTenant } from '#pool/tenants/tenant-header.ts';
 import { OwnLease } from '#pool/workers/own-lease.ts';
 import { BuildClient } from '#worker/buildkit/client/build-client.ts';
 import { PlainProgress } from '../build/plain-progress.ts';
@@ -22,6 +25,7 @@ import { engineAddress } from '../build/worker-api.ts';
 import { poolDatabaseOptions } from '../pool/database.ts';
 import { jobCredentials } from '../pool/job-credentials.ts';
 import { createPoolJobs } from '../pool/jobs.ts';
+import type { TenantEngines } from './tenant-engines.ts';
 
 interface Ports {
   readonly registries: Registries;
@@ -59,38 +63,73 @@ export async function createOwnJobs(
 
 /** Does the jobs of a queue on this worker, by its own API on the first address that it listens on. */
 export async function startAgent(
-  ports: Ports & { readonly queue: JobQueue; readonly claimant: () => Claimant | undefined },
+  ports: Ports & {
+    readonly queue: JobQueue;
+    readonly claimant: () => Claimant | undefined;
+    /** Of a worker that has any. */
+    readonly tenants?: TenantEngines | undefined;
+  },
   config: Config,
 ): Promise<Agent> {
-  const { queue, claimant, registries, log } = ports;
-  const credentials = jobCredentials(config);
-  const address = engineAddress(parseListenAddress(config.worker.listen[0]!)!);
-  const engine = new EngineApi(address);
-  await removeLeftovers(engine);
-  const { slots, maxLog, maxArtifact } = config.pool.jobs;
-  const artifacts = new ArtifactPusher(
-    { registries, credentials },
-    { directory: join(config.dataDir, 'worker', 'artifacts'), maxBytes: maxArtifact },
-  );
-  const build = new BuildRunner({
-    client: new BuildClient({ address, log }),
-    credentials,
-    progress: (write) => new PlainProgress(write),
-  });
-  const registryAuth = async (domain: string) => headerOf(await credentials(domain));
-  const run = new RunRunner({ engine, artifacts, registryAuth });
+  const { queue, claimant, tenants, log } = ports;
+  const { slots, maxLog } = config.pool.jobs;
+  for (const { engine } of [undefined, ...(tenants?.list() ?? [])].map((it) => runners(ports, config, it))) {
+    await removeLeftovers(engine);
+  }
+  const own = runners(ports, config);
+  const confined = (kind: 'build' | 'run') =>
+    new ConfinedRunner(kind, async (tenant) => {
+      await tenants!.of(tenant);
+      return runners(ports, config, tenant)[kind];
+    });
   return new Agent(
     {
       queue,
-      runners: new Map<string, BuildRunner | RunRunner>([
-        ['build', build],
-        ['run', run],
+      runners: new Map<string, JobRunner>([
+        ['build', own.build],
+        ['run', own.run],
+        ...(tenants
+          ? ([
+              [`${CONFINED}build`, confined('build')],
+              [`${CONFINED}run`, confined('run')],
+            ] as const)
+          : []),
       ]),
       claimant,
       log,
     },
     { slots, maxLogBytes: maxLog },
   );
+}
+
+/** What does jobs in the worker's own engine, or a tenant's, and with whose accounts. */
+function runners(
+  { registries, log, tenants }: Ports & { tenants?: TenantEngines | undefined },
+  config: Config,
+  tenant?: TenantIdentity,
+) {
+  const ofAll = jobCredentials(config);
+  const credentials = (domain: string) => ofAll(domain, tenant?.name);
+  const address = engineAddress(parseListenAddress(config.worker.listen[0]!)!);
+  // The policy as this worker heard of it last: it may have changed since the job was claimed.
+  const headers = (): Readonly<Record<string, string>> => {
+    if (!tenant) return {};
+    const known = tenants?.list().find(({ name }) => name === tenant.name) ?? tenant;
+    return { [TENANT_HEADER]: writeTenant(known) };
+  };
+  const engine = new EngineApi(address, headers);
+  const { maxArtifact } = config.pool.jobs;
+  const artifacts = new ArtifactPusher(
+    { registries, credentials },
+    { directory: join(config.dataDir, 'worker', 'artifacts'), maxBytes: maxArtifact },
+  );
+  const build = new BuildRunner({
+    client: new BuildClient({ address, headers, log }),
+    credentials,
+    progress: (write) => new PlainProgress(write),
+  });
+  const registryAuth = async (domain: string) => headerOf(await credentials(domain));
+  return { engine, build, run: new RunRunner({ engine, artifacts, registryAuth }) };
 }
 
 function offerOf(config: Config) {

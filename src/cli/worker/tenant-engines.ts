@@ -95,6 +95,11 @@ export class TenantEngines {
     }, this.#ports.log);
   }
 
+  /** Those that this worker has something of, each with the policy that it is held to. */
+  list(): TenantIdentity[] {
+    return [...this.#engines].map(([name, { policy }]) => ({ name, policy }));
+  }
+
   /** The engine of a tenant, held to this policy from now on. */
   async of(tenant: TenantIdentity): Promise<TenantEngine> {
     const place = await this.#places.of(tenant);

@@ -74,7 +74,7 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const content = newContent(parts, started);
   const membership = await joinPool(config, { engine, content, logger, started });
   if (membership) followPool(parts, claims, membership);
-  const agent = membership && (await startPoolAgent(membership, config, { parts, logger, started }));
+  const agent = membership && (await startPoolAgent(membership, config, { parts, tenants, logger, started }));
   await jobs?.start();
   const running = started.move();
   const underWay = () => parts.builds.underWay();
@@ -104,11 +104,23 @@ function followPool(
 async function startPoolAgent(
   membership: Membership,
   config: Config,
-  { parts, logger: log, started }: { parts: WorkerParts; logger: Logger; started: AsyncDisposableStack },
+  {
+    parts,
+    tenants,
+    logger: log,
+    started,
+  }: {
+    parts: WorkerParts;
+    tenants: TenantEngines | undefined;
+    logger: Logger;
+    started: AsyncDisposableStack;
+  },
 ): Promise<Agent> {
   const queue = new GatewayJobQueue(membership);
   const claimant = () => membership.claimant;
-  return started.use(await startAgent({ queue, claimant, registries: parts.images.registries, log }, config));
+  return started.use(
+    await startAgent({ queue, claimant, tenants, registries: parts.images.registries, log }, config),
+  );
 }
 
 /** A worker of nobody's pool has a queue of its own. */

@@ -9,6 +9,7 @@ export function jobsMigrations(words: TableWords): Record<string, Migration> {
     'pool-0003-job-logs': logs(words),
     'pool-0004-job-contexts': contexts(words),
     'pool-0005-job-dependents': dependents,
+    'pool-0035-job-confined': confined,
   };
 }
 
@@ -121,5 +122,18 @@ const dependents: Migration = {
       .alterTable('jobs')
       .addColumn('dependents', 'integer', (column) => column.notNull().defaultTo(0))
       .execute();
+  },
+};
+
+/** Two jobs of a name's may have the same key, if one is the tenant's own and the other is not. */
+const confined: Migration = {
+  async up(db) {
+    await db.schema
+      .alterTable('jobs')
+      .addColumn('confined', 'integer', (column) => column.notNull().defaultTo(0))
+      .execute();
+    await db.schema.dropIndex('jobs_dedup').execute();
+    await sql`create unique index jobs_dedup on jobs (tenant, confined, dedup_key)
+      where dedup_key is not null and ${UNFINISHED}`.execute(db);
   },
 };

@@ -80,6 +80,8 @@ interface JobsTable {
   finished_at: number | null;
   /** How many jobs need this one: what has none ends without a look at others. */
   dependents: Generated<number>;
+  /** 1: a client of the tenant has asked for it, and it is done as that tenant; 0: the pool's operator has, for whomever. */
+  confined: Generated<number>;
 }
 
 interface JobNeedsTable {

@@ -1,6 +1,6 @@
 import { type IncomingMessage, request } from 'node:http';
 import { buffer } from 'node:stream/consumers';
-import { conflict, invalid, notFound, unavailable } from '#errors/errors.ts';
+import { conflict, forbidden, invalid, notFound, unavailable } from '#errors/errors.ts';
 import type { EngineAddress } from '#worker/buildkit/client/connection.ts';
 
 interface Sent {
@@ -10,14 +10,22 @@ interface Sent {
   readonly signal?: AbortSignal | undefined;
 }
 
-const KINDS: Readonly<Record<number, typeof invalid>> = { 400: invalid, 404: notFound, 409: conflict };
+const KINDS: Readonly<Record<number, typeof invalid>> = {
+  400: invalid,
+  403: forbidden,
+  404: notFound,
+  409: conflict,
+};
 
 /** Requests to a Docker Engine API. */
 export class EngineApi {
   readonly #address: EngineAddress;
+  readonly #headers: () => Readonly<Record<string, string>>;
 
-  constructor(address: EngineAddress) {
+  /** `headers`: on every request. */
+  constructor(address: EngineAddress, headers: () => Readonly<Record<string, string>> = () => ({})) {
     this.#address = address;
+    this.#headers = headers;
   }
 
   /** The answer, whose body the caller reads. Throws what the engine says, `unavailable` when none answers. */
@@ -34,6 +42,7 @@ export class EngineApi {
         signal: sent.signal,
         headers: {
           ...sent.headers,
+          ...this.#headers(),
           ...(body && { 'content-type': 'application/json', 'content-length': body.length }),
         },
       },

@@ -114,7 +114,7 @@ export class RunRunner implements JobRunner {
         () => false,
       );
       if (here) return;
-      if (/not found|unknown|denied|unauthorized|not exist|invalid/i.test(messageOf(error))) {
+      if (/not found|unknown|denied|unauthorized|not exist|invalid|does not allow/i.test(messageOf(error))) {
         throw new JobFailure(`image ${image}: ${messageOf(error)}`, {}, error);
       }
       throw error;
@@ -140,7 +140,7 @@ async function blamed<T>(asked: Promise<T>, prefix = ''): Promise<T> {
   try {
     return await asked;
   } catch (error) {
-    const own = isKind(error, 'invalid') || isKind(error, 'not-found');
+    const own = isKind(error, 'invalid') || isKind(error, 'not-found') || isKind(error, 'forbidden');
     if (!own) throw error;
     throw new JobFailure(`${prefix}${error.message}`, {}, error);
   }

@@ -4,7 +4,7 @@ import { linesOperation, type Operation, operation } from '#worker/http/api/oper
 import { followLog } from '../jobs/follow-log.ts';
 import type { Job } from '../jobs/job.ts';
 import type { JobLogs } from '../jobs/job-logs.ts';
-import type { Jobs } from '../jobs/jobs.ts';
+import type { AskedJobs } from '../jobs/tenant-jobs.ts';
 import {
   detailShape,
   jobDetail,
@@ -21,7 +21,7 @@ const wish = z.enum(['0', '1', 'false', 'true']).transform((value) => value === 
 const place = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
 /** Jobs that the pool does: asking for them, what becomes of them, what they write, and an end to them. */
-export function jobOperations({ jobs, logs }: { jobs: Jobs; logs: JobLogs }): Operation[] {
+export function jobOperations({ jobs, logs }: { jobs: AskedJobs; logs: JobLogs }): Operation[] {
   return [
     operation({
       id: 'submitJob',

@@ -10,6 +10,7 @@ import { lockTenant } from './tenant-row.ts';
 interface JobRow {
   readonly id: number;
   readonly tenant: string;
+  readonly confined: number;
   readonly state: JobState;
   readonly dedup_key: string | null;
   readonly due_at: number | null;
@@ -124,7 +125,7 @@ export class JobChangesRepository {
     await inTransaction(this.#db, async (trx) => {
       const named = trx
         .selectFrom('jobs')
-        .select(['id', 'tenant', 'state', 'dedup_key', 'due_at'])
+        .select(['id', 'tenant', 'confined', 'state', 'dedup_key', 'due_at'])
         .where(({ or, eb }) => or([eb('public_id', '=', id), eb('pipeline', '=', id)]))
         .orderBy('id');
       const [first] = await named.execute();
@@ -141,6 +142,7 @@ async function reopen(trx: PoolDatabase, job: JobRow): Promise<void> {
       .selectFrom('jobs')
       .select('public_id')
       .where('tenant', '=', job.tenant)
+      .where('confined', '=', job.confined)
       .where('dedup_key', '=', job.dedup_key)
       .where('state', 'not in', FINISHED)
       .executeTakeFirst();
@@ -171,7 +173,7 @@ async function reopen(trx: PoolDatabase, job: JobRow): Promise<void> {
   const skipped = await trx
     .selectFrom('job_needs')
     .innerJoin('jobs', 'jobs.id', 'job_needs.job_id')
-    .select(['jobs.id', 'jobs.tenant', 'jobs.state', 'jobs.dedup_key', 'jobs.due_at'])
+    .select(['jobs.id', 'jobs.tenant', 'jobs.confined', 'jobs.state', 'jobs.dedup_key', 'jobs.due_at'])
     .where('job_needs.needs_id', '=', job.id)
     .where('jobs.state', '=', 'skipped')
     .execute();

@@ -15,12 +15,16 @@ interface ClaimedRow {
   id: string;
   attempt: number;
   tenant: string;
+  confined: number;
   kind: string;
   spec: string;
   timeout: number;
   priority: number;
   turn: number;
 }
+
+/** `confined`: as of `Job`. */
+export type Claimed = Omit<ClaimedJob, 'confinedTo'> & { readonly confined: boolean };
 
 /**
  * Who works on what. A claim lasts as long as the lease of its worker, and is known by the job's attempt: whoever had it
@@ -38,7 +42,7 @@ export class ClaimsRepository {
    * left out. None when its lease is another's by now, or it is being drained. One statement, and processes that claim at once do not wait for
    * each other.
    */
-  async claim(claimant: Claimant, requirements: readonly string[], limit: number): Promise<ClaimedJob[]> {
+  async claim(claimant: Claimant, requirements: readonly string[], limit: number): Promise<Claimed[]> {
     if (requirements.length === 0) return [];
     const now = databaseNow(this.#db);
     // As a common table expression it is read once, whatever the plan; a subquery that skips locks may not be.
@@ -50,10 +54,16 @@ export class ClaimsRepository {
         and exists (select 1 from workers where workers.id = ${claimant.worker}
           and workers.epoch = ${claimant.epoch} and workers.lease_expires_at > ${now}
           and workers.state = 'ready')
-      returning public_id as id, attempt, tenant, kind, spec, timeout, priority, turn`.execute(this.#db);
+      returning public_id as id, attempt, tenant, confined, kind, spec, timeout, priority, turn`.execute(
+      this.#db,
+    );
     return rows
       .toSorted((one, other) => other.priority - one.priority || one.turn - other.turn)
-      .map(({ priority: _, turn: __, spec, ...claimed }) => ({ ...claimed, spec: JSON.parse(spec) }));
+      .map(({ priority: _, turn: __, spec, confined, ...claimed }) => ({
+        ...claimed,
+        spec: JSON.parse(spec),
+        confined: confined === 1,
+      }));
   }
 
   /** The ids of the best jobs of each requirement, and of those the best. */

@@ -1,8 +1,9 @@
 import { notFound } from '#errors/errors.ts';
+import type { TenantPolicy } from '../tenants/tenant-policy.ts';
 import { requireAsked } from './asked-names.ts';
-import type { ClaimsRepository } from './claims-repository.ts';
+import type { Claimed, ClaimsRepository } from './claims-repository.ts';
 import type { Contexts } from './contexts.ts';
-import type { Claim, Claimant, ClaimedJob, HeldClaim } from './job.ts';
+import { type Claim, type Claimant, type ClaimedJob, CONFINED, type HeldClaim } from './job.ts';
 import type { JobLogs } from './job-logs.ts';
 import type { JobQueue, Outcome } from './job-queue.ts';
 import type { JobsRepository } from './jobs-repository.ts';
@@ -15,6 +16,8 @@ interface Ports {
   readonly rows: JobsRepository;
   readonly claims: ClaimsRepository;
   readonly requirements: RequirementsRepository;
+  /** What these tenants may. */
+  readonly policies: (tenants: readonly string[]) => Promise<ReadonlyMap<string, TenantPolicy>>;
   readonly logs: JobLogs;
   readonly contexts: Contexts;
   readonly publisher: Publisher;
@@ -41,7 +44,21 @@ export class DatabaseJobQueue implements JobQueue {
     const offer = await requirements.offerOf(claimant);
     if (!offer) return [];
     const met = queued.filter((requirement) => meets(offer, requirement));
-    return await claims.claim(claimant, met, limit);
+    return await this.#identified(await claims.claim(claimant, met, limit));
+  }
+
+  /** With whose they are, of those that tenants have asked for. */
+  async #identified(claimed: readonly Claimed[]): Promise<ClaimedJob[]> {
+    const names = new Set(claimed.filter(({ confined }) => confined).map(({ tenant }) => tenant));
+    const policies = await this.#ports.policies([...names]);
+    return claimed.map(({ confined, ...job }) => {
+      if (!confined) return job;
+      return {
+        ...job,
+        kind: `${CONFINED}${job.kind}`,
+        confinedTo: { name: job.tenant, policy: policies.get(job.tenant)! },
+      };
+    });
   }
 
   held(claimant: Claimant): Promise<HeldClaim[]> {

@@ -6,6 +6,7 @@ export function jobOf(row: Selectable<PoolSchema['jobs']>): Job {
   return {
     id: row.public_id,
     tenant: row.tenant,
+    confined: row.confined === 1,
     pipeline: row.pipeline,
     name: row.name,
     kind: row.kind,

@@ -1,10 +1,13 @@
 import type { JobState } from '#database/pool/jobs-schema.ts';
+import type { TenantIdentity } from '../tenants/tenant-header.ts';
 
 export type { JobState };
 
 /** What somebody wants done once. */
 export interface NewJob {
   readonly tenant: string;
+  /** The tenant itself asks for it: it is done in its engines, and shown to it. Otherwise the pool's operator does. */
+  readonly confined?: boolean | undefined;
   readonly name: string;
   /** Who understands the spec: `build`, `run`. */
   readonly kind: string;
@@ -34,6 +37,7 @@ export interface NewJob {
 export interface Job {
   readonly id: string;
   readonly tenant: string;
+  readonly confined: boolean;
   readonly pipeline: string | null;
   readonly name: string;
   readonly kind: string;
@@ -64,9 +68,12 @@ export interface Claim {
 
 export interface ClaimedJob extends Claim {
   readonly tenant: string;
+  /** Of a confined job with `CONFINED` before it: a worker that does not know of such does none. */
   readonly kind: string;
   readonly spec: unknown;
   readonly timeout: number;
+  /** Whose it is, if it is confined, and what they may. */
+  readonly confinedTo?: TenantIdentity | undefined;
 }
 
 /** A claim as the pool knows it. */
@@ -76,3 +83,5 @@ export interface HeldClaim extends Claim {
 }
 
 export const FINISHED: readonly JobState[] = ['succeeded', 'failed', 'canceled', 'skipped'];
+
+export const CONFINED = 'tenant-';

@@ -78,6 +78,7 @@ export class JobsRepository {
   /** Newest first, before the job `before`. */
   async list(options: {
     tenant?: string | undefined;
+    confined?: boolean | undefined;
     states?: readonly JobState[] | undefined;
     pipeline?: string | undefined;
     before?: string | undefined;
@@ -85,6 +86,7 @@ export class JobsRepository {
   }): Promise<Job[]> {
     let query = this.#db.selectFrom('jobs').selectAll().orderBy('id', 'desc').limit(options.limit);
     if (options.tenant !== undefined) query = query.where('tenant', '=', options.tenant);
+    if (options.confined !== undefined) query = query.where('confined', '=', Number(options.confined));
     if (options.pipeline !== undefined) query = query.where('pipeline', '=', options.pipeline);
     if (options.states !== undefined) query = query.where('state', 'in', options.states);
     if (options.before !== undefined) {
@@ -94,6 +96,18 @@ export class JobsRepository {
       );
     }
     return (await query.execute()).map(jobOf);
+  }
+
+  /** How many a tenant has asked for that are not over. */
+  async countOpen(tenant: string): Promise<number> {
+    const { count } = await this.#db
+      .selectFrom('jobs')
+      .select(({ fn }) => fn.countAll().as('count'))
+      .where('tenant', '=', tenant)
+      .where('confined', '=', 1)
+      .where('state', 'not in', FINISHED)
+      .executeTakeFirstOrThrow();
+    return Number(count);
   }
 
   /** How many jobs would be claimed before this one by workers that can do it; undefined when it does not wait. */
@@ -127,6 +141,7 @@ async function unfinishedTwin(trx: PoolDatabase, job: NewJob): Promise<string | 
     .selectFrom('jobs')
     .select('public_id')
     .where('tenant', '=', job.tenant)
+    .where('confined', '=', Number(job.confined ?? false))
     .where('dedup_key', '=', job.dedupKey)
     .where('state', 'not in', FINISHED)
     .executeTakeFirst();
@@ -145,6 +160,7 @@ async function insert(trx: PoolDatabase, job: NewJob, turn: number): Promise<str
     .values({
       public_id: randomUUID(),
       tenant: job.tenant,
+      confined: Number(job.confined ?? false),
       pipeline: job.pipeline ?? null,
       name: job.name,
       kind: job.kind,
@@ -189,7 +205,7 @@ async function allOf(trx: PoolDatabase, ids: readonly string[]): Promise<Map<str
   return new Map(rows.map((row) => [row.public_id, jobOf(row)]));
 }
 
-async function needsOf(trx: PoolDatabase, { needs = [], tenant }: NewJob) {
+async function needsOf(trx: PoolDatabase, { needs = [], tenant, confined = false }: NewJob) {
   if (needs.length === 0) return [];
   // One that ends meanwhile sees by its own row that it is needed.
   const found = await trx
@@ -197,6 +213,7 @@ async function needsOf(trx: PoolDatabase, { needs = [], tenant }: NewJob) {
     .set({ dependents: sql<number>`dependents + 1` })
     .where('public_id', 'in', needs)
     .where('tenant', '=', tenant)
+    .where('confined', '=', Number(confined))
     .returning(['id', 'public_id', 'state'])
     .execute();
   const known = new Set(found.map((need) => need.public_id));

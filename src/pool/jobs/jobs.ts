@@ -59,8 +59,13 @@ export class Jobs {
   }
 
   /** Throws `invalid`, and `not-found` for a tenant, a need or a context that is not there. */
-  async submit(tenant: string, submission: Submission): Promise<Submitted> {
-    const { id: pipeline, jobs } = await this.newJobs(tenant, submission);
+  async submit(
+    tenant: string,
+    submission: Submission,
+    { confined = false }: { confined?: boolean } = {},
+  ): Promise<Submitted> {
+    const { id: pipeline, jobs: asked } = await this.newJobs(tenant, submission);
+    const jobs = asked.map((job) => ({ ...job, confined }));
     const added = await this.#ports.rows.enqueueAll(jobs);
     this.wake();
     return {
@@ -98,6 +103,11 @@ export class Jobs {
 
   list(...options: Parameters<JobsRepository['list']>): Promise<Job[]> {
     return this.#ports.rows.list(...options);
+  }
+
+  /** How many a tenant has asked for that are not over. */
+  countOpen(tenant: string): Promise<number> {
+    return this.#ports.rows.countOpen(tenant);
   }
 
   /** How many are before it; undefined when it does not wait for a worker. */

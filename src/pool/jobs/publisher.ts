@@ -6,9 +6,9 @@ import type { PublishingRepository } from './publishing-repository.ts';
 export interface Names {
   /**
    * Has tags mean what is in their repository under a digest. Doing it again changes nothing. Throws `unavailable` when
-   * it may go better later.
+   * it may go better later. `tenant`: with whose accounts; undefined: with the pool's.
    */
-  give(publication: Publication): Promise<void>;
+  give(publication: Publication, tenant: string | undefined): Promise<void>;
 }
 
 /** Milliseconds after which another process goes on with what one has begun. */
@@ -32,8 +32,9 @@ export class Publisher {
   /** Of a job whose `result` says what; `patient`: what does not work yet may work later. */
   async publish(id: string, result: unknown, patient = true): Promise<void> {
     const given = result as { readonly publications?: readonly Publication[] } | null;
+    const tenant = await this.#rows.confinedTo(id);
     try {
-      for (const publication of given?.publications ?? []) await this.#names.give(publication);
+      for (const publication of given?.publications ?? []) await this.#names.give(publication, tenant);
     } catch (error) {
       if (isKind(error, 'unavailable') && patient) return;
       const failed = { ...given, error: `its results could not be given their names: ${messageOf(error)}` };

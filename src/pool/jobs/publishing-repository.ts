@@ -30,6 +30,17 @@ export class PublishingRepository {
     }));
   }
 
+  /** The tenant that has asked for it; undefined: the pool's operator has. */
+  async confinedTo(id: string): Promise<string | undefined> {
+    const job = await this.#db
+      .selectFrom('jobs')
+      .select('tenant')
+      .where('public_id', '=', id)
+      .where('confined', '=', 1)
+      .executeTakeFirst();
+    return job?.tenant;
+  }
+
   /** False when another process has ended it. */
   async end(id: string, end: JobEnd): Promise<boolean> {
     return await inTransaction(this.#db, async (trx) => {

@@ -83,7 +83,18 @@ class Pool {
       { maxBytes: 1000 },
     );
     const ended = (id: string) => logs.settle(id);
-    return new DatabaseJobQueue({ rows, claims, requirements, logs, contexts, publisher, summons, ended });
+    const policies = async () => new Map();
+    return new DatabaseJobQueue({
+      rows,
+      claims,
+      requirements,
+      policies,
+      logs,
+      contexts,
+      publisher,
+      summons,
+      ended,
+    });
   }
 
   worker(name: string, duration = 60_000): Promise<Claimant> {

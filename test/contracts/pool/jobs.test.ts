@@ -187,6 +187,32 @@ onEachPoolDatabase('jobs', (create, dialect) => {
     expect((await pool.jobs.enqueue(job('a', { dedupKey: 'k' }))).isNew).toBe(true);
   });
 
+  it('that a tenant has asked for are apart from those that the operator has on its share', async () => {
+    await using database = await create();
+    const { pool, one } = await open(database);
+    const [own, operators] = [{ confined: true, dedupKey: 'k' }, { dedupKey: 'k' }];
+    const first = await pool.add('a', 'own', own);
+    expect(await pool.add('a', 'own', own)).toBe(first);
+    const other = await pool.add('a', 'operators', operators);
+    expect(other).not.toBe(first);
+    for (const [need, confined] of [
+      [first, false],
+      [other, true],
+    ] as const) {
+      await expect(pool.add('a', 'needs', { needs: [need], confined })).rejects.toThrow(
+        `needs a job that is not there: ${need}`,
+      );
+    }
+    const listed = await pool.jobs.list({ tenant: 'a', confined: true, limit: 10 });
+    expect(listed.map(({ id }) => id)).toEqual([first]);
+    expect(await pool.jobs.countOpen('a')).toBe(1);
+    const claimed = await pool.claims.claim(one, [''], 2);
+    expect(claimed.map(({ id, confined }) => [id, confined])).toEqual([
+      [first, true],
+      [other, false],
+    ]);
+  });
+
   it('come after what they need, or not at all', async () => {
     await using database = await create();
     const { pool, one } = await open(database);

@@ -37,10 +37,17 @@ const FIRST_WORD_MS = 200;
 /** A client of BuildKit's API on an engine's address. */
 export class BuildClient {
   readonly #address: EngineAddress;
+  readonly #headers: () => Readonly<Record<string, string>>;
   readonly #log: Logger;
 
-  constructor(ports: { address: EngineAddress; log: Logger }) {
+  /** `headers`: on every request. */
+  constructor(ports: {
+    address: EngineAddress;
+    headers?: () => Readonly<Record<string, string>>;
+    log: Logger;
+  }) {
     this.#address = ports.address;
+    this.#headers = ports.headers ?? (() => ({}));
     this.#log = ports.log;
   }
 
@@ -57,6 +64,7 @@ export class BuildClient {
     const server = offeringServer(offers, this.#log);
     await using closing = new AsyncDisposableStack();
     const headers = {
+      ...this.#headers(),
       'x-docker-expose-session-uuid': sessionId,
       'x-docker-expose-session-name': 'slipway',
       'x-docker-expose-session-sharedkey': offers.sharedKey,
@@ -66,7 +74,9 @@ export class BuildClient {
     closing.defer(() => end(session));
     server.accept(eagerConnection(session));
     closing.defer(() => server.close());
-    const client = new GrpcClient(await connectUpgraded(this.#address, '/grpc', { signal }));
+    const client = new GrpcClient(
+      await connectUpgraded(this.#address, '/grpc', { headers: this.#headers(), signal }),
+    );
     closing.defer(() => client.close());
     return await this.#solve(client, request, sessionId, { progress, signal });
   }

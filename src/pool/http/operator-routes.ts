@@ -1,0 +1,14 @@
+import { PROBLEM_TYPE, problemOf } from '#api/problem.ts';
+import { forbidden } from '#errors/errors.ts';
+import type { EngineRouter } from '#worker/http/router.ts';
+
+/** Tells tenants what is the pool's operator's alone. */
+export function operatorRoutes(router: EngineRouter): void {
+  router.all(/^\/api\/v1\/(?:triggers|hooks|tenants)(?:\/.*)?$/, (ctx) => {
+    const [, , , what] = ctx.path.split('/');
+    const problem = problemOf(forbidden(`${what} are for the operator of the pool, not for tenants`));
+    ctx.status = problem.status;
+    ctx.body = problem;
+    ctx.type = PROBLEM_TYPE;
+  });
+}
