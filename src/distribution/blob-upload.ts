@@ -1,4 +1,4 @@
-import { PassThrough } from 'node:stream';
+import { giveBack } from '#async/give-back.ts';
 import { unavailable } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { HttpResponse } from './http-transport.ts';
@@ -14,7 +14,7 @@ const BUFFERED_BYTES = 4 * 1024 * 1024;
  */
 export class BlobUpload {
   readonly #client: RepositoryClient;
-  readonly #body = new PassThrough({ highWaterMark: BUFFERED_BYTES });
+  readonly #body = new BodyQueue();
   readonly #stopping = new AbortController();
   readonly #signal: AbortSignal;
   readonly #sent: Promise<URL>;
@@ -25,23 +25,23 @@ export class BlobUpload {
     const { signal } = this.#stopping;
     this.#signal = options.signal ? AbortSignal.any([signal, options.signal]) : signal;
     // Nobody may be left to hear of what breaks it.
-    this.#body.on('error', () => undefined);
-    this.#sent = this.#send(location).finally(() => this.#body.destroy());
+    this.#sent = this.#send(location).finally(() => this.#body.close());
     this.#sent.catch(() => undefined);
   }
 
-  /** Resolves when there is room for more. Throws what ended the upload before its time. */
+  /**
+   * Resolves when there is room for more. A chunk that has memory of its own gives that away. Throws what ended the
+   * upload before its time.
+   */
   async write(chunk: Uint8Array): Promise<void> {
-    if (!this.#body.destroyed && this.#body.write(chunk)) return;
-    while (!this.#body.destroyed && this.#body.writableNeedDrain) await this.#changed();
-    if (!this.#body.destroyed) return;
+    if (await this.#body.put(chunk)) return;
     await this.#sent;
     throw unavailable('the registry answered before it had the whole blob');
   }
 
   /** How much waits to be sent. */
   get backlog(): number {
-    return this.#body.writableLength + this.#body.readableLength;
+    return this.#body.size;
   }
 
   /** Ends the upload; the blob is in the repository when it resolves. */
@@ -62,7 +62,7 @@ export class BlobUpload {
   /** The registry drops what it has got, sooner or later. */
   abort(): void {
     this.#stopping.abort();
-    this.#body.destroy();
+    this.#body.close();
   }
 
   async #send(location: URL): Promise<URL> {
@@ -72,8 +72,8 @@ export class BlobUpload {
       headers: { 'content-type': 'application/octet-stream' },
       body: () => {
         // For a second attempt, with other credentials, it would lack its beginning.
-        if (this.#body.readableDidRead) throw unavailable('an upload in one go was asked for twice');
-        return this.#body;
+        if (this.#body.wasRead) throw unavailable('an upload in one go was asked for twice');
+        return this.#body.read();
       },
       signal: this.#signal,
     });
@@ -81,15 +81,68 @@ export class BlobUpload {
     response.body.resume();
     return locationOf(response);
   }
+}
 
-  #changed(): Promise<void> {
-    return new Promise((resolve) => {
-      const changed = () => {
-        this.#body.off('drain', changed).off('close', changed);
-        resolve();
-      };
-      this.#body.on('drain', changed).on('close', changed);
-    });
+/** What is made, on its way to the connection. */
+class BodyQueue {
+  #chunks: Uint8Array[] = [];
+  #size = 0;
+  #ended = false;
+  #closed = false;
+  wasRead = false;
+  #changed = () => {};
+  #drained = () => {};
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Resolves when there is room for more; false: nobody reads it any more. */
+  async put(chunk: Uint8Array): Promise<boolean> {
+    if (this.#closed) return false;
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    this.#changed();
+    while (this.#size > BUFFERED_BYTES && !this.#closed) {
+      await new Promise<void>((resolve) => {
+        this.#drained = resolve;
+      });
+    }
+    return !this.#closed;
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#changed();
+  }
+
+  /** Drops what is left. */
+  close(): void {
+    this.#closed = true;
+    for (const chunk of this.#chunks.splice(0)) giveBack(chunk);
+    this.#size = 0;
+    this.#changed();
+    this.#drained();
+  }
+
+  async *read(): AsyncGenerator<Uint8Array> {
+    this.wasRead = true;
+    for (;;) {
+      const chunk = this.#chunks.shift();
+      if (chunk) {
+        const { length } = chunk;
+        yield chunk;
+        giveBack(chunk);
+        if (!this.#closed) this.#size -= length;
+        this.#drained();
+      } else if (this.#ended || this.#closed) {
+        return;
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#changed = resolve;
+        });
+      }
+    }
   }
 }
 

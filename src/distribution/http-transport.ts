@@ -1,7 +1,8 @@
 import http from 'node:http';
 import https from 'node:https';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { canceled, messageOf, systemCode, unavailable } from '#errors/errors.ts';
+import { sendBody } from './send-body.ts';
 
 export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -87,15 +88,12 @@ export class HttpTransport implements Disposable {
     sent.on('response', (message) => {
       resolve({ status: message.statusCode ?? 0, headers: message.headers, url: request.url, body: message });
     });
-    if (body === undefined || fixed) sent.end(fixed);
+    if (body === undefined || body instanceof Uint8Array) sent.end(body);
     else {
-      const source = Readable.from(body, { objectMode: false });
-      source.on('error', (error) => {
+      sendBody(sent, body).catch((error: Error) => {
         reject(error);
         sent.destroy(error);
       });
-      sent.on('close', () => source.destroy());
-      source.pipe(sent);
     }
     return promise;
   }

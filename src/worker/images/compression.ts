@@ -35,7 +35,7 @@ export function compressionOf(mediaType: string): CompressionType {
   return mediaType.endsWith('gzip') ? 'gzip' : 'uncompressed';
 }
 
-/** The same bytes for the same input, wherever the same libraries are. */
+/** The same bytes for the same input, wherever the same libraries are. What it makes is the caller's. */
 export function compress(
   tar: AsyncIterable<Uint8Array>,
   { type, level }: Compression,
@@ -43,7 +43,7 @@ export function compress(
 ): AsyncIterable<Uint8Array> {
   switch (type) {
     case 'uncompressed':
-      return tar;
+      return copied(tar);
     case 'gzip':
       return gzip.compress(tar, { level, pace });
     case 'zstd': {
@@ -58,9 +58,13 @@ export function compress(
   }
 }
 
+async function* copied(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) yield new Uint8Array(piece);
+}
+
 /** Whether it is done with each piece of its input before it asks for the next one. */
 export function copiesInput({ type }: Compression): boolean {
-  return type === 'gzip';
+  return type !== 'zstd';
 }
 
 /** The media type of a layer that is compressed so; Docker has no word for zstd. */

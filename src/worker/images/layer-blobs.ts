@@ -1,3 +1,4 @@
+import { giveBack } from '#async/give-back.ts';
 import type { ContentStore } from '#content/content-store.ts';
 import { canceled, invalid } from '#errors/errors.ts';
 import { type Digest, Digester, hexOf } from '#oci/digest.ts';
@@ -30,7 +31,7 @@ interface CompressOptions {
 
 /** Takes a blob while it is made. */
 export interface BlobFollower {
-  /** Resolves when it has room for more. Throws nothing. */
+  /** Resolves when it has room for more. The chunk's memory is its own from then on. Throws nothing. */
   write(chunk: Uint8Array): Promise<void>;
   /** After the last piece; the blob is stored when it has resolved. Throws nothing. */
   finish(blob: LayerBlob): Promise<void>;
@@ -201,7 +202,8 @@ export class LayerBlobs {
           digester.update(chunk);
           size += chunk.length;
           await writer.write(chunk);
-          await follower?.write(chunk);
+          if (follower) await follower.write(chunk);
+          else giveBack(chunk);
         }
         const mediaType = layerMediaType(compression.type, false);
         const blob = { digest: digester.digest(), diffId, mediaType, size, location };

@@ -53,7 +53,7 @@ class Compressors implements Disposable {
     const output = new Uint8Array(compressor.bound(block.length));
     const size = await compressor.compress(block, output);
     idle.push(compressor);
-    return output.subarray(0, size);
+    return new Uint8Array(output.buffer.transfer(size));
   }
 
   /** When none is busy. */

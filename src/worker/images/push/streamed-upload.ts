@@ -40,12 +40,13 @@ export class StreamedUpload implements BlobFollower {
 
   async write(chunk: Uint8Array): Promise<void> {
     if (this.#failed) return;
+    const { length } = chunk;
     try {
       this.#upload ??= this.#pusher.beginBlob({ signal: this.#signal });
       const upload = await this.#upload;
       if (this.#hurried && upload.backlog > PATIENCE_BYTES) return this.abandon();
       await upload.write(chunk);
-      this.#report?.(chunk.length);
+      this.#report?.(length);
     } catch {
       this.abandon();
     }
