@@ -9,15 +9,8 @@ import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { randomNumbers } from '../chaos/faults.ts';
 import { Agenda } from './agenda.ts';
+import { at, evenness, HOUR, type Policy, START } from './figures.ts';
 import { durationOf, jobAt, rateAt, type SimulatedJob, type WorldOptions } from './world.ts';
-
-/**
- * Which of the workers that have room comes first for a job that is new:
- * - `slipway`: whoever comes, but the queue keeps builds for whose caches are warm
- * - `random`: whoever comes
- * - `least-loaded`: who is at the fewest jobs
- */
-export type Policy = 'slipway' | 'random' | 'least-loaded';
 
 export interface SimulationOptions extends WorldOptions {
   readonly policy: Policy;
@@ -54,8 +47,6 @@ interface SimulatedWorker {
   running: number;
 }
 
-const HOUR = 3_600_000;
-const START = 11 * HOUR;
 const KEEP = 2 * HOUR;
 
 /** Runs a pool in virtual time: its queue, its turns and its claims are the pool's own code, on a database in memory. */
@@ -166,7 +157,7 @@ class Simulation {
     this.#agenda.at(next, async () => {
       while ((await this.#changes.removeOld(this.#agenda.now - KEEP, 500)).count === 500);
       if (this.#agenda.now >= this.#from)
-        this.#imbalances.push(imbalanceOf(this.#workers.map(({ running }) => running)));
+        this.#imbalances.push(evenness(this.#workers.map(({ running }) => running)));
       this.#nextCleaning(end);
     });
   }
@@ -267,16 +258,4 @@ class Simulation {
   #hasRoom({ running }: SimulatedWorker): boolean {
     return running < this.#options.slots;
   }
-}
-
-/** In seconds. */
-function at(sorted: readonly number[], share: number): number {
-  return (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0) / 1000;
-}
-
-function imbalanceOf(counts: readonly number[]): number {
-  const mean = counts.reduce((sum, count) => sum + count, 0) / counts.length;
-  if (mean === 0) return 0;
-  const variance = counts.reduce((sum, count) => sum + (count - mean) ** 2, 0) / counts.length;
-  return Math.sqrt(variance) / mean;
 }

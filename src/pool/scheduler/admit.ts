@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { fitForPlatforms, type Runs } from './fit-for-platforms.ts';
 
 /** What is known of where a build should go. */
@@ -102,20 +102,27 @@ function choose(
       .filter((worker) => load(worker) <= least + SLACK)
       .map((worker) => [worker, rankOf(turn, worker.name, warmth)]),
   );
-  return [...rank.keys()].toSorted((a, b) => {
+  const comesBefore = (a: BuildWorker, b: BuildWorker): boolean => {
     const [one, other] = [rank.get(a)!, rank.get(b)!];
-    return (
-      other.builtAt - one.builtAt ||
-      other.images - one.images ||
-      load(a) - load(b) ||
-      (one.order < other.order ? 1 : -1)
-    );
-  })[0];
+    const difference = other.builtAt - one.builtAt || other.images - one.images || load(a) - load(b);
+    return difference === 0 ? one.order >= other.order : difference < 0;
+  };
+  // One look at each: a pool may have a thousand workers.
+  let best: BuildWorker | undefined;
+  for (const worker of rank.keys()) if (!best || comesBefore(worker, best)) best = worker;
+  return best;
 }
 
 function rankOf(turn: BuildTurn, worker: string, warmth: Warmth) {
-  // Each project has an order of workers of its own, which workers that come or go do not change otherwise.
-  const order = createHash('sha256').update(`${turn.project}\0${worker}`).digest('hex');
   const builtAt = turn.project === '' ? undefined : warmth.builtAt(turn, worker);
-  return { builtAt: builtAt ?? 0, images: warmth.images(turn, worker), order };
+  let order: string | undefined;
+  return {
+    builtAt: builtAt ?? 0,
+    images: warmth.images(turn, worker),
+    /** Each project has an order of workers of its own, which workers that come or go do not change otherwise. */
+    get order() {
+      order ??= hash('sha256', `${turn.project}\0${worker}`);
+      return order;
+    },
+  };
 }
