@@ -124,11 +124,17 @@ export class LayerStore {
     });
   }
 
-  /** Makes an active snapshot a layer; see `ImageSource.commitLayer`. `settle`: see `DiffComparer.digest`. */
-  async commit(snapshotKey: string, options: { user?: string; settle?: boolean } = {}): Promise<LayerRow> {
+  /**
+   * Makes an active snapshot a layer; see `ImageSource.commitLayer`. `settle`: see `DiffComparer.digest`; `diff`: what
+   * that would answer, if it is known.
+   */
+  async commit(
+    snapshotKey: string,
+    options: { user?: string; settle?: boolean; diff?: AppliedDiff } = {},
+  ): Promise<LayerRow> {
     const info = await this.#ports.snapshotter.stat(snapshotKey);
     if (!info) throw notFound(`no such snapshot: ${snapshotKey}`);
-    const diff = await this.#ports.comparer.digest(snapshotKey, options);
+    const diff = options.diff ?? (await this.#ports.comparer.digest(snapshotKey, options));
     const layer = { ...diff, chainId: chainOf(info.parent as Digest | undefined, diff.diffId) };
     this.pins.pinFor(layer.chainId, HAND_OVER_MS);
     await this.#publish(snapshotKey, layer, options);

@@ -118,7 +118,6 @@ export class OverlaySnapshotter implements Snapshotter {
     return `${this.#path((await this.#rows.get(key)).directory)}/fs`;
   }
 
-  /** The directories that a snapshot stands on, top first, without its own. */
   async lowerDirectories(key: string): Promise<string[]> {
     const [, ...lowers] = await this.#rows.chain((await this.#rows.get(key)).id);
     return lowers.map((id) => `${this.#path(id)}/fs`);

@@ -45,6 +45,9 @@ export interface Snapshotter {
   /** Directory that holds this snapshot's own changes (overlay's upper directory), for appliers and comparers. */
   directory(key: string): Promise<string>;
 
+  /** The same of the snapshots that it stands on, top first. */
+  lowerDirectories(key: string): Promise<string[]>;
+
   /** Bytes and inodes of its own changes, without parents. */
   usage(key: string): Promise<{ bytes: number; inodes: number }>;
 

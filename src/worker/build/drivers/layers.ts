@@ -4,6 +4,7 @@ import type { Digest } from '#oci/digest.ts';
 import type { LayerStore } from '#worker/images/layer-store.ts';
 import type { ProgressLine } from '#worker/images/progress.ts';
 import type { LayerPuller } from '#worker/images/pull/layer-puller.ts';
+import type { AppliedDiff } from '#worker/snapshots/diff.ts';
 import type { OpContext } from '../solve/op-driver.ts';
 import type { ProgressSink } from '../solve/progress.ts';
 import type { LayersRef, RefLayer } from '../solve/ref.ts';
@@ -72,9 +73,9 @@ export class Layers {
     return this.#layers.pins.pin([snapshot]);
   }
 
-  /** Makes a layer of an active snapshot. */
-  async commit(key: string): Promise<RefLayer> {
-    const { diffId } = await this.#layers.commit(key, { settle: true });
+  /** Makes a layer of an active snapshot; `diff`, which is settled, is what it has changed, if that is known. */
+  async commit(key: string, diff?: AppliedDiff): Promise<RefLayer> {
+    const { diffId } = await this.#layers.commit(key, diff ? { diff } : { settle: true });
     return { diffId, createdAt: new Date() };
   }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { AppliedDiff } from '#worker/snapshots/diff.ts';
 import type { Mount, Mounter } from '#worker/snapshots/mount.ts';
 import { overlayMount, volatileMount } from '#worker/snapshots/mount-options.ts';
 import type { Snapshotter } from '#worker/snapshots/snapshotter.ts';
@@ -20,6 +21,16 @@ export interface Workspace extends AsyncDisposable {
   close(): Promise<void>;
   /** Makes a layer of what was changed, also when that is nothing, on top of what it began with. */
   commit(): Promise<LayersRef>;
+}
+
+/** A layer that is being written. Disposed of without `commit`, nothing is left of it. */
+export interface BlankLayer extends AsyncDisposable {
+  /** Empty; becomes the layer, as overlayfs keeps one. */
+  readonly upper: string;
+  /** What it stands on, top first. */
+  readonly lowers: readonly string[];
+  /** `diff`: of what was written, which changes nothing that it does not have to. */
+  commit(diff: AppliedDiff): Promise<LayersRef>;
 }
 
 export interface WorkspacesPorts {
@@ -47,7 +58,7 @@ export class Workspaces {
   async open(ref: Ref, options: RequireOptions & { mounted: boolean }): Promise<Workspace> {
     const base = ref.kind === 'layers' ? ref : await this.import(ref, options);
     const parent = await this.#ports.layers.require(base, options);
-    const key = `${STEP_SNAPSHOT_PREFIX}${randomBytes(16).toString('hex')}`;
+    const key = newKey();
     const { snapshotter } = this.#ports;
     const mount = await snapshotter.prepare(key, parent);
     const remove = () => snapshotter.remove(key);
@@ -66,6 +77,35 @@ export class Workspaces {
       });
     } catch (error) {
       await remove();
+      throw error;
+    }
+  }
+
+  /**
+   * Room for a layer on top of what a ref has, for somebody who writes it without looking at what is below through a
+   * mount. Throws as `Layers.require`.
+   */
+  async blank(ref: LayersRef, options: RequireOptions): Promise<BlankLayer> {
+    const parent = await this.#ports.layers.require(ref, options);
+    const key = newKey();
+    const { snapshotter, layers } = this.#ports;
+    await snapshotter.prepare(key, parent);
+    let committed = false;
+    try {
+      return {
+        upper: await snapshotter.directory(key),
+        lowers: await snapshotter.lowerDirectories(key),
+        async commit(diff) {
+          const layer = await layers.commit(key, diff);
+          committed = true;
+          return { kind: 'layers', layers: [...ref.layers, layer] };
+        },
+        async [Symbol.asyncDispose]() {
+          if (!committed) await snapshotter.remove(key);
+        },
+      };
+    } catch (error) {
+      await snapshotter.remove(key);
       throw error;
     }
   }
@@ -105,6 +145,10 @@ export class Workspaces {
     await this.#ports.mounter.unmount(root);
     await rmdir(root);
   }
+}
+
+function newKey(): string {
+  return `${STEP_SNAPSHOT_PREFIX}${randomBytes(16).toString('hex')}`;
 }
 
 class OpenWorkspace implements Workspace {

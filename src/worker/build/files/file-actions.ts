@@ -22,10 +22,11 @@ import { isArchive, unpackArchive } from './archive-unpacker.ts';
 import { DirectoryTree } from './directory-tree.ts';
 import { describeNew, type Metadata, makeDirectories, timeOf } from './file-metadata.ts';
 import { cleanSource, findSources } from './find-sources.ts';
+import { type CopiedLayer, copyIntoLayer } from './layer-copy.ts';
 import { PathFilter } from './path-filter.ts';
 import { absolutePath, rootPath, statOf } from './root-path.ts';
 import type { Owner } from './rooted-directory.ts';
-import { TreeCopy } from './tree-copy.ts';
+import { TreeCopy, type TreeCopyOptions } from './tree-copy.ts';
 
 /** An action whose owner is looked up and whose source is a directory of this machine. */
 export type ReadyAction =
@@ -76,19 +77,38 @@ async function copy(
   const paths = allowWildcard ? findSources(source, action.src, { follow }) : [cleanSource(action.src)];
   if (paths.length === 0 && !action.allowEmptyWildcard)
     throw notFound(`${cleanSource(action.src)} not found`);
+  const options = copyOptions(action);
+  using tree = new DirectoryTree(source);
+  for (const path of paths) {
+    if (action.unpack && (await unpacked(root, path, destination, { tree, action, limits }))) continue;
+    new TreeCopy({ source, target: root }, options).copy(path, destination, { contents, follow });
+  }
+}
+
+function copyOptions(action: Extract<ReadyAction, { type: 'copy' }>): TreeCopyOptions {
   const change = action.mode ? parseChmod(action.mode) : undefined;
   const filter = PathFilter.of(action);
-  const options = {
+  return {
     ...metadataOf(action),
     ...(change && { mode: change.apply }),
     ...(change?.octal !== undefined && { parentMode: change.octal }),
     ...(filter && { filter }),
     replace: action.alwaysReplaceExistingDestPaths ?? false,
   };
-  using tree = new DirectoryTree(source);
-  for (const path of paths) {
-    if (action.unpack && (await unpacked(root, path, destination, { tree, action, limits }))) continue;
-    new TreeCopy({ source, target: root }, options).copy(path, destination, { contents, follow });
+}
+
+/** A plain copy as a layer; see `copyIntoLayer`. */
+export function copyAsLayer(
+  action: Extract<ReadyAction, { type: 'copy' }>,
+  { upper, lowers }: { upper: string; lowers: readonly string[] },
+): CopiedLayer | undefined {
+  const { source, dirCopyContents: contents, followSymlink: follow } = action;
+  const [path, destination] = [cleanSource(action.src), cleanSource(action.dest)];
+  const request = { source, path, destination, contents, follow, upper, lowers };
+  try {
+    return copyIntoLayer(request, copyOptions(action));
+  } catch (error) {
+    throw withoutRoots(error, [upper, source]);
   }
 }
 

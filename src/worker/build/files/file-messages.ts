@@ -3,12 +3,19 @@ import type { FoundPackages } from '../attest/sbom/find-packages.ts';
 import type { ContentSelector } from './content-digest.ts';
 import type { ReadyAction, UnpackLimits } from './file-actions.ts';
 import type { FileChanges } from './file-changes.ts';
+import type { CopiedLayer } from './layer-copy.ts';
 import type { FilePart, PathStat } from './read-tree.ts';
 
 /** What a file thread does. */
 export interface FileOperations {
   /** Does things to a mounted root file system, one after the other. Throws `not-found`, `invalid`, `too-large`. */
   apply(request: { root: string; actions: readonly ReadyAction[]; limits: UnpackLimits }): void;
+  /** Does a plain copy into what becomes a layer; see `copyIntoLayer`. Throws as `apply`. */
+  copyAsLayer(request: {
+    upper: string;
+    lowers: readonly string[];
+    action: Extract<ReadyAction, { type: 'copy' }>;
+  }): CopiedLayer | undefined;
   /**
    * A digest over what the selectors select of a tree. `memory`: a file that keeps what is known of the tree's files
    * until the next time. `manifests`: a directory for what the digest was made of. `rootKnown`: the root's own mode and

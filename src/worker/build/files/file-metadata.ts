@@ -23,7 +23,7 @@ export function timeOf(nanoseconds: bigint): FileTime {
   return { seconds: Number((nanoseconds - rest) / 1_000_000_000n), nanoseconds: Number(rest) };
 }
 
-export function modifiedAt({ mtimeMs }: Stats): FileTime {
+export function modifiedAt({ mtimeMs }: Pick<Stats, 'mtimeMs'>): FileTime {
   const seconds = Math.floor(mtimeMs / 1000);
   return { seconds, nanoseconds: Math.max(0, Math.round((mtimeMs - seconds * 1000) * 1e6)) % 1e9 };
 }

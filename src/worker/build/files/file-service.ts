@@ -2,7 +2,7 @@ import { findPackages } from '../attest/sbom/find-packages.ts';
 import { ContentDigest } from './content-digest.ts';
 import { ContentManifest, manifestPath } from './content-manifest.ts';
 import { DirectoryTree } from './directory-tree.ts';
-import { applyAction } from './file-actions.ts';
+import { applyAction, copyAsLayer } from './file-actions.ts';
 import { fileChanges } from './file-changes.ts';
 import { FileDigests } from './file-digests.ts';
 import type { FileOperation, FileRequest, FileResult } from './file-messages.ts';
@@ -19,6 +19,10 @@ type Operations = {
 export class FileService implements Operations {
   async apply({ root, actions, limits }: FileRequest<'apply'>): Promise<void> {
     for (const action of actions) await applyAction(root, action, limits);
+  }
+
+  copyAsLayer({ action, ...layer }: FileRequest<'copyAsLayer'>): FileResult<'copyAsLayer'> {
+    return copyAsLayer(action, layer);
   }
 
   contentDigest({ root, rootKnown, selectors, memory, manifests }: FileRequest<'contentDigest'>): string {

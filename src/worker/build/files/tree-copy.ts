@@ -206,10 +206,10 @@ export class TreeCopy {
     const wanted = stats.mode & 0o7777;
     const mode = this.#options.mode?.(wanted, stats.isDirectory()) ?? wanted;
     if (isLink) {
-      if (uid !== 0 || gid !== 0) lchownSync(systemPath(target), uid, gid);
+      lchownSync(systemPath(target), uid, gid);
     } else {
-      // Of a directory that was there, nothing is known.
-      if (uid !== 0 || gid !== 0 || stats.isDirectory()) chownSync(systemPath(target), uid, gid);
+      // Also to what it has: a directory may give its group on, and of one that was there, nothing is known.
+      chownSync(systemPath(target), uid, gid);
       // A file was copied with its mode; a changed owner may have cost it some of that.
       const kept = stats.isFile() && mode === wanted && (mode & 0o7000) === 0;
       if (!kept) chmodSync(systemPath(target), mode);

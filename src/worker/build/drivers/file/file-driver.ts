@@ -1,10 +1,11 @@
 import { invalid } from '#errors/errors.ts';
+import type { Digest } from '#oci/digest.ts';
 import type { ReadyAction, UnpackLimits } from '../../files/file-actions.ts';
 import type { FilePool } from '../../files/file-pool.ts';
 import type { FileAction, FileOp } from '../../llb/op.ts';
 import type { Vertex } from '../../llb/vertex.ts';
 import type { CacheMap, OpContext, OpDriver } from '../../solve/op-driver.ts';
-import { EMPTY, type Ref } from '../../solve/ref.ts';
+import { EMPTY, type LayersRef, type Ref } from '../../solve/ref.ts';
 import type { ContentDigests } from '../content-digests.ts';
 import { type RequireOptions, requiring } from '../layers.ts';
 import type { RefViews } from '../ref-views.ts';
@@ -12,6 +13,7 @@ import type { Workspaces } from '../workspaces.ts';
 import { type ActionChain, chainsOf } from './action-chains.ts';
 import { fileKeys } from './file-cache-map.ts';
 import { resolveOwner } from './owners.ts';
+import { plainCopyOf } from './plain-copy.ts';
 
 export interface FileDriverPorts {
   readonly workspaces: Workspaces;
@@ -70,9 +72,15 @@ export class FileDriver implements OpDriver<FileOp> {
     refOf: (input: number | undefined) => Ref,
     options: RequireOptions,
   ): Promise<Ref> {
+    const plain = plainCopyOf(op, chain);
+    const ref = refOf(chain.input);
+    if (plain && ref.kind === 'layers') {
+      const layer = await this.#copy(plain, ref, refOf, options);
+      if (layer) return layer;
+    }
     await using opened = new AsyncDisposableStack();
     const { workspaces, views, files } = this.#ports;
-    const workspace = opened.use(await workspaces.open(refOf(chain.input), { ...options, mounted: false }));
+    const workspace = opened.use(await workspaces.open(ref, { ...options, mounted: false }));
     const view = async (input: number | undefined) =>
       opened.use(await views.open(refOf(input), options)).root;
     // What is changed shows what it began with, until something is changed.
@@ -82,6 +90,25 @@ export class FileDriver implements OpDriver<FileOp> {
     const request = { root: workspace.root, actions, limits: this.#limits };
     await files.run('apply', request, options);
     return await workspace.commit();
+  }
+
+  /** undefined: it is no such copy after all. */
+  async #copy(
+    wanted: FileAction,
+    ref: LayersRef,
+    refOf: (input: number | undefined) => Ref,
+    options: RequireOptions,
+  ): Promise<Ref | undefined> {
+    await using opened = new AsyncDisposableStack();
+    const { workspaces, views, files } = this.#ports;
+    const view = async (input: number | undefined) =>
+      opened.use(await views.open(refOf(input), options)).root;
+    const action = await ready(wanted, { view, rootOf: view });
+    if (action.type !== 'copy') return undefined;
+    const layer = opened.use(await workspaces.blank(ref, options));
+    const { upper, lowers } = layer;
+    const copied = await files.run('copyAsLayer', { upper, lowers, action }, options);
+    return copied && (await layer.commit({ ...copied, diffId: copied.diffId as Digest }));
   }
 }
 
