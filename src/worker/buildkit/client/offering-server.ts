@@ -117,7 +117,7 @@ function agents(offers: Offers): ServiceHandlers<typeof SSH> {
     async *forwardAgent(messages, { metadata, signal }) {
       const socket = connect({ path: socketOf(metadata.get('buildkit.ssh.id')), allowHalfOpen: true });
       const outgoing = new MessageQueue<{ data: Uint8Array }>();
-      const client = messageDuplex(messages, {
+      const client = messageDuplex(messages.batches(), {
         send: (data) => outgoing.push({ data }),
         finish: () => outgoing.end(),
       });

@@ -2,6 +2,7 @@ import { type ClientHttp2Stream, constants } from 'node:http2';
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { readFrameBatches, writeFrame } from './frames.ts';
 import { Code, errorOf, GrpcError } from './grpc-error.ts';
+import { DecodedMessages, type Messages } from './messages.ts';
 
 interface Options<I extends DescMessage, O extends DescMessage> {
   readonly encode: (message: MessageInitShape<I>) => Uint8Array;
@@ -15,9 +16,7 @@ interface Options<I extends DescMessage, O extends DescMessage> {
  * A call under way, from the caller's side. Iterated once, it gives the replies, and throws a `GrpcError` when the call
  * ends with one; abort of its signal, or `cancel`, ends it at once.
  */
-export class ClientCall<I extends DescMessage, O extends DescMessage>
-  implements AsyncIterable<MessageShape<O>>
-{
+export class ClientCall<I extends DescMessage, O extends DescMessage> implements Messages<MessageShape<O>> {
   readonly #stream: ClientHttp2Stream;
   readonly #options: Options<I, O>;
   readonly #outcome: Promise<GrpcError | undefined>;
@@ -55,8 +54,12 @@ export class ClientCall<I extends DescMessage, O extends DescMessage>
     this.#stream.close(constants.NGHTTP2_CANCEL);
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<MessageShape<O>> {
-    for await (const frames of this.frames()) for (const frame of frames) yield this.#options.decode(frame);
+  [Symbol.asyncIterator](): AsyncIterator<MessageShape<O>> {
+    return this.#messages()[Symbol.asyncIterator]();
+  }
+
+  batches(): AsyncIterable<readonly MessageShape<O>[]> {
+    return this.#messages().batches();
   }
 
   /** The same, for somebody else to decode: those together that have come. */
@@ -79,6 +82,10 @@ export class ClientCall<I extends DescMessage, O extends DescMessage>
     }
     const error = await this.#patience.during(this.#outcome);
     if (error) throw error;
+  }
+
+  #messages(): DecodedMessages<MessageShape<O>> {
+    return new DecodedMessages(this.frames(), this.#options.decode);
   }
 }
 

@@ -62,12 +62,7 @@ export class FrameParser {
   }
 }
 
-/** The messages of a stream, as they are asked for. */
-export async function* readFrames(stream: Readable, maxBytes?: number): AsyncGenerator<Buffer> {
-  for await (const frames of readFrameBatches(stream, maxBytes)) yield* frames;
-}
-
-/** The same, those together that have come: handing over each by itself costs more than what is in a small one. */
+/** The messages of a stream, those together that have come: handing over each by itself costs more than what is in a small one. */
 export async function* readFrameBatches(
   stream: Readable,
   maxBytes?: number,

@@ -9,8 +9,9 @@ import {
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf';
-import { readFrames, writeFrame } from './frames.ts';
+import { readFrameBatches, writeFrame } from './frames.ts';
 import { Code, GrpcError, statusTrailers } from './grpc-error.ts';
+import { DecodedMessages, type Messages } from './messages.ts';
 import type { Metadata } from './metadata.ts';
 
 /** One call as its handler sees it. */
@@ -29,11 +30,8 @@ export type Handler<M extends DescMethod> = M['methodKind'] extends 'unary'
   : M['methodKind'] extends 'server_streaming'
     ? (request: MessageShape<M['input']>, call: ServerCall) => AsyncIterable<Init<M['output']>>
     : M['methodKind'] extends 'client_streaming'
-      ? (requests: AsyncIterable<MessageShape<M['input']>>, call: ServerCall) => Promise<Init<M['output']>>
-      : (
-          requests: AsyncIterable<MessageShape<M['input']>>,
-          call: ServerCall,
-        ) => AsyncIterable<Init<M['output']>>;
+      ? (requests: Messages<MessageShape<M['input']>>, call: ServerCall) => Promise<Init<M['output']>>
+      : (requests: Messages<MessageShape<M['input']>>, call: ServerCall) => AsyncIterable<Init<M['output']>>;
 
 /** Handlers by method; those left out are unimplemented. */
 export type ServiceHandlers<S extends DescService> = {
@@ -83,7 +81,9 @@ async function respond(
   { method, handler, call, reply }: Pick<Answer, 'method' | 'handler'> & { call: ServerCall; reply: Reply },
 ): Promise<void> {
   if (!method) {
-    for await (const message of readFrames(stream)) await handler(message, call);
+    for await (const messages of readFrameBatches(stream)) {
+      for (const message of messages) await handler(message, call);
+    }
     return reply.send(new Uint8Array());
   }
   const encode = (message: object) => toBinary(method.output, create(method.output, message as never));
@@ -102,17 +102,14 @@ export function refuse(stream: ServerHttp2Stream, error: GrpcError): void {
   new Reply(stream).end(error);
 }
 
-async function* decoded(
-  stream: ServerHttp2Stream,
-  schema: DescMessage,
-): AsyncGenerator<MessageShape<DescMessage>> {
-  for await (const frame of readFrames(stream)) {
+function decoded(stream: ServerHttp2Stream, schema: DescMessage): Messages<MessageShape<DescMessage>> {
+  return new DecodedMessages(readFrameBatches(stream), (frame) => {
     try {
-      yield fromBinary(schema, frame);
+      return fromBinary(schema, frame);
     } catch (cause) {
       throw new GrpcError(Code.internal, `cannot read a ${schema.typeName}`, { cause });
     }
-  }
+  });
 }
 
 async function first<T>(messages: AsyncIterable<T>): Promise<T> {

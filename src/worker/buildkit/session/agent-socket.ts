@@ -44,7 +44,10 @@ async function forward(client: GrpcClient, id: string, socket: Socket, signal: A
     const metadata = new Metadata().add('buildkit.ssh.id', id);
     // Connections to agents are quiet for as long as they like.
     const call = client.stream(SSH.method.forwardAgent, { metadata, signal, patienceMs: 0 });
-    const agent = messageDuplex(call, { send: (data) => call.send({ data }), finish: () => call.end() });
+    const agent = messageDuplex(call.batches(), {
+      send: (data) => call.send({ data }),
+      finish: () => call.end(),
+    });
     await Promise.all([pipeline(socket, agent, { signal }), pipeline(agent, socket, { signal })]);
   } catch {
     // One connection that broke is its user's concern.

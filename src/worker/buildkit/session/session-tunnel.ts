@@ -1,3 +1,4 @@
+import type { Messages } from '../grpc/messages.ts';
 import type { ServerCall } from '../grpc/server-call.ts';
 import { messageDuplex } from './message-duplex.ts';
 import { MessageQueue } from './message-queue.ts';
@@ -10,11 +11,11 @@ interface BytesMessage {
 /** A session within a call: the client serves HTTP/2 on the bytes of these messages. */
 export async function* sessionTunnel(
   sessions: SessionManager,
-  messages: AsyncIterable<BytesMessage>,
+  messages: Messages<BytesMessage>,
   call: ServerCall,
 ): AsyncGenerator<BytesMessage> {
   const outgoing = new MessageQueue<BytesMessage>();
-  const connection = messageDuplex(closingAtEnd(messages, outgoing), {
+  const connection = messageDuplex(closingAtEnd(messages.batches(), outgoing), {
     send: (data) => outgoing.push({ data }),
     finish: () => outgoing.end(),
   });
@@ -31,9 +32,9 @@ export async function* sessionTunnel(
  * bytes behind it, and complains of a PROTOCOL_ERROR.
  */
 async function* closingAtEnd(
-  messages: AsyncIterable<BytesMessage>,
+  batches: AsyncIterable<readonly BytesMessage[]>,
   outgoing: MessageQueue<BytesMessage>,
-): AsyncGenerator<BytesMessage> {
-  yield* messages;
+): AsyncGenerator<readonly BytesMessage[]> {
+  yield* batches;
   outgoing.close();
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { invalid } from '#errors/errors.ts';
-import { FrameParser, frameOf, readFrames } from '#worker/buildkit/grpc/frames.ts';
+import { FrameParser, frameOf, readFrameBatches } from '#worker/buildkit/grpc/frames.ts';
 import { GrpcClient } from '#worker/buildkit/grpc/grpc-client.ts';
 import { Code, GrpcError, toGrpcError } from '#worker/buildkit/grpc/grpc-error.ts';
 import { GrpcServer } from '#worker/buildkit/grpc/grpc-server.ts';
@@ -53,7 +53,9 @@ const failure = async (promise: Promise<unknown>): Promise<GrpcError> => {
 describe('frames', () => {
   const collect = async (stream: Readable, max?: number) => {
     const found: string[] = [];
-    for await (const message of readFrames(stream, max)) found.push(message.toString());
+    for await (const messages of readFrameBatches(stream, max)) {
+      for (const message of messages) found.push(message.toString());
+    }
     return found;
   };
 
