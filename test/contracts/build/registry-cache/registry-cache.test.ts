@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Manifest } from '#oci/manifest.ts';
 import { parseImageReference } from '#oci/reference.ts';
+import { SYSTEM } from '#registry/events/event.ts';
 import { json, putManifest } from '#test/registry/distribution-client.ts';
 import { startTestRegistry, type TestRegistry } from '#test/registry/test-registry.ts';
 import { UpstreamProxy } from '#test/registry/upstream-proxy.ts';
@@ -265,5 +266,75 @@ describe('another worker with the same registry', () => {
     await two.records.settled();
     // Told once, and not asked again for a while.
     expect(two.failures).toHaveLength(1);
+  });
+});
+
+describe('a registry that keeps its cache within bounds', () => {
+  const repository = 'slipway/build-cache';
+
+  it('takes nothing beyond its quota: builds go on, and one says why', async () => {
+    await registry.housekeeping.quotas.set('slipway', 1000, SYSTEM);
+    expect((await one.build(chain(), (ref) => files(one, ref))).shown).toMatchObject(DONE);
+    await one.records.settled();
+    expect(one.failures.map(String)).toEqual([expect.stringContaining('quota exceeded')]);
+    expect((await one.build(chain(), async () => {})).shown).toMatchObject({ [TWO]: 'cached' });
+    await one.records.settled();
+    expect(one.failures).toHaveLength(1);
+    await using two = await CachedWorker.open(`${host}/${repository}`);
+    expect((await two.build(chain(), async () => {})).shown).toMatchObject(DONE);
+    // With more room, what was not taken is sent by the next process at the latest.
+    await registry.housekeeping.quotas.set('slipway', 10_000_000, SYSTEM);
+    one.restart();
+    one.sender.start();
+    await expect.poll(() => one.local.unsent(100, [])).toEqual([]);
+    await one.records.settled();
+    await using three = await CachedWorker.open(`${host}/${repository}`);
+    expect((await three.build(chain(), (ref) => files(three, ref))).shown).toMatchObject(CACHED);
+  });
+
+  it('collects what no rule keeps: it is done again, and brought again by who still has it', async () => {
+    const { made } = await one.build(chain(), (ref) => files(one, ref));
+    await one.records.settled();
+    const recorded = await tags();
+    const { layers } = await manifestOf(repository, recorded[0]!);
+    // As docs/buildkit.md says.
+    const month = 30 * 86_400_000;
+    const rule = { repositories: repository, tags: '*', keepNewest: undefined };
+    const { retentionRules } = registry.housekeeping;
+    await retentionRules.add(
+      { ...rule, subject: 'tagged', keepPushedWithin: month, keepPulledWithin: month },
+      SYSTEM,
+    );
+    await retentionRules.add(
+      { ...rule, subject: 'untagged', keepPushedWithin: 1, keepPulledWithin: undefined },
+      SYSTEM,
+    );
+    expect(await registry.housekeeping.retention.run()).toEqual({ tags: 0 });
+    const longAgo = Date.now() - month - 1;
+    await registry.db.updateTable('tags').set({ updated_at: longAgo }).execute();
+    await registry.db.updateTable('pulls').set({ last_pulled_at: longAgo }).execute();
+    expect(await registry.housekeeping.retention.run()).toEqual({ tags: recorded.length });
+    // Manifests, what repositories have of them, blobs: each makes work for the next, for later.
+    for (let round = 0; round < 4; round++) {
+      await registry.housekeeping.gcStatus.makeDue();
+      await registry.housekeeping.collector.run({ contentDelay: 0 });
+    }
+    const blob = async (digest: string) =>
+      (await registry.client.send('HEAD', `/v2/${repository}/blobs/${digest}`)).status;
+    expect(await Promise.all(layers.map(({ digest }) => blob(digest)))).toEqual(layers.map(() => 404));
+
+    await using two = await CachedWorker.open(`${host}/${repository}`);
+    expect((await two.build(chain(), async () => {})).shown).toMatchObject(DONE);
+    // The first one believes that the registry has it all.
+    const again = await one.build(chain(), async (ref) => {
+      await one.push(ref, `${host}/team/app:3`);
+      return files(one, ref);
+    });
+    expect(again).toMatchObject({ shown: CACHED, made });
+    const pushed = await manifestOf('team/app', '3');
+    for (const { digest } of pushed.layers) {
+      const answer = await registry.client.send('HEAD', `/v2/team/app/blobs/${digest}`);
+      expect(answer.status).toBe(200);
+    }
   });
 });
