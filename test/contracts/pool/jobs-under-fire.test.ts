@@ -139,6 +139,21 @@ describe('on a PostgreSQL of its own', () => {
     }
   });
 
+  it('what was claimed is vacuumed away by how much it is, not by what share of all jobs', async () => {
+    const url = await server.createDatabase();
+    const db = await openPoolDatabase(postgresOptions(url));
+    try {
+      const [row] = await server.query(
+        `select reloptions from pg_class where oid = 'jobs'::regclass`,
+        new URL(url).pathname.slice(1),
+      );
+      expect(row!.reloptions).toContain('autovacuum_vacuum_scale_factor=0');
+      expect(row!.reloptions).toContain('autovacuum_vacuum_threshold=20000');
+    } finally {
+      await db.destroy();
+    }
+  });
+
   it('a claim is one statement, by the index of what is queued', async () => {
     const url = await server.createDatabase();
     const queries: LogEvent[] = [];
