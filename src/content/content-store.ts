@@ -1,3 +1,8 @@
+export interface WriterOptions {
+  /** Nobody waits for it: the disk is left to others until the commit. */
+  readonly patient?: boolean;
+}
+
 /**
  * Where blob bytes live. Content is stored under a *location*, a name that its owner chose; who owns which
  * digest, and at which location, is the business of the caller's metadata. So nothing is moved or copied when
@@ -20,7 +25,7 @@ export interface ContentStore {
    * Begins to write at `location`, or goes on where an earlier writer (also of another process) left off: see
    * `ContentWriter.offset`. The caller closes it with `commit`, `abort` or `close`.
    */
-  writer(location: string): Promise<ContentWriter>;
+  writer(location: string, options?: WriterOptions): Promise<ContentWriter>;
 
   /** Throws `not-found`. The caller reads to the end or calls `return` on the iterator. `end` is inclusive. */
   open(location: string, range?: { start: number; end: number }): Promise<ContentReader>;

@@ -1,7 +1,7 @@
 import { opendir, open as openFile, stat, unlink } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { notFound, systemCode } from '#errors/errors.ts';
-import type { ContentReader, ContentStore, ContentWriter } from './content-store.ts';
+import type { ContentReader, ContentStore, ContentWriter, WriterOptions } from './content-store.ts';
 import { DurableDirectories } from './durable-directories.ts';
 import { FilesystemContentReader } from './filesystem-content-reader.ts';
 import { FilesystemContentWriter } from './filesystem-content-writer.ts';
@@ -27,12 +27,13 @@ export class FilesystemContentStore implements ContentStore {
     this.#directories = new DurableDirectories(root);
   }
 
-  async writer(location: string): Promise<ContentWriter> {
+  async writer(location: string, { patient = false }: WriterOptions = {}): Promise<ContentWriter> {
     const segments = locationSegments(location);
     return await FilesystemContentWriter.open({
       path: join(this.#ingest, ...segments),
       target: join(this.#content, ...segments),
       directories: this.#directories,
+      patient,
     });
   }
 

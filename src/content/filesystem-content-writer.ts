@@ -21,6 +21,8 @@ interface WriterOptions {
   /** Where the commit puts them. */
   readonly target: string;
   readonly directories: DurableDirectories;
+  /** See `ContentStore.writer`. */
+  readonly patient: boolean;
 }
 
 /** Appends to a file: one block is being written while the next one is gathered. */
@@ -145,6 +147,7 @@ export class FilesystemContentWriter implements ContentWriter {
       const { bytesWritten } = await this.#file.write(block, written, size - written, position + written);
       written += bytesWritten;
     }
+    if (this.#options.patient) return;
     this.#unsynced += size;
     if (this.#unsynced >= SYNC_EVERY) this.#syncing ??= this.#sync();
   }

@@ -1,5 +1,5 @@
 import type { Operations } from '#observability/operations.ts';
-import type { ContentReader, ContentStore, ContentWriter } from './content-store.ts';
+import type { ContentReader, ContentStore, ContentWriter, WriterOptions } from './content-store.ts';
 
 /** Any content store, with its calls measured. */
 export class ObservedContentStore implements ContentStore {
@@ -15,8 +15,8 @@ export class ObservedContentStore implements ContentStore {
     return this.#content.minimumChunk;
   }
 
-  async writer(location: string): Promise<ContentWriter> {
-    const writer = await this.#operations.run('begin', () => this.#content.writer(location));
+  async writer(location: string, options?: WriterOptions): Promise<ContentWriter> {
+    const writer = await this.#operations.run('begin', () => this.#content.writer(location, options));
     return new ObservedContentWriter(writer, this.#operations);
   }
 

@@ -100,16 +100,17 @@ export async function createWorkerBuilds(
   const history = new BuildHistory({ database }, kept);
   const exporters = new Exporters({ images, local: drivers.local, mounts: drivers.views, trees });
   const { registries, rows, uploads } = images;
+  const solver = new Solver(
+    {
+      drivers: drivers.ops,
+      cache: shared && sender ? new TieredCache({ local: cache, registry: shared, sender }) : cache,
+      claims: ports.claims,
+    },
+    { parallelism: config.parallelism },
+  );
   const builds = new Builds(
     {
-      solver: new Solver(
-        {
-          drivers: drivers.ops,
-          cache: shared && sender ? new TieredCache({ local: cache, registry: shared, sender }) : cache,
-          claims: ports.claims,
-        },
-        { parallelism: config.parallelism },
-      ),
+      solver,
       sessions,
       images: drivers.images,
       sources: drivers.sources,
@@ -186,6 +187,7 @@ export async function createWorkerBuilds(
     sessions,
     grpc,
     underWay: () => builds.underWay(),
+    isBusy: () => solver.isBusy(),
     catalog: new BuildCatalog({ history, running: (ref) => builds.running(ref) }),
     /** For later builds. */
     kept: parts,

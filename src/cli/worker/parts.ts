@@ -103,6 +103,7 @@ export async function createWorkerParts(
       comparer,
       events,
       gzip: layerGzip(config, log),
+      isBusy: () => builds.isBusy(),
       applyChanges,
       isRunning: (id) => containers.store.find(id)?.active === true,
     },

@@ -39,7 +39,7 @@ export function compressionOf(mediaType: string): CompressionType {
 export function compress(
   tar: AsyncIterable<Uint8Array>,
   { type, level }: Compression,
-  { gzip, pace }: { gzip: Gzip; pace?: Readonly<Pace> },
+  { gzip, pace }: { gzip: Gzip; pace?: Pace },
 ): AsyncIterable<Uint8Array> {
   switch (type) {
     case 'uncompressed':

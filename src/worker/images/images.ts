@@ -39,6 +39,8 @@ export interface ImagesPorts {
   readonly events: EventPublisher;
   /** What layers are compressed with. undefined: what is there. */
   readonly gzip?: Gzip;
+  /** Whether there is work that goes before what nobody waits for. undefined: always. */
+  readonly isBusy?: () => boolean;
   /** For `docker import --change`. */
   readonly applyChanges: ApplyChanges;
   /** Whether a container runs, by its ID. */
@@ -92,7 +94,7 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
   const { content, events } = ports;
   const images = new ImageRepository(ports.database);
   const layerRows = new LayerRepository(ports.database);
-  const blobs = new LayerBlobs({ content, layers: layerRows, gzip: ports.gzip ?? selectGzip() });
+  const blobs = new LayerBlobs({ ...ports, layers: layerRows, gzip: ports.gzip ?? selectGzip() });
   const layers = new LayerStore({ ...ports, layers: layerRows, blobs });
   const store = new ImageStore({ images, layers, events });
   const transport = new HttpTransport();

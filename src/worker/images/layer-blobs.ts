@@ -20,6 +20,14 @@ import type { LayerBlob, LayerRepository } from './layer-repository.ts';
 /** What a layer is made of; see `DiffComparer.tar`. */
 type TarSource = (options: TarOptions) => AsyncIterable<Uint8Array>;
 
+export interface LayerBlobsPorts {
+  readonly content: ContentStore;
+  readonly layers: LayerRepository;
+  readonly gzip: Gzip;
+  /** Whether there is work that goes before what nobody waits for. */
+  readonly isBusy?: () => boolean;
+}
+
 interface CompressOptions {
   /** undefined: gzip, unless the layer is stored compressed in another way. */
   readonly compression?: Compression | undefined;
@@ -43,7 +51,7 @@ export interface BlobFollower {
 
 /** A layer that is compressed just now. */
 interface Compressing {
-  readonly pace: Pace;
+  readonly pace: LayerPace;
   readonly follower: BlobFollower | undefined;
   readonly stored: Promise<LayerBlob>;
 }
@@ -61,14 +69,16 @@ export class LayerBlobs {
   readonly #content: ContentStore;
   readonly #layers: LayerRepository;
   readonly #gzip: Gzip;
+  readonly #isBusy: () => boolean;
   /** By where they will be. */
   readonly #compressing = new Map<string, Compressing>();
   #stopped = false;
 
-  constructor(ports: { content: ContentStore; layers: LayerRepository; gzip: Gzip }) {
+  constructor(ports: LayerBlobsPorts) {
     this.#content = ports.content;
     this.#layers = ports.layers;
     this.#gzip = ports.gzip;
+    this.#isBusy = ports.isBusy ?? (() => true);
   }
 
   /** A stored blob's uncompressed bytes, if there is one; compressed or not. */
@@ -93,9 +103,13 @@ export class LayerBlobs {
     const way = compression ?? GZIP;
     const location = compressedLocation(diffId, way.type);
     const running = this.#compressing.get(location);
-    if (!running) return this.#begin(diffId, tar, way, { pace: paceOf(background), follower });
+    if (!running) {
+      const pace = new LayerPace(this.#isBusy);
+      if (!background) pace.hurry();
+      return this.#begin(diffId, tar, way, { pace, follower });
+    }
     if (!background) {
-      running.pace.blocksAtOnce = FULL_PACE.blocksAtOnce;
+      running.pace.hurry();
       running.follower?.hurry();
     }
     return running.stored;
@@ -103,8 +117,7 @@ export class LayerBlobs {
 
   /** Somebody waits for what follows the compression of a layer, if it is compressed just now. */
   hurry(diffId: Digest): void {
-    const running = this.#compressing.get(compressedLocation(diffId, GZIP.type));
-    if (running) running.pace.blocksAtOnce = FULL_PACE.blocksAtOnce;
+    this.#compressing.get(compressedLocation(diffId, GZIP.type))?.pace.hurry();
   }
 
   /** The stored blobs of a layer. */
@@ -192,7 +205,8 @@ export class LayerBlobs {
     const location = compressedLocation(diffId, compression.type);
     try {
       await this.#content.delete(location);
-      await using writer = await this.#content.writer(location);
+      // While it is sent, the disk is the registry's, which answers when it has the blob safe.
+      await using writer = await this.#content.writer(location, { patient: follower !== undefined });
       try {
         const digester = new Digester();
         let size = 0;
@@ -229,8 +243,22 @@ function compressedLocation(diffId: Digest, type: CompressionType): string {
   return `compressed/${hexOf(diffId)}.tar.${type}`;
 }
 
-function paceOf(background: boolean): Pace {
-  return { blocksAtOnce: background ? 1 : FULL_PACE.blocksAtOnce };
+/** As fast as it can when somebody waits, or nothing else is going on. */
+class LayerPace implements Pace {
+  readonly #isBusy: () => boolean;
+  #hurried = false;
+
+  constructor(isBusy: () => boolean) {
+    this.#isBusy = isBusy;
+  }
+
+  get blocksAtOnce(): number {
+    return this.#hurried || !this.#isBusy() ? FULL_PACE.blocksAtOnce : 1;
+  }
+
+  hurry(): void {
+    this.#hurried = true;
+  }
 }
 
 /** Passes bytes through, and fails at the end if they are not what `digest` says. */

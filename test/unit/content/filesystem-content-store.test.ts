@@ -77,6 +77,7 @@ it('tells a full disk from a bug', async () => {
     path: '/dev/full',
     target: join(root, 'x'),
     directories,
+    patient: false,
   });
   await writer.write(Buffer.alloc(10));
   await expect(writer.commit()).rejects.toMatchObject({ kind: 'unavailable' });

@@ -6,12 +6,19 @@ interface Waiting {
 
 /** Bounds how many tasks run at once. Those who wait get their turns one owner after the other. */
 export class FairSlots {
+  readonly #limit: number;
   #free: number;
   /** By owner, in the order of their turns. */
   readonly #waiting = new Map<string, Set<Waiting>>();
 
   constructor(limit: number) {
+    this.#limit = limit;
     this.#free = limit;
+  }
+
+  /** How many run. */
+  get taken(): number {
+    return this.#limit - this.#free;
   }
 
   /** Throws `canceled` when `signal` aborts before its turn. */

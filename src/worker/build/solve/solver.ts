@@ -51,6 +51,11 @@ export class Solver {
     };
   }
 
+  /** Whether a step of any build runs. */
+  isBusy(): boolean {
+    return this.#parts.slots.taken > 0;
+  }
+
   /** Close it when its refs are not needed any more. */
   job(options: JobOptions): SolveJob {
     return new SolveJob(this.#parts, options);

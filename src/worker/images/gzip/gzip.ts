@@ -13,13 +13,13 @@ export interface Gzip {
 export interface GzipOptions {
   /** 0 to 9. undefined: the library's own choice of time and size. */
   readonly level?: number | undefined;
-  readonly pace?: Readonly<Pace> | undefined;
+  readonly pace?: Pace | undefined;
 }
 
 /** How much is compressed side by side. May change meanwhile; the bytes are the same. */
 export interface Pace {
-  blocksAtOnce: number;
+  readonly blocksAtOnce: number;
 }
 
 /** More than a small machine has cores: a block waits now and then for the one before it. */
-export const FULL_PACE: Readonly<Pace> = { blocksAtOnce: 4 };
+export const FULL_PACE: Pace = { blocksAtOnce: 4 };

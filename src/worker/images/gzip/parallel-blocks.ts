@@ -8,7 +8,7 @@ export const BLOCK_BYTES = 1024 * 1024;
  */
 export async function* inParallel(
   source: AsyncIterable<Uint8Array>,
-  pace: Readonly<Pace>,
+  pace: Pace,
   compress: (block: Buffer) => Promise<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const queue: Promise<Uint8Array>[] = [];
