@@ -40,7 +40,11 @@ type Files = Config['worker']['buildkit']['tls'];
 
 function secureServer(files: Files, role: RoleContext, accept: (socket: Socket) => void): Server {
   const always = { requestCert: true, rejectUnauthorized: true, ALPNProtocols: ['h2'] };
-  const server = createTlsServer({ ...read(files), ...always }, accept);
+  const server = createTlsServer({ ...read(files), ...always }, (socket) => {
+    // buildx does not say what it is going to speak: without that Node takes it for HTTP/1.
+    socket.alpnProtocol ||= 'h2';
+    accept(socket);
+  });
   server.on('tlsClientError', (error) => role.logger.debug({ err: error }, 'a BuildKit client was refused'));
   role.onReload(() => server.setSecureContext(read(files)));
   return server;

@@ -89,6 +89,8 @@ function stepClaims(words: TableWords): Migration {
         .addColumn('outcome', words.name)
         .addPrimaryKeyConstraint('step_claims_key', ['scope', 'key'])
         .execute();
+      await db.schema.createIndex('step_claims_attempt').on('step_claims').column('attempt').execute();
+      await db.schema.createIndex('step_claims_age').on('step_claims').column('claimed_at').execute();
     },
   };
 }

@@ -87,7 +87,7 @@ interface StepClaimsTable {
   claimed_at: number;
   /** When it was done, though others may not find it yet. */
   finished_at: number | null;
-  /** A row that nobody waits for goes then; another one stays for a while, to tell. */
+  /** The row stays for a while: whoever looked for the step before does so again, then. */
   ended_at: number | null;
   outcome: 'done' | 'left' | 'failed' | null;
 }

@@ -4,16 +4,8 @@ import { z } from 'zod';
 import { canceled } from '#errors/errors.ts';
 import type { Sharing } from '#worker/build/cache/cache-store.ts';
 import type { ClaimedElsewhere, StepClaim, StepClaims } from '#worker/build/solve/step-claims.ts';
-import type { Claimant } from '../jobs/job.ts';
 import type { StepEnd, StepTry } from '../steps/step-claims-repository.ts';
-
-/** What is needed of a worker's place in its pool. */
-interface PoolLink {
-  /** The lease; undefined while there is none. */
-  readonly claimant: Claimant | undefined;
-  /** Asks as of the lease. Throws what the pool says, `unavailable`. */
-  ask(method: 'POST', path: string, body: unknown): Promise<unknown>;
-}
+import { type PoolLink, StepReports } from './step-reports.ts';
 
 /** A step does not begin later than that for being asked about, in milliseconds… */
 const PATIENCE = 2_000;
@@ -25,19 +17,22 @@ const RETRY = 1_000;
 
 const taken = z.object({
   state: z.enum(['own', 'claimed', 'free', 'alone']),
+  /** Somebody else had it before. */
+  again: z.boolean().optional(),
   worker: z.string().optional(),
   attempt: z.string().optional(),
 });
-const wanted = z.object({ wanted: z.boolean() });
 
 /** The claims of a worker's engines, by way of its gateway. A worker serves before it has joined its pool: `use` comes later. */
 export class GatewayStepClaims {
   #pool: PoolLink | undefined;
+  #reports: StepReports | undefined;
   #silentUntil = 0;
 
   /** From now on asks this. */
   use(pool: PoolLink): void {
     this.#pool = pool;
+    this.#reports = new StepReports(pool);
   }
 
   /** Of those who share one cache, which `scope` names. */
@@ -46,20 +41,19 @@ export class GatewayStepClaims {
   }
 
   async #take(step: StepTry, signal: AbortSignal): Promise<StepClaim | ClaimedElsewhere | undefined> {
-    const pool = this.#pool;
-    if (!pool?.claimant || performance.now() < this.#silentUntil) return undefined;
+    const [pool, reports] = [this.#pool, this.#reports];
+    if (!pool?.claimant || !reports || performance.now() < this.#silentUntil) return undefined;
     const { epoch } = pool.claimant;
-    const own = new OwnClaim({ pool, epoch }, step);
     const asked = pool.ask('POST', '/steps/take', step).then((answer) => taken.parse(answer));
     const answer = await patiently(asked, PATIENCE, signal);
     if (!answer) {
       this.#silentUntil = performance.now() + SILENCE;
-      asked.then(() => own.undone('left')).catch(() => {});
+      asked.then(() => reports.end(step.attempt, epoch, 'left')).catch(() => {});
     }
     if (signal.aborted) throw canceled();
-    if (answer?.state === 'own') return own;
     if (!answer) return undefined;
-    const { state, worker = 'another worker', attempt = step.attempt } = answer;
+    const { state, again = false, worker = 'another worker', attempt = step.attempt } = answer;
+    if (state === 'own') return new OwnClaim(reports, { attempt: step.attempt, epoch, mayBeDone: again });
     const wait = async (options: { signal: AbortSignal }) =>
       state === 'claimed' ? await waited(pool, { ...step, attempt }, options.signal) : 'alone';
     return { isOwn: false, worker, wait };
@@ -68,50 +62,30 @@ export class GatewayStepClaims {
 
 class OwnClaim implements StepClaim {
   readonly isOwn = true;
-  readonly #lease: { readonly pool: PoolLink; readonly epoch: number };
-  readonly #step: StepTry;
+  readonly mayBeDone: boolean;
+  readonly #reports: StepReports;
+  readonly #attempt: string;
+  readonly #epoch: number;
 
-  constructor(lease: { pool: PoolLink; epoch: number }, step: StepTry) {
-    this.#lease = lease;
-    this.#step = step;
+  constructor(reports: StepReports, claim: { attempt: string; epoch: number; mayBeDone: boolean }) {
+    this.mayBeDone = claim.mayBeDone;
+    this.#reports = reports;
+    this.#attempt = claim.attempt;
+    this.#epoch = claim.epoch;
   }
 
   done(sharing: Sharing | undefined): void {
-    void this.#share(sharing).then(() => this.#end('done'));
+    // Until it is there, others may come to wait for it.
+    if (sharing) this.#reports.finish(this.#attempt, this.#epoch, () => sharing.hurry());
+    void Promise.resolve(sharing?.settled).finally(() => this.#end('done'));
   }
 
   undone(why: 'left' | 'failed'): void {
-    void this.#end(why);
+    this.#end(why);
   }
 
-  /** Until it is there, others may come to wait for it. */
-  async #share(sharing: Sharing | undefined): Promise<void> {
-    if (!sharing) return;
-    const over = new AbortController();
-    const settled = sharing.settled.finally(() => over.abort());
-    while (!over.signal.aborted) {
-      const asked = this.#lease.pool.ask('POST', '/steps/finished', this.#step);
-      const answer = await asked.then((said) => wanted.parse(said)).catch(() => undefined);
-      if (answer?.wanted) {
-        sharing.hurry();
-        break;
-      }
-      await sleep(RETRY, undefined, { signal: over.signal, ref: false }).catch(() => undefined);
-    }
-    await settled;
-  }
-
-  /** Once the lease is another one, or none, the claim is over by itself. */
-  async #end(outcome: StepEnd): Promise<void> {
-    const { pool, epoch } = this.#lease;
-    while (pool.claimant?.epoch === epoch) {
-      try {
-        await pool.ask('POST', '/steps/end', { ...this.#step, outcome });
-        return;
-      } catch {
-        await sleep(RETRY, undefined, { ref: false });
-      }
-    }
+  #end(outcome: StepEnd): void {
+    this.#reports.end(this.#attempt, this.#epoch, outcome);
   }
 }
 

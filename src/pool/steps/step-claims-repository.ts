@@ -2,13 +2,12 @@ import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kyse
 import { databaseNow, isPostgres } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import type { PoolSchema } from '#database/pool/schema.ts';
-import { inTransaction } from '#database/transaction.ts';
 import type { Claimant } from '../jobs/job.ts';
 
 /** Said to all gateways when a step is over for which somebody waits. */
 export const STEPS_CHANNEL = 'slipway_steps';
 
-/** A step, by the cache that it is shared in and its key there; and which try at it. */
+/** A step, by the cache that it is shared in and its key there; and which try at it, by a name that no other try has. */
 export interface StepTry {
   readonly scope: string;
   readonly key: string;
@@ -22,8 +21,18 @@ export type StepState =
   | { readonly state: 'claimed'; readonly worker: string; readonly attempt: string }
   | { readonly state: 'free' | 'alone' };
 
-/** Milliseconds for which it is known how a step ended, to those who wait and were about to ask again. */
-const REMEMBERED = 60_000;
+/** So many tries a report may speak of. */
+export const MAX_REPORTED = 200;
+
+/** What a worker has got done of what it had claimed. */
+export interface StepReport {
+  /** Tries that are done, and on their way to where others find it. */
+  readonly finished: readonly string[];
+  readonly ended: readonly { readonly attempt: string; readonly outcome: StepEnd }[];
+}
+
+/** Milliseconds for which it is known that somebody had a step: who begins a build looks all of its steps up at first. */
+const REMEMBERED = 60 * 60_000;
 /** What a worker has left behind that never came back. */
 const FORGOTTEN = 24 * 60 * 60_000;
 /** At least so long, in milliseconds, a step is waited for that is done and not to be found yet. */
@@ -40,28 +49,37 @@ export class StepClaimsRepository {
     this.#db = db;
   }
 
-  /** False when another worker has it. A worker has no step twice: what it tried before is over. */
-  async take({ worker, epoch }: Claimant, { scope, key, attempt }: StepTry): Promise<boolean> {
+  /**
+   * undefined when another worker has it; else whether somebody had it before, so that it may have been done. A worker has no
+   * step twice: what it tried before is over.
+   */
+  async take(
+    { worker, epoch }: Claimant,
+    { scope, key, attempt }: StepTry,
+  ): Promise<'new' | 'again' | undefined> {
     const now = databaseNow(this.#db);
-    const row = { worker, epoch, attempt, claimed_at: now, finished_at: null, ended_at: null, outcome: null };
-    const taken = await this.#db
+    const row = { worker, epoch, attempt, wanted: 0, claimed_at: now };
+    const inserted = await this.#db
       .insertInto('step_claims')
-      .values({ scope, key, ...row, wanted: 0 })
-      .onConflict((conflict) =>
-        conflict
-          .columns(['scope', 'key'])
-          .doUpdateSet({ ...row, wanted: 0 })
-          .where((step) =>
-            step.or([
-              step('step_claims.ended_at', 'is not', null),
-              step.and([step('step_claims.worker', '=', worker), step('step_claims.epoch', '=', epoch)]),
-              step.not(step.exists(this.#holder(step))),
-            ]),
-          ),
-      )
+      .values({ scope, key, ...row })
+      .onConflict((conflict) => conflict.doNothing())
       .returning('attempt')
       .executeTakeFirst();
-    return taken !== undefined;
+    if (inserted) return 'new';
+    const { numUpdatedRows } = await this.#db
+      .updateTable('step_claims')
+      .set({ ...row, finished_at: null, ended_at: null, outcome: null })
+      .where('scope', '=', scope)
+      .where('key', '=', key)
+      .where((step) =>
+        step.or([
+          step('ended_at', 'is not', null),
+          step.and([step('worker', '=', worker), step('epoch', '=', epoch)]),
+          step.not(step.exists(this.#holder(step))),
+        ]),
+      )
+      .executeTakeFirst();
+    return numUpdatedRows === 1n ? 'again' : undefined;
   }
 
   /** Of somebody who waits for it. */
@@ -95,51 +113,49 @@ export class StepClaimsRepository {
     return { state: 'claimed', worker: row.name ?? '', attempt: row.attempt };
   }
 
-  /** It is done, and on its way to where others find it. Answers whether somebody waits for it. */
-  async finished({ scope, key, attempt }: StepTry): Promise<boolean> {
-    const row = await this.#db
+  /** Answers the tries of those that are finished for which somebody waits; `onEnd` hears that somebody waited for one that is over. */
+  async report({ finished, ended }: StepReport, onEnd: () => void): Promise<string[]> {
+    let isWaited = false;
+    for (const outcome of ['done', 'left', 'failed'] as const) {
+      const attempts = ended.filter((each) => each.outcome === outcome).map(({ attempt }) => attempt);
+      if (attempts.length > 0 && (await this.#end(attempts, outcome))) isWaited = true;
+    }
+    if (isWaited) {
+      onEnd();
+      if (isPostgres(this.#db)) await sql`select pg_notify(${STEPS_CHANNEL}, '')`.execute(this.#db);
+    }
+    if (finished.length === 0) return [];
+    const rows = await this.#db
       .updateTable('step_claims')
       .set({ finished_at: sql<number>`coalesce(finished_at, ${databaseNow(this.#db)})` })
-      .where('scope', '=', scope)
-      .where('key', '=', key)
-      .where('attempt', '=', attempt)
-      .returning('wanted')
-      .executeTakeFirst();
-    return row?.wanted === 1;
+      .where('attempt', 'in', [...finished])
+      .returning(['attempt', 'wanted'])
+      .execute();
+    return rows.filter(({ wanted }) => wanted === 1).map(({ attempt }) => attempt);
   }
 
-  /** Answers whether somebody waits, at whichever gateway. */
-  async end({ scope, key, attempt }: StepTry, outcome: StepEnd): Promise<boolean> {
-    const own = (db: PoolDatabase) =>
-      db
-        .deleteFrom('step_claims')
-        .where('scope', '=', scope)
-        .where('key', '=', key)
-        .where('attempt', '=', attempt);
-    const deleted = await own(this.#db).where('wanted', '=', 0).executeTakeFirst();
-    if (deleted.numDeletedRows === 1n) return false;
-    return await inTransaction(this.#db, async (trx) => {
-      const now = databaseNow(trx);
-      const { numUpdatedRows } = await trx
-        .updateTable('step_claims')
-        .set({ ended_at: now, outcome })
-        .where('scope', '=', scope)
-        .where('key', '=', key)
-        .where('attempt', '=', attempt)
-        .executeTakeFirst();
-      if (numUpdatedRows === 0n) return false;
-      await trx
-        .deleteFrom('step_claims')
-        .where((step) =>
-          step.or([
-            step('ended_at', '<', sql<number>`${now} - ${REMEMBERED}`),
-            step('claimed_at', '<', sql<number>`${now} - ${FORGOTTEN}`),
-          ]),
-        )
-        .execute();
-      if (isPostgres(trx)) await sql`select pg_notify(${STEPS_CHANNEL}, '')`.execute(trx);
-      return true;
-    });
+  /** Forgets what was over long ago. */
+  async prune(): Promise<void> {
+    const now = databaseNow(this.#db);
+    await this.#db
+      .deleteFrom('step_claims')
+      .where((step) =>
+        step.or([
+          step('ended_at', '<', sql<number>`${now} - ${REMEMBERED}`),
+          step('claimed_at', '<', sql<number>`${now} - ${FORGOTTEN}`),
+        ]),
+      )
+      .execute();
+  }
+
+  async #end(attempts: readonly string[], outcome: StepEnd): Promise<boolean> {
+    const rows = await this.#db
+      .updateTable('step_claims')
+      .set({ ended_at: databaseNow(this.#db), outcome })
+      .where('attempt', 'in', [...attempts])
+      .returning('wanted')
+      .execute();
+    return rows.some(({ wanted }) => wanted === 1);
   }
 
   /** The worker of a claim, if its lease is the one that the claim was made with. */

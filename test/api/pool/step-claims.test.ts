@@ -144,7 +144,7 @@ it('keeps nobody from a step when the pool does not answer, and gives back what 
     claimant: { worker: 'w', epoch: 1 },
     ask: (_method, path, body) => {
       asked.push([path, body]);
-      return path === '/steps/take' ? late.promise : Promise.resolve({});
+      return path === '/steps/take' ? late.promise : Promise.resolve({ wanted: [] });
     },
   });
   expect(await cache.take('key', { signal })).toBeUndefined();
@@ -152,7 +152,7 @@ it('keeps nobody from a step when the pool does not answer, and gives back what 
   expect(await cache.take('other', { signal })).toBeUndefined();
   expect(asked).toHaveLength(1);
   late.resolve({ state: 'own' });
-  await expect.poll(() => asked[1]).toMatchObject(['/steps/end', { key: 'key', outcome: 'left' }]);
+  await expect.poll(() => asked[1]).toMatchObject(['/steps/report', { ended: [{ outcome: 'left' }] }]);
   const broken = new GatewayStepClaims();
   broken.use({ claimant: { worker: 'w', epoch: 1 }, ask: () => Promise.reject(new Error('no')) });
   expect(await broken.of('cache').take('key', { signal })).toBeUndefined();

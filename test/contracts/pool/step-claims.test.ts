@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { PoolDatabase } from '#database/pool/open.ts';
-import { StepClaimsRepository, type StepTry } from '#pool/steps/step-claims-repository.ts';
+import { StepClaimsRepository, type StepEnd, type StepTry } from '#pool/steps/step-claims-repository.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { onEachPoolDatabase } from '../../database/pool-databases.ts';
 
@@ -8,6 +8,20 @@ const LONG = 600_000;
 const offer = { platforms: ['linux/amd64'], labels: {}, cpus: 2, memory: 1 };
 
 const attempt = (name: string, key = 'key', scope = 'cache'): StepTry => ({ scope, key, attempt: name });
+
+/** Tells of one try; answers whether somebody waits for it. */
+async function finish(steps: StepClaimsRepository, { attempt }: StepTry): Promise<boolean> {
+  return (await steps.report({ finished: [attempt], ended: [] }, () => {})).includes(attempt);
+}
+
+async function end(steps: StepClaimsRepository, { attempt }: StepTry, outcome: StepEnd): Promise<boolean> {
+  let isWaited = false;
+  const onEnd = () => {
+    isWaited = true;
+  };
+  await steps.report({ finished: [], ended: [{ attempt, outcome }] }, onEnd);
+  return isWaited;
+}
 
 async function worker(db: PoolDatabase, name: string, duration = LONG) {
   return await new WorkerLeasesRepository(db).acquire({ name, address: '', offer }, duration);
@@ -33,15 +47,15 @@ onEachPoolDatabase('claims of steps', (create) => {
     for (const name of ['a', 'b', 'c', 'd']) workers.push(await worker(pool.db, name));
     const taken = await Promise.all(workers.map((by, at) => steps.take(by, attempt(`${at}`))));
     expect(taken.filter(Boolean)).toHaveLength(1);
-    const holder = taken.indexOf(true);
+    const holder = taken.indexOf('new');
     expect(await steps.state(attempt('other'))).toEqual({
       state: 'claimed',
       worker: 'abcd'[holder],
       attempt: `${holder}`,
     });
     const other = workers[(holder + 1) % 4]!;
-    expect(await steps.take(other, attempt('x', 'another'))).toBe(true);
-    expect(await steps.take(other, attempt('x', 'key', 'other'))).toBe(true);
+    expect(await steps.take(other, attempt('x', 'another'))).toBe('new');
+    expect(await steps.take(other, attempt('y', 'key', 'other'))).toBe('new');
   });
 
   it('end: who waits hears how, and another may have the step', async () => {
@@ -54,29 +68,35 @@ onEachPoolDatabase('claims of steps', (create) => {
       ['left', 'free'],
     ] as const) {
       const step = attempt(`try that is ${outcome}`);
-      expect(await steps.take(a, step)).toBe(true);
-      expect(await steps.take(b, attempt('b'))).toBe(false);
+      expect(await steps.take(a, step)).toBeDefined();
+      expect(await steps.take(b, attempt('b'))).toBeUndefined();
       expect(await steps.state(step)).toMatchObject({ state: 'claimed' });
-      expect(await steps.finished(step)).toBe(true);
-      expect(await steps.end(step, outcome)).toBe(true);
+      expect(await finish(steps, step)).toBe(true);
+      expect(await end(steps, step, outcome)).toBe(true);
       expect(await steps.state(step)).toEqual({ state });
       // It does not end what is another's by now.
-      expect(await steps.take(b, attempt('b'))).toBe(true);
-      expect(await steps.end(step, 'done')).toBe(false);
-      expect(await steps.state(step)).toMatchObject({ state: 'claimed', worker: 'b', attempt: 'b' });
-      await steps.end(attempt('b'), 'left');
+      expect(await steps.take(b, attempt(`b ${outcome}`))).toBe('again');
+      expect(await end(steps, step, 'done')).toBe(false);
+      expect(await steps.state(step)).toMatchObject({ state: 'claimed', worker: 'b' });
+      await end(steps, attempt(`b ${outcome}`), 'left');
     }
   });
 
-  it('leave nothing behind when nobody waits', async () => {
+  it('are remembered for a while: who looked for a step before does so again', async () => {
     await using pool = await create();
     const steps = new StepClaimsRepository(pool.db);
-    const a = await worker(pool.db, 'a');
-    await steps.take(a, attempt('1'));
-    expect(await steps.finished(attempt('1'))).toBe(false);
-    expect(await steps.end(attempt('1'), 'done')).toBe(false);
-    expect(await pool.db.selectFrom('step_claims').selectAll().execute()).toEqual([]);
-    expect(await steps.state(attempt('1'))).toEqual({ state: 'free' });
+    const [a, b] = [await worker(pool.db, 'a'), await worker(pool.db, 'b')];
+    expect(await steps.take(a, attempt('1'))).toBe('new');
+    expect(await finish(steps, attempt('1'))).toBe(false);
+    expect(await end(steps, attempt('1'), 'done')).toBe(false);
+    expect(await steps.take(b, attempt('2'))).toBe('again');
+    await end(steps, attempt('2'), 'done');
+    await steps.take(a, attempt('3', 'one that lasts'));
+    await steps.prune();
+    expect(await pool.db.selectFrom('step_claims').select('attempt').execute()).toHaveLength(2);
+    await pool.db.updateTable('step_claims').set({ ended_at: 1 }).where('attempt', '=', '2').execute();
+    await steps.prune();
+    expect(await pool.db.selectFrom('step_claims').select('attempt').execute()).toEqual([{ attempt: '3' }]);
   });
 
   it('are over with the lease of their worker', async () => {
@@ -87,27 +107,27 @@ onEachPoolDatabase('claims of steps', (create) => {
     // It ran out, and nobody has said so yet.
     await steps.take(await worker(pool.db, 'a', -1), attempt('overdue'));
     expect(await steps.state(attempt('overdue'))).toEqual({ state: 'free' });
-    expect(await steps.take(b, attempt('b'))).toBe(true);
-    await steps.end(attempt('b'), 'left');
+    expect(await steps.take(b, attempt('b'))).toBeDefined();
+    await end(steps, attempt('b'), 'left');
     // The worker began anew, and does not know of what it had.
     await steps.take(await worker(pool.db, 'a'), attempt('before'));
-    expect(await steps.take(b, attempt('b'))).toBe(false);
+    expect(await steps.take(b, attempt('b'))).toBeUndefined();
     await worker(pool.db, 'a');
-    expect(await steps.take(b, attempt('b'))).toBe(true);
-    await steps.end(attempt('b'), 'left');
+    expect(await steps.take(b, attempt('b'))).toBeDefined();
+    await end(steps, attempt('b'), 'left');
     // It was given up.
     await steps.take(await worker(pool.db, 'c', -1), attempt('lost'));
     await leases.expire(async () => {});
-    expect(await steps.take(b, attempt('b'))).toBe(true);
+    expect(await steps.take(b, attempt('b'))).toBeDefined();
   });
 
   it('are a worker’s own again, whatever it tried before', async () => {
     await using pool = await create();
     const steps = new StepClaimsRepository(pool.db);
     const a = await worker(pool.db, 'a');
-    expect(await steps.take(a, attempt('1'))).toBe(true);
-    expect(await steps.take(a, attempt('2'))).toBe(true);
-    expect(await steps.end(attempt('1'), 'left')).toBe(false);
+    expect(await steps.take(a, attempt('1'))).toBeDefined();
+    expect(await steps.take(a, attempt('2'))).toBeDefined();
+    expect(await end(steps, attempt('1'), 'left')).toBe(false);
     expect(await steps.state(attempt('2'))).toMatchObject({ state: 'claimed' });
   });
 
@@ -116,7 +136,7 @@ onEachPoolDatabase('claims of steps', (create) => {
     const steps = new StepClaimsRepository(pool.db);
     await steps.take(await worker(pool.db, 'a'), attempt('1'));
     await age(pool.db, { claimed: 60_000 });
-    await steps.finished(attempt('1'));
+    await finish(steps, attempt('1'));
     expect(await steps.state(attempt('1'))).toMatchObject({ state: 'claimed' });
     await age(pool.db, { claimed: 30_000, finished: 30_000 });
     expect(await steps.state(attempt('1'))).toMatchObject({ state: 'claimed' });

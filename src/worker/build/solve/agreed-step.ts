@@ -45,8 +45,7 @@ export async function runAgreed(claims: StepClaims, step: AgreedStep): Promise<S
 
 async function claimed(claim: StepClaim, step: AgreedStep): Promise<StepOutcome> {
   try {
-    // Whoever had the claim before may have shared it since it was looked for.
-    const found = await step.find();
+    const found = claim.mayBeDone ? await step.find() : undefined;
     if (found) {
       claim.undone('left');
       step.progress.completed(new Date(), { cached: true });

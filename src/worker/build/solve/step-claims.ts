@@ -15,6 +15,8 @@ export interface StepClaims {
 /** A step that is this worker's to do. One of the two calls ends it. */
 export interface StepClaim {
   readonly isOwn: true;
+  /** Somebody had it before, and may have shared it since it was looked for. */
+  readonly mayBeDone: boolean;
   /** It is done; the claim lasts until others find it. */
   done(sharing: Sharing | undefined): void;
   /** It is not done. Who waits does it: one of them after `left`, each of them after `failed`. */

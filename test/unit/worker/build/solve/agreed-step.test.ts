@@ -41,6 +41,7 @@ function world(answers: readonly Answer[], options: Partial<AgreedStep> = {}) {
   };
   const own: StepClaim = {
     isOwn: true,
+    mayBeDone: false,
     done: (how) => told.push(how === sharing ? 'shares' : 'done'),
     undone: (why) => told.push(why),
   };
@@ -79,7 +80,7 @@ it('takes what another worker has made of it', async () => {
 
 it('does not do what was shared before it had the claim', async () => {
   const { told, claims, step, own } = world([], { find: async () => outcome() });
-  claims.take = async () => own;
+  claims.take = async () => ({ ...own, mayBeDone: true });
   await runAgreed(claims, step);
   expect(told).toEqual(['left', 'cached']);
 });
