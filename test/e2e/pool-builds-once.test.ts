@@ -7,7 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Clients, createClients } from '../api/buildkit/clients.ts';
 import { busyboxArchive } from '../images/busybox-image.ts';
+import { TestAuthority } from '../registry/certificates.ts';
 import { succeed } from './harness/command.ts';
+import { freePorts } from './harness/free-port.ts';
 import { type Slipway, startSlipway } from './harness/slipway.ts';
 
 /** What several workers are asked to build at the same time is built once. They do one build at a time. */
@@ -15,10 +17,21 @@ import { type Slipway, startSlipway } from './harness/slipway.ts';
 let pool: Slipway;
 let clients: Clients;
 let own: string;
+let authority: TestAuthority;
+/** Where the gateway listens for BuildKit’s clients, who show certificates. */
+let buildkit: string;
 
 beforeAll(async () => {
   own = mkdtempSync(join(tmpdir(), 'slipway-'));
+  authority = await TestAuthority.create();
+  for (const name of ['gateway', 'ada']) await authority.issue(name);
+  const [port] = await freePorts(1);
+  buildkit = `tcp://127.0.0.1:${port}`;
   const env = {
+    SLIPWAY_GATEWAY_BUILDKIT_LISTEN: `[${buildkit}]`,
+    SLIPWAY_GATEWAY_BUILDKIT_TLS_CERTIFICATE: authority.path('gateway.pem'),
+    SLIPWAY_GATEWAY_BUILDKIT_TLS_KEY: authority.path('gateway.key'),
+    SLIPWAY_GATEWAY_BUILDKIT_TLS_CLIENT_CA: authority.path('ca.pem'),
     SLIPWAY_WORKER_NETWORK_ADDRESS_POOLS: '[{ base: 10.218.0.0/16, size: 24 }]',
     SLIPWAY_WORKER_BUILD_MAX_CONCURRENT: '1',
   };
@@ -29,6 +42,7 @@ beforeAll(async () => {
 afterAll(async () => {
   clients?.[Symbol.dispose]();
   await pool?.[Symbol.asyncDispose]();
+  await authority?.[Symbol.asyncDispose]();
   rmSync(own, { recursive: true, force: true });
 });
 
@@ -47,6 +61,8 @@ interface Built {
   readonly id: string;
   /** The names of the steps that were done, not found. */
   readonly ran: string[];
+  /** What its record is called. */
+  readonly reference: string;
 }
 
 const program = fileURLToPath(new URL('../../bin/slipway', import.meta.url));
@@ -99,8 +115,12 @@ async function build(folder: string, options: BuildOptions = {}): Promise<Built>
   const args = ['--progress', 'rawjson', '--metadata-file', metadata, ...(options.args ?? []), folder];
   const built = await (direct ?? clients).buildx(['build', ...args], { onOutput });
   expect(built).toSucceed();
-  const id = JSON.parse(readFileSync(metadata, 'utf8'))['containerimage.config.digest'] as string;
-  return { id, ran: stepsDone(built.stderr) };
+  const told = JSON.parse(readFileSync(metadata, 'utf8')) as Record<string, string>;
+  return {
+    id: told['containerimage.config.digest']!,
+    ran: stepsDone(built.stderr),
+    reference: told['buildx.build.ref']!.split('/').at(-1)!,
+  };
 }
 
 function stepsDone(progress: string): string[] {
@@ -237,6 +257,42 @@ it('builds for a platform on a worker of that platform', async () => {
   await sleep(KNOWN_FOR);
   const nobody = await pool.docker(['create', '--platform', 'linux/s390x', 'busybox']);
   expect(nobody.stderr).toContain('no worker of the pool fits: platform linux/s390x');
+});
+
+it('is one builder for BuildKit’s clients, who have to show a certificate', async () => {
+  const [ca, cert, key] = ['ca.pem', 'ada.pem', 'ada.key'].map((file) => authority.path(file));
+  const known = ['--tlscacert', ca!, '--tlscert', cert!, '--tlskey', key!];
+  await using stranger = await TestAuthority.create();
+  await stranger.issue('eve');
+  const foreign = ['--tlscert', stranger.path('eve.pem'), '--tlskey', stranger.path('eve.key')];
+  for (const refused of [[], ['--tlscacert', ca!], ['--tlscacert', ca!, ...foreign]]) {
+    const asked = ['--timeout', '1', ...refused, 'debug', 'workers'];
+    expect(await clients.buildctl(buildkit, asked)).toMatchObject({ code: 1, stdout: '' });
+  }
+  expect(await clients.buildctl(buildkit, [...known, 'debug', 'workers'])).toSucceed();
+  const options = `cacert=${ca},cert=${cert},key=${key},servername=localhost`;
+  const remote = ['--name', 'pool', '--driver', 'remote', '--driver-opt', options, buildkit];
+  expect(await clients.buildx(['create', ...remote])).toSucceed();
+  const ask = async (...args: string[]) => {
+    const asked = await clients.buildx([...args.slice(0, 1), '--builder', 'pool', ...args.slice(1)]);
+    expect(asked).toSucceed();
+    return asked.stdout + asked.stderr;
+  };
+  const references = new Map<string, string>();
+  for (const worker of WORKERS) {
+    const folder = context(`on-${worker}`, `RUN echo ${worker} > /own`);
+    references.set(worker, (await build(folder, { on: worker })).reference);
+  }
+  // What all workers have is told, kept and thrown away as what one has.
+  const usage = await ask('du', '--verbose');
+  for (const worker of WORKERS) expect(usage).toContain(`RUN echo ${worker} > /own`);
+  const past = await ask('history', 'ls');
+  for (const [worker, reference] of references) {
+    expect(past).toContain(reference);
+    expect(await ask('history', 'logs', reference)).toContain(`RUN echo ${worker} > /own`);
+  }
+  expect(await ask('prune', '--all', '--force')).toContain('Total:');
+  expect(await ask('du', '--verbose')).not.toContain('RUN echo');
 });
 
 it('does a step itself when it failed elsewhere, and each time without a cache', async () => {

@@ -7,7 +7,7 @@ import {
 } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import type { Logger } from 'pino';
 import { canceled, invalid, notFound } from '#errors/errors.ts';
 import { FRONTEND_CAPABILITIES, GRAPH_CAPABILITIES } from '#worker/buildkit/gateway/capabilities.ts';
@@ -15,9 +15,14 @@ import { frameOf } from '#worker/buildkit/grpc/frames.ts';
 import { h2Options, widenWindow } from '#worker/buildkit/grpc/h2-settings.ts';
 import { keepAlive } from '#worker/buildkit/grpc/keep-alive.ts';
 import { Metadata } from '#worker/buildkit/grpc/metadata.ts';
-import { StatusRequestSchema } from '#worker/buildkit/proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
+import {
+  BuildHistoryRequestSchema,
+  StatusRequestSchema,
+  UpdateBuildHistoryRequestSchema,
+} from '#worker/buildkit/proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
 import { PongResponseSchema } from '#worker/buildkit/proto/github.com/moby/buildkit/frontend/gateway/pb/gateway_pb.ts';
 import type { BuildHomes, StartedBuild } from './build-homes.ts';
+import { gather } from './grpc-gather.ts';
 import { beginAnswer, firstMessage, openGrpc, refuse, relay } from './grpc-relay.ts';
 import type { PoolContents } from './pool-contents.ts';
 import { QueuedBuild } from './queued-build.ts';
@@ -39,6 +44,8 @@ interface Connection {
   /** Those that were asked for over it, by what they are called, as long as they last. */
   readonly builds: Map<string, QueuedBuild>;
   home: LivingWorker | undefined;
+  /** The build of the past that was asked for last, and who has its record. */
+  archive: { readonly reference: string; readonly worker: LivingWorker } | undefined;
   /** How many builds of it have a worker: its `home`. */
   running: number;
   /** The build that waits for a worker for all of them. */
@@ -106,6 +113,7 @@ export class GrpcProxy implements Disposable {
       upstreams: new Map(),
       builds: new Map(),
       home: undefined,
+      archive: undefined,
       running: 0,
       first: undefined,
     };
@@ -141,12 +149,51 @@ export class GrpcProxy implements Disposable {
     const { path, metadata, connection } = call;
     if (path === `${CONTROL}/Solve`) return await this.#solve(call);
     if (path === `${CONTROL}/Status`) return await this.#status(call);
+    if (path === `${CONTROL}/DiskUsage` || path === `${CONTROL}/Prune`) {
+      await this.#gather(call, await firstMessage(call.stream));
+      return;
+    }
+    if (path === `${CONTROL}/ListenBuildHistory`) return await this.#listHistory(call);
+    if (path === `${CONTROL}/UpdateBuildHistory`) return await this.#updateHistory(call);
     const build = metadata.get(BUILD_ID);
     if (build && path === PING) return await this.#ping(call, build);
     if (build) return await this.#pass(call, await this.#ofBuild(call, build));
     const session = path === `${CONTROL}/Session` ? metadata.get(SESSION_ID) : undefined;
     if (session) return await this.#session(call, session);
-    await this.#pass(call, connection.home ?? (await this.#workers.some())[0]!);
+    await this.#pass(call, await this.#lastOf(connection));
+  }
+
+  async #lastOf({ archive, home }: Connection): Promise<LivingWorker> {
+    return archive?.worker ?? home ?? (await this.#workers.some())[0]!;
+  }
+
+  /** What concerns all workers; answers those that had something to say. */
+  async #gather(call: Call, first: Buffer): Promise<LivingWorker[]> {
+    const { stream, path, metadata, connection, signal } = call;
+    const workers = await this.#workers.some();
+    const upstreams = await Promise.all(workers.map((worker) => this.#upstream(connection, worker)));
+    const told: LivingWorker[] = [];
+    const answered = (at: number) => void told.push(workers[at]!);
+    const merged = path === `${CONTROL}/DiskUsage`;
+    await gather(stream, upstreams, { path, metadata, first, signal, merged, answered });
+    return told;
+  }
+
+  /** Of all workers, unless what is to come is to be told, too. */
+  async #listHistory(call: Call): Promise<void> {
+    const first = await firstMessage(call.stream);
+    const { EarlyExit, Ref } = read(BuildHistoryRequestSchema, first);
+    if (!EarlyExit) return await this.#pass(call, await this.#lastOf(call.connection), { first });
+    const [worker, ...others] = await this.#gather(call, first);
+    // What belongs to the record is asked for next.
+    if (Ref && worker && others.length === 0) call.connection.archive = { reference: Ref, worker };
+  }
+
+  async #updateHistory(call: Call): Promise<void> {
+    const first = await firstMessage(call.stream);
+    const { Ref } = read(UpdateBuildHistoryRequestSchema, first);
+    const worker = (await this.#homes.buildNow(Ref)) ?? (await this.#lastOf(call.connection));
+    await this.#pass(call, worker, { first });
   }
 
   async #session(call: Call, id: string): Promise<void> {
@@ -207,7 +254,9 @@ export class GrpcProxy implements Disposable {
   async #status(call: Call): Promise<void> {
     const { stream, connection, signal } = call;
     const first = await firstMessage(stream);
-    const reference = referenceOf(first);
+    const reference = read(StatusRequestSchema, first).Ref;
+    const { archive } = connection;
+    if (archive?.reference === reference) return await this.#pass(call, archive.worker, { first });
     const build = await this.#known(connection, reference);
     if (!build) return await this.#pass(call, await this.#homes.ofBuild(reference), { first });
     let hasBegun = false;
@@ -275,10 +324,11 @@ export class GrpcProxy implements Disposable {
   }
 }
 
-function referenceOf(frame: Buffer): string {
+/** What a message of a client says. Throws `invalid`. */
+function read<Shape extends DescMessage>(shape: Shape, frame: Buffer): MessageShape<Shape> {
   if (frame[0] !== 0) throw invalid('compressed messages are not understood');
   try {
-    return fromBinary(StatusRequestSchema, frame.subarray(5, 5 + frame.readUInt32BE(1))).Ref;
+    return fromBinary(shape, frame.subarray(5, 5 + frame.readUInt32BE(1)));
   } catch (cause) {
     throw invalid('this is no message', { cause });
   }
