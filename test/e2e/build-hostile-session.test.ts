@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Packet_PacketType as PacketType } from '#worker/buildkit/proto/github.com/tonistiigi/fsutil/types/wire_pb.ts';
+import { createClients } from '../api/buildkit/clients.ts';
 import { busyboxArchive } from '../images/busybox-image.ts';
 import { buildLeftovers } from './harness/build-leftovers.ts';
 import { buildKitProgram } from './harness/buildkitd.ts';
@@ -240,6 +241,64 @@ describe('what is never answered', () => {
     attacking.cancel();
     expect(String(await attacking.over)).toMatch(/cancel/);
   });
+});
+
+describe('a line without an end', () => {
+  const FILE = 'FROM busybox\nRUN dd if=/dev/zero bs=64k count=4600 2>/dev/null\n';
+
+  /** How much more memory the worker has had meanwhile, at most. */
+  async function growth(task: () => Promise<unknown>): Promise<number> {
+    const before = memory();
+    let most = before;
+    const looking = setInterval(() => {
+      most = Math.max(most, memory());
+    }, 20);
+    try {
+      await task();
+    } finally {
+      clearInterval(looking);
+    }
+    return most - before;
+  }
+
+  it.each(['plain', 'rawjson'])('is clipped for buildx, which shows it as %s', async (progress) => {
+    using clients = createClients(`unix://${slipway.socket}`);
+    let shown = '';
+    const more = await growth(async () => {
+      const args = ['build', '--no-cache', '--progress', progress, '-'];
+      const built = await clients.buildx(args, { input: FILE });
+      expect(built.code, built.stderr.slice(-2_000)).toBe(0);
+      shown = built.stdout + built.stderr;
+    });
+    expect(shown.length).toBeGreaterThan(2 * MIB);
+    expect(shown.length).toBeLessThan(8 * MIB);
+    expect(more).toBeLessThan(200 * MIB);
+  });
+
+  it('is clipped for the classic builder', async () => {
+    let shown = '';
+    const more = await growth(async () => {
+      const built = await slipway.docker(['build', '--no-cache', '-'], { input: FILE });
+      expect(built.code, built.stderr.slice(-2_000)).toBe(0);
+      shown = built.stdout;
+    });
+    expect(shown.length).toBeGreaterThan(2 * MIB);
+    expect(shown.length).toBeLessThan(8 * MIB);
+    expect(more).toBeLessThan(200 * MIB);
+  });
+});
+
+it('targets that bake builds on each other are refused where they go round in circles', async () => {
+  using clients = createClients(`unix://${slipway.socket}`);
+  const target = (other: string) => ({
+    context: '.',
+    'dockerfile-inline': `FROM ${other}\n`,
+    contexts: { [other]: `target:${other}` },
+  });
+  const file = JSON.stringify({ target: { one: target('two'), two: target('one') } });
+  const baked = await clients.buildx(['bake', '--file', '-', 'one'], { input: file });
+  expect(baked.code).toBe(1);
+  expect(baked.stderr).toMatch(/infinite loop/);
 });
 
 it('and the next client is served as if nothing had been', async () => {

@@ -58,7 +58,11 @@ describe('an image', () => {
   beforeAll(async () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     registry = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const layers = [await layer('bottom', '1'), await layer('top', '2')];
+    manifest = image('latest', [await layer('bottom', '1'), await layer('top', '2')]);
+  });
+  afterAll(() => server.close());
+
+  function image(tag: string, layers: readonly { diffId: Digest; blob: Uint8Array }[]): Digest {
     const { os, architecture } = hostPlatform();
     const config = Buffer.from(
       JSON.stringify({
@@ -84,10 +88,10 @@ describe('an image', () => {
         })),
       }),
     );
-    manifest = digestOf(document);
-    blobs.set('latest', document).set(manifest, document);
-  });
-  afterAll(() => server.close());
+    const digest = digestOf(document);
+    blobs.set(tag, document).set(digest, document);
+    return digest;
+  }
 
   async function layer(name: string, content: string) {
     const entry: TarEntry = {
@@ -126,6 +130,32 @@ describe('an image', () => {
     // Its layers were on another stack first, and were not brought again.
     expect(asked.filter((path) => path.includes('/blobs/'))).toHaveLength(3);
   });
+
+  it.each([
+    ['is cut off', (good: Buffer) => good.subarray(0, good.length / 2)],
+    ['is no archive', () => gzipSync(Buffer.alloc(100_000, 'x'))],
+    ['holds more than a layer does', (good: Buffer) => Buffer.concat([good, Buffer.from('more')])],
+    ['is that of another image', () => gzipSync(Buffer.alloc(10_240))],
+  ])(
+    'leaves nothing when a layer %s, and does not keep others from what is good of it',
+    async (what, broken) => {
+      const name = what.replaceAll(' ', '-');
+      const bottom = await layer(`bottom-${name}`, '1');
+      const top = await layer(`top-${name}`, '2');
+      // Its digest is that of its bytes; what it says of what is in it is a lie.
+      const bytes = broken(top.blob);
+      blobs.set(digestOf(bytes), bytes);
+      image(`bad-${name}`, [bottom, { diffId: top.diffId, blob: bytes }]);
+      const bad = await source(`docker-image://${registry}/lazy:bad-${name}`);
+      for (let times = 0; times < 2; times++) {
+        await expect(on.world.ask(bad, 'true')).rejects.toMatchObject({ name: 'SlipwayError' });
+        expect(await on.world.leftovers()).toEqual([]);
+      }
+      image(`good-${name}`, [bottom, top]);
+      const good = await source(`docker-image://${registry}/lazy:good-${name}`);
+      expect(await names(good)).toEqual([`bottom-${name}`, `top-${name}`]);
+    },
+  );
 
   it('is looked for here first, unless it is to be pulled', async () => {
     const options = { platform: hostPlatform(), ...on.world.context };
