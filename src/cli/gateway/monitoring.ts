@@ -7,6 +7,7 @@ import { messageOf } from '#errors/errors.ts';
 import { Health } from '#observability/health.ts';
 import type { Metrics } from '#observability/metrics.ts';
 import { ScaleHook } from '#pool/gateway/scale-hook.ts';
+import type { PoolDemand } from '#pool/scheduler/demand.ts';
 import { DemandRepository } from '#pool/scheduler/demand-repository.ts';
 import { parseSecret } from '#webhooks/signature.ts';
 import { listenForMonitoring, monitoringOf } from '../process/monitoring.ts';
@@ -41,10 +42,17 @@ export async function watchGateway({ gateway }: Config, ports: Ports): Promise<v
   signal.addEventListener('abort', () => health.drain());
 }
 
-/** What is looked up when someone looks at the metrics: of the pool, the same at each gateway. */
-function gauges(demand: DemandRepository, metrics: Metrics): void {
+/** What is looked up when someone looks at the metrics, once for all of them: of the pool, the same at each gateway. */
+function gauges(rows: DemandRepository, metrics: Metrics): void {
+  let reading: Promise<PoolDemand> | undefined;
+  const read = (): Promise<PoolDemand> => {
+    reading ??= rows.read().finally(() => {
+      reading = undefined;
+    });
+    return reading;
+  };
   const kinds = (figure: 'waiting' | 'running' | 'oldest') => async () => {
-    const { builds, jobs } = (await demand.read())[figure];
+    const { builds, jobs } = (await read())[figure];
     return Object.entries({ build: builds, job: jobs }).map(([kind, value]) => ({ labels: { kind }, value }));
   };
   metrics.gauge<'kind'>({
@@ -70,7 +78,7 @@ function gauges(demand: DemandRepository, metrics: Metrics): void {
     help: 'Workers of the pool by what they are: ready, draining, lost.',
     labels: ['state'],
     read: async () =>
-      Object.entries((await demand.read()).workers).map(([state, value]) => ({ labels: { state }, value })),
+      Object.entries((await read()).workers).map(([state, value]) => ({ labels: { state }, value })),
   });
 }
 

@@ -27,22 +27,22 @@ export class DemandRepository {
       .where('seen_at', '>=', sql<number>`${now} - ${SILENCE}`)
       .groupBy(sql`case when worker is null then 'waiting' else 'running' end`)
       .execute();
-    const jobs = await this.#db
-      .selectFrom('jobs')
-      .select(({ fn }) => ['state', fn.countAll<number>().as('count'), age(sql.ref('created_at')).as('age')])
-      .where('state', 'in', ['queued', 'held', 'running'])
-      .groupBy('state')
-      .execute();
+    // Each by the index of its state: whatever is over is not looked at. One that runs has no need of its age.
+    const of = (state: 'queued' | 'running', age: RawBuilder<number>) =>
+      sql<DemandRow>`select ${sql.lit(state)} as state, count(*) as count, ${age} as age
+        from jobs where state = ${sql.lit(state)}`;
+    const jobs = await sql<DemandRow>`${of('queued', age(sql.ref('created_at')))}
+      union all ${of('running', sql<number>`0`)}`.execute(this.#db);
     const workers = await this.#db
       .selectFrom('workers')
       .select(({ fn }) => ['state', fn.countAll<number>().as('count')])
       .groupBy('state')
       .execute();
     // A tenant's share is its own to wait for: more workers would not help what is held.
-    const [queued, waiting] = [rowOf(jobs, 'queued'), rowOf(builds, 'waiting')];
+    const [queued, waiting] = [rowOf(jobs.rows, 'queued'), rowOf(builds, 'waiting')];
     return {
       waiting: { builds: waiting.count, jobs: queued.count },
-      running: { builds: rowOf(builds, 'running').count, jobs: rowOf(jobs, 'running').count },
+      running: { builds: rowOf(builds, 'running').count, jobs: rowOf(jobs.rows, 'running').count },
       oldest: { builds: waiting.age / 1000, jobs: queued.age / 1000 },
       workers: {
         ready: rowOf(workers, 'ready').count,
@@ -79,10 +79,13 @@ export class DemandRepository {
   }
 }
 
-function rowOf(
-  rows: readonly { state: string; count: number; age?: number }[],
-  state: string,
-): { count: number; age: number } {
+interface DemandRow {
+  readonly state: string;
+  readonly count: number;
+  readonly age?: number;
+}
+
+function rowOf(rows: readonly DemandRow[], state: string): { count: number; age: number } {
   const row = rows.find((each) => each.state === state);
   return { count: Number(row?.count ?? 0), age: Number(row?.age ?? 0) };
 }

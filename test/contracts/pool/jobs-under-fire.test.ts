@@ -7,6 +7,7 @@ import { DueRepository } from '#pool/jobs/due-repository.ts';
 import type { NewJob } from '#pool/jobs/job.ts';
 import { JobsRepository } from '#pool/jobs/jobs-repository.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
+import { DemandRepository } from '#pool/scheduler/demand-repository.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { onEachPoolDatabase } from '../../database/pool-databases.ts';
 import { PostgresServer } from '../../database/postgres-server.ts';
@@ -154,7 +155,7 @@ describe('on a PostgreSQL of its own', () => {
     }
   });
 
-  it('a claim is one statement, by the index of what is queued', async () => {
+  it('a claim is one statement, by the index of what is queued, and so is what there is to do', async () => {
     const url = await server.createDatabase();
     const queries: LogEvent[] = [];
     const db = await poolDatabase.open(postgresOptions(url), { log: (event) => queries.push(event) });
@@ -179,11 +180,19 @@ describe('on a PostgreSQL of its own', () => {
       const claimed = await new ClaimsRepository(db).claim(worker, ['', '["linux/arm64",[]]'], 1);
       expect(claimed.map(({ id }) => id)).toEqual([first!.job.id]);
       expect(queries).toHaveLength(1);
-      const { sql, parameters } = queries[0]!.query;
-      const { rows } = await client.query(`explain (analyze, format json) ${sql}`, [...parameters]);
-      const plan = JSON.stringify(rows[0]['QUERY PLAN']);
+      const planOf = async ({ query: { sql, parameters } }: LogEvent) => {
+        const { rows } = await client.query(`explain (analyze, format json) ${sql}`, [...parameters]);
+        return JSON.stringify(rows[0]['QUERY PLAN']);
+      };
+      const allJobs = /"Node Type":"Seq Scan"[^{}]*"Relation Name":"jobs"/;
+      const plan = await planOf(queries[0]!);
       expect(plan).toContain('"jobs_queued"');
-      expect(plan).not.toMatch(/"Node Type":"Seq Scan"[^{}]*"Relation Name":"jobs"/);
+      expect(plan).not.toMatch(allJobs);
+
+      // Nor is what is over looked at to say how much there is to do. Explaining the claim has made another one.
+      queries.length = 0;
+      expect((await new DemandRepository(db).read()).waiting.jobs).toBe(5_000);
+      for (const query of [...queries]) expect(await planOf(query)).not.toMatch(allJobs);
     } finally {
       await client.end();
       await db.destroy();
