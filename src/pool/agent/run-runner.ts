@@ -36,11 +36,12 @@ export class RunRunner implements JobRunner {
     const spec = job.spec as RunSpec;
     const { engine } = this.#ports;
     await this.#pull(spec.image, signal);
+    signal.throwIfAborted();
+    // Not broken off: an engine that was asked makes the container, and whoever does not hear of it leaves it there.
     const { Id: id } = await blamed(
       engine.ask<{ Id: string }>('POST', '/containers/create', {
         query: { name: `slipway-job-${job.id}-${job.attempt}` },
         body: containerOf(spec, job.id),
-        signal,
       }),
     );
     try {
