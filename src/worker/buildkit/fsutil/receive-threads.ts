@@ -12,7 +12,7 @@ export interface Replies {
 }
 
 /** So much is on its way to a thread at once. */
-const MAX_UNTAKEN_BYTES = 4 * 1024 * 1024;
+const MAX_UNTAKEN_BYTES = 1024 * 1024;
 const BATCH_BYTES = 256 * 1024;
 
 /** Keeps a few threads for the next directories: starting one takes tens of milliseconds. */

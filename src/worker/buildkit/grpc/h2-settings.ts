@@ -1,8 +1,8 @@
 import type { Http2Session, SecureServerOptions } from 'node:http2';
 
 const MIB = 1024 * 1024;
-const STREAM_WINDOW_BYTES = 4 * MIB;
-const CONNECTION_WINDOW_BYTES = 16 * MIB;
+const STREAM_WINDOW_BYTES = 2 * MIB;
+const CONNECTION_WINDOW_BYTES = 8 * MIB;
 
 /**
  * For both roles. The windows are what a peer may have under way at once, and so what a call and a connection can hold
