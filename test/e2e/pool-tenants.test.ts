@@ -1,133 +1,31 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { request as secureRequest } from 'node:https';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { busyboxArchive } from '../images/busybox-image.ts';
 import { run, succeed } from './harness/command.ts';
-import { freePorts } from './harness/free-port.ts';
-import { type Slipway, startSlipway } from './harness/slipway.ts';
+import type { Slipway } from './harness/slipway.ts';
+import { type Asked, startTenantPool, type TenantPool } from './harness/tenant-pool.ts';
 
 const program = fileURLToPath(new URL('../../bin/slipway', import.meta.url));
 
+let pool: TenantPool;
 let folder: string;
-let gateway: Slipway;
 let worker: Slipway;
-let address: string;
 let env: NodeJS.ProcessEnv;
-const secrets: Record<string, string> = {};
+let secrets: Readonly<Record<string, string>>;
 
-const slipway = (...args: string[]) => succeed(program, args, { env });
-
-/** The docker command as a tenant, by the certificate of a client. */
-const docker = (tenant: string, ...args: string[]) =>
-  run('docker', args, {
-    env: {
-      ...process.env,
-      DOCKER_HOST: address,
-      DOCKER_TLS_VERIFY: '1',
-      DOCKER_CERT_PATH: join(folder, tenant),
-      DOCKER_CONFIG: join(folder, `config-${tenant}`),
-    },
-  });
-
-const dockerOk = async (tenant: string, ...args: string[]) => {
-  const { code, stdout, stderr } = await docker(tenant, ...args);
-  if (code !== 0) throw new Error(`docker ${args.join(' ')}: ${stderr}\n${gateway.output.slice(-3000)}`);
-  return stdout.trim();
-};
-
-interface Asked {
-  readonly method?: string;
-  readonly body?: unknown;
-  /** In the place of a body in JSON. */
-  readonly bytes?: Buffer;
-  readonly headers?: Record<string, string>;
-  readonly certificate?: string;
-}
-
-/** A request to the gateway's TLS address. */
-function ask(path: string, { method = 'GET', body, bytes, headers = {}, certificate }: Asked = {}) {
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
-  const { hostname, port } = new URL(address.replace('tcp:', 'https:'));
-  const pem = (name: string) => readFileSync(join(folder, certificate ?? 'a', name));
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  const asking = secureRequest(
-    {
-      host: hostname,
-      port,
-      path,
-      method,
-      ca: pem('ca.pem'),
-      ...(certificate && { cert: pem('cert.pem'), key: pem('key.pem') }),
-      headers: { ...headers, ...(text && { 'Content-Type': 'application/json' }) },
-      agent: false,
-    },
-    (answer) => {
-      let said = '';
-      answer.setEncoding('utf8').on('data', (chunk: string) => {
-        said += chunk;
-      });
-      answer.on('end', () => resolve({ status: answer.statusCode!, text: said }));
-    },
-  );
-  asking.on('error', reject);
-  asking.end(bytes ?? text);
-  return promise;
-}
+const slipway = (...args: string[]) => pool.slipway(...args);
+const docker = (tenant: string, ...args: string[]) => pool.docker(tenant, ...args);
+const dockerOk = (tenant: string, ...args: string[]) => pool.dockerOk(tenant, ...args);
+const ask = (path: string, asked?: Asked) => pool.ask(path, asked);
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'slipway-'));
-  const [port, workers] = (await freePorts(2)) as [number, number];
-  address = `tcp://127.0.0.1:${port}`;
-  gateway = await startSlipway({
-    command: 'gateway',
-    args: ['--set', 'gateway.tls.names=[127.0.0.1]'],
-    listen: [address],
-    env: { SLIPWAY_GATEWAY_WORKERS_LISTEN: `tcp://127.0.0.1:${workers}` },
-  });
-  env = { ...process.env, SLIPWAY_DATA_DIR: gateway.dataDir, DOCKER_HOST: `unix://${gateway.socket}` };
-  for (const tenant of ['a', 'b']) {
-    await slipway('robot', 'add', `ci-${tenant}`).then((text) => {
-      secrets[tenant] = /slr_\S+/.exec(text)![0];
-    });
-    const policy = join(folder, `${tenant}.yaml`);
-    await writeFile(policy, 'containers: 5\nmemory: 268435456\nregistries: [registry.example]\n');
-    await slipway('pool', 'tenant-set', tenant, '--policy', policy);
-    await slipway('pool', 'tenant-grant', tenant, `robot:ci-${tenant}`);
-    await slipway(
-      'pool',
-      'client-create',
-      tenant,
-      '--for',
-      `robot:ci-${tenant}`,
-      '--output',
-      join(folder, tenant),
-    );
-  }
-  worker = await startSlipway({
-    command: 'worker',
-    args: ['--join', `https://127.0.0.1:${workers}`],
-    env: {
-      SLIPWAY_WORKER_POOL_TOKEN: (await slipway('pool', 'token-create')).trim(),
-      SLIPWAY_WORKER_POOL_NAME: 'w1',
-      SLIPWAY_WORKER_POOL_LISTEN: 'tcp://127.0.0.1:0',
-    },
-  });
-  for (const tenant of ['a', 'b']) await dockerOk(tenant, 'load', '--input', await busyboxArchive());
+  pool = await startTenantPool();
+  ({ folder, worker, env, secrets } = pool);
 });
-afterAll(async () => {
-  for (const tenant of ['a', 'b']) {
-    const ids = (await docker(tenant, 'ps', '--all', '--quiet')).stdout.split('\n').filter(Boolean);
-    if (ids.length > 0) await docker(tenant, 'rm', '--force', '--volumes', ...ids);
-  }
-  await worker?.[Symbol.asyncDispose]();
-  await gateway?.[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => pool?.[Symbol.asyncDispose]());
 
 it('lets in who shows a certificate or credentials, as the tenant that they belong to', async () => {
   expect((await ask('/_ping')).status).toBe(401);
@@ -179,6 +77,12 @@ it('shows nobody what another one has, by whatever name', async () => {
     [id, none],
     [id.slice(0, 12), none.slice(0, 12)],
   ] as [string, string][]) {
+    twins.push(['PUT', `/containers/${theirs}/archive?path=/`, `/containers/${nobodys}/archive?path=/`]);
+    twins.push([
+      'POST',
+      `/build?networkmode=container:${theirs}&remote=x`,
+      `/build?networkmode=container:${nobodys}&remote=x`,
+    ]);
     const container = (method: string, action: string, body?: unknown) =>
       twins.push([method, `/containers/${theirs}${action}`, `/containers/${nobodys}${action}`, body]);
     for (const action of [

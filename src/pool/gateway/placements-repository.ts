@@ -204,6 +204,18 @@ export class PlacementsRepository {
     return Number(count);
   }
 
+  /** When containers of these IDs got their names or were found, in milliseconds, by their IDs. */
+  async madeAt(ids: readonly string[]): Promise<Map<string, number>> {
+    const rows = await this.#db
+      .selectFrom('placements')
+      .select(['object_id', 'created_at'])
+      .where('tenant', '=', this.#tenant)
+      .where('kind', '=', 'container')
+      .where('object_id', 'in', ids)
+      .execute();
+    return new Map(rows.map(({ object_id, created_at }) => [object_id!, created_at]));
+  }
+
   /** Names that were reserved more than so many milliseconds ago for what never came. */
   async releaseOlder(age: number): Promise<void> {
     await this.#db

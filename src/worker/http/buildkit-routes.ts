@@ -12,12 +12,12 @@ export function buildkitRoutes(
   router: EngineRouter,
   { grpc, sessions }: { grpc: GrpcServer; sessions: SessionManager },
 ): void {
-  router.post('/grpc', (ctx) => {
-    grpc.accept(switchProtocol(ctx, 'h2c'));
+  router.post('/grpc', async (ctx) => {
+    grpc.accept(await switchProtocol(ctx, 'h2c'));
   });
   router.post('/session', async (ctx) => {
     const metadata = Metadata.fromRaw(ctx.req.rawHeaders);
     sessions.check(metadata);
-    await sessions.serve(switchProtocol(ctx, 'h2c'), metadata);
+    await sessions.serve(await switchProtocol(ctx, 'h2c'), metadata);
   });
 }

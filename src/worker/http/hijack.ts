@@ -73,15 +73,22 @@ export async function hijack(ctx: EngineContext, options: { contentType: string 
  * The connection of a request that asked for `Upgrade: <protocol>`, which it speaks from now on. Throws `invalid` for a
  * request that asked for nothing, or for another one.
  */
-export function switchProtocol(ctx: EngineContext, protocol: string): Duplex {
+export async function switchProtocol(ctx: EngineContext, protocol: string): Promise<Duplex> {
   const upgrade = upgrades.get(ctx.req);
   const asked = ctx.get('Upgrade');
   if (!upgrade || asked === '') throw invalid('no upgrade proto in request');
   if (asked.toLowerCase() !== protocol) throw invalid(`protocol ${asked} not supported`);
   ctx.respond = false;
-  const connection = switchSocket(ctx, upgrade, `Connection: Upgrade\r\nUpgrade: ${protocol}`);
+  const answered = Promise.withResolvers<void>();
+  const headers = `Connection: Upgrade\r\nUpgrade: ${protocol}`;
+  const connection = switchSocket(ctx, upgrade, headers, answered.resolve);
   // Node's HTTP keeps our half open when the client ends its own, for attach; a protocol's connection ends as a whole.
   connection.once('end', () => connection.destroy());
+  connection.on('error', () => connection.destroy());
+  // What TLS agreed on was the protocol before; Node's HTTP/2 takes no connection that says so.
+  if ('alpnProtocol' in connection) connection.alpnProtocol = 'h2';
+  // Nor may it take one over while something is being written there: with TLS that ends the process.
+  await answered.promise;
   return connection;
 }
 
@@ -122,10 +129,15 @@ function takeSocket(ctx: EngineContext, upgrade: Upgrade, contentType: string): 
   return switchSocket(ctx, upgrade, `Content-Type: ${contentType}\r\nConnection: Upgrade\r\nUpgrade: tcp`);
 }
 
-function switchSocket(ctx: EngineContext, upgrade: Upgrade, headers: string): Duplex {
+function switchSocket(
+  ctx: EngineContext,
+  upgrade: Upgrade,
+  headers: string,
+  written: () => void = () => {},
+): Duplex {
   const { socket } = upgrade;
   ctx.res.detachSocket(socket as never);
-  socket.write(`HTTP/1.1 101 UPGRADED\r\n${headers}\r\n\r\n`);
+  socket.write(`HTTP/1.1 101 UPGRADED\r\n${headers}\r\n\r\n`, written);
   const rest = upgrade.rest();
   if (rest.length > 0) socket.unshift(rest);
   return socket;

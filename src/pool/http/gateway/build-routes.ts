@@ -1,10 +1,13 @@
 import { invalid, messageOf } from '#errors/errors.ts';
+import { jsonStrings } from '#worker/http/build-query.ts';
 import { isUpgrade, switchProtocol } from '#worker/http/hijack.ts';
 import { stringQuery } from '#worker/http/query.ts';
 import type { EngineContext, EngineRouter } from '#worker/http/router.ts';
 import type { BuildHomes } from '../../gateway/build-homes.ts';
 import { errorLine } from '../../gateway/forward.ts';
 import type { GrpcProxy } from '../../gateway/grpc-proxy.ts';
+import { isPredefined } from '../../gateway/pool-objects.ts';
+import type { BuildWish } from '../../scheduler/admit.ts';
 import { askAll } from './ask-all.ts';
 import type { GatewayParts } from './gateway-parts.ts';
 import { pass } from './pass.ts';
@@ -29,18 +32,17 @@ export function poolBuildRoutes(
     }
   });
 
-  router.post('/grpc', (ctx) => grpc.accept(switchProtocol(ctx, 'h2c')));
+  router.post('/grpc', async (ctx) => grpc.accept(await switchProtocol(ctx, 'h2c')));
 
   router.post('/build', async (ctx) => {
     const session = stringQuery(ctx, 'session');
     const project = session ? '' : (stringQuery(ctx, 't') ?? stringQuery(ctx, 'remote') ?? '');
-    const platform = stringQuery(ctx, 'platform');
     const id = stringQuery(ctx, 'buildid');
     try {
       await using build = await homes.begin({
         session: session || undefined,
         project,
-        wish: platform ? { platforms: [platform] } : {},
+        wish: await wishOf(ctx, parts),
         signal: goneSignal(ctx),
         onPosition: (position) => sayPosition(ctx, position),
       });
@@ -72,6 +74,22 @@ export function poolBuildRoutes(
       SpaceReclaimed: answers.reduce((sum, { body }) => sum + body.SpaceReclaimed, 0),
     };
   });
+}
+
+/** The network that its commands have is on one worker; images whose steps it may take are on some. */
+async function wishOf(ctx: EngineContext, { objects }: GatewayParts): Promise<BuildWish> {
+  const [network = '', platform] = [stringQuery(ctx, 'networkmode'), stringQuery(ctx, 'platform')];
+  const [, container] = /^container:(.+)$/.exec(network) ?? [];
+  const isNamed = network !== '' && !isPredefined('network', network);
+  const found = container
+    ? await objects.find('container', container)
+    : isNamed && (await objects.find('network', network));
+  const images = jsonStrings(ctx, 'cachefrom');
+  return {
+    ...(found && { pinned: found.worker }),
+    ...(platform && { platforms: [platform] }),
+    ...(images.length > 0 && { images }),
+  };
 }
 
 /** A line of the build's own output: the answer begins with it. */

@@ -2,18 +2,14 @@ import { conflict, invalid, notFound } from '#errors/errors.ts';
 import { generateContainerName, parseContainerName } from '#worker/containers/container-names.ts';
 import { readJson } from '#worker/http/body.ts';
 import { containerPath, containerReference } from '#worker/http/container-path.ts';
-import { filtersQuery, numberQuery, stringQuery } from '#worker/http/query.ts';
+import { stringQuery } from '#worker/http/query.ts';
 import type { EngineContext, EngineRouter } from '#worker/http/router.ts';
 import { needsOf, withoutConstraints } from '../../gateway/container-needs.ts';
 import type { LivingWorker } from '../../gateway/workers.ts';
 import { askAll } from './ask-all.ts';
+import { listContainers } from './container-list.ts';
 import type { GatewayParts } from './gateway-parts.ts';
 import { pass, queryOf, reply, versioned } from './pass.ts';
-
-interface Summary {
-  readonly Id: string;
-  readonly Created: number;
-}
 
 /** Containers and execs of the whole pool. */
 export function containerRoutes(router: EngineRouter, parts: GatewayParts): void {
@@ -73,46 +69,11 @@ async function startContainer(ctx: EngineContext, parts: GatewayParts): Promise<
   });
 }
 
+/** Of one that nobody has, a worker says so in the words of what was asked. */
 async function passToOwner(ctx: EngineContext, parts: GatewayParts): Promise<void> {
-  await pass(ctx, parts, await parts.objects.workerOf('container', containerReference(ctx)));
-}
-
-/** The newest first, as on one engine; those of one second by their IDs, so that the order is always the same. */
-async function listContainers(ctx: EngineContext, parts: GatewayParts): Promise<void> {
-  const query = queryOf(ctx);
-  const filters = filtersQuery(ctx);
-  const limit = numberQuery(ctx, 'limit') ?? 0;
-  const [before, since] = [
-    await moment(parts, filters.get('before')),
-    await moment(parts, filters.get('since')),
-  ];
-  filters.delete('before');
-  filters.delete('since');
-  query.set('filters', JSON.stringify(Object.fromEntries(filters)));
-  const answers = await askAll(ctx, parts, { path: versioned(ctx, '/containers/json', query) });
-  if (!answers) return;
-  const all = answers
-    .flatMap(({ body }) => body as Summary[])
-    .filter(
-      ({ Created }) => (before === undefined || Created < before) && (since === undefined || Created > since),
-    )
-    .toSorted((a, b) => b.Created - a.Created || (a.Id < b.Id ? -1 : 1));
-  ctx.body = limit > 0 ? all.slice(0, limit) : all;
-}
-
-/** When a container was made, in seconds: workers know only their own. */
-async function moment(
-  parts: GatewayParts,
-  references: readonly string[] | undefined,
-): Promise<number | undefined> {
-  const reference = references?.at(-1);
-  if (reference === undefined) return undefined;
-  const worker = await parts.objects.workerOf('container', reference);
-  const { status, body } = await parts.client.ask(worker, {
-    path: `/containers/${encodeURIComponent(reference)}/json`,
-  });
-  if (status !== 200) throw notFound(`No such container: ${reference}`);
-  return Math.floor(Date.parse(body.Created) / 1000);
+  const found = await parts.objects.find('container', containerReference(ctx));
+  const { workers } = parts;
+  await pass(ctx, parts, found ? await workers.named(found.worker) : (await workers.some())[0]!);
 }
 
 async function createContainer(ctx: EngineContext, parts: GatewayParts): Promise<void> {
@@ -189,6 +150,14 @@ async function expectFreeName(parts: GatewayParts, name: string): Promise<void> 
   throw taken(name, `"${holder.id}"`);
 }
 
+function nameIn(text: string): string | undefined {
+  try {
+    return parseContainerName(text);
+  } catch {
+    return undefined;
+  }
+}
+
 function taken(name: string, holder: string) {
   return conflict(
     `Conflict. The container name "/${name}" is already in use by container ${holder}. You have to remove (or rename) that container to be able to reuse that name.`,
@@ -200,7 +169,9 @@ async function renameContainer(ctx: EngineContext, parts: GatewayParts): Promise
   const reference = containerReference(ctx);
   const found = await objects.find('container', reference);
   const worker = await objects.workerOf('container', reference);
-  const name = parseContainerName(stringQuery(ctx, 'name') ?? '');
+  const name = nameIn(stringQuery(ctx, 'name') ?? '');
+  // It says what is wrong with it.
+  if (name === undefined) return await pass(ctx, parts, worker);
   if (!found?.id) throw notFound(`No such container: ${reference}`);
   if (found.name !== name) {
     await expectFreeName(parts, name);

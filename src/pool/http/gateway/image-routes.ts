@@ -1,4 +1,3 @@
-import { notFound } from '#errors/errors.ts';
 import { listQuery, stringQuery } from '#worker/http/query.ts';
 import { type EngineContext, type EngineRouter, imageName, imagePath } from '#worker/http/router.ts';
 import type { LivingWorker } from '../../gateway/workers.ts';
@@ -46,8 +45,7 @@ export function imageRoutes(router: EngineRouter, parts: GatewayParts): void {
 
   router.post(imagePath('tag'), async (ctx) => {
     const image = await images.find(imageName(ctx));
-    if (!image) throw notFound(`No such image: ${imageName(ctx)}`);
-    for (const worker of image.workers) {
+    for (const worker of image?.workers ?? [await owner(parts, imageName(ctx))]) {
       const answer = await client.ask(worker, { method: 'POST', path: ctx.originalUrl });
       reply(ctx, answer);
       if (answer.status >= 300) return;
@@ -70,9 +68,10 @@ export function imageRoutes(router: EngineRouter, parts: GatewayParts): void {
 }
 
 /** From all workers that have it. One that needs it still keeps it, and says so. */
-async function removeImage(ctx: EngineContext, { images, contents, client }: GatewayParts): Promise<void> {
+async function removeImage(ctx: EngineContext, parts: GatewayParts): Promise<void> {
+  const { images, contents, client } = parts;
   const all = await images.everywhere(imageName(ctx));
-  if (all.length === 0) throw notFound(`No such image: ${imageName(ctx)}`);
+  if (all.length === 0) return await pass(ctx, parts, await owner(parts, imageName(ctx)));
   const answers = await Promise.all(
     all.map(({ worker }) => client.ask(worker, { method: 'DELETE', path: ctx.originalUrl })),
   );
@@ -111,10 +110,9 @@ async function change(ctx: EngineContext, parts: GatewayParts, worker: LivingWor
   await pass(ctx, parts, worker, { beforeEnd: () => parts.contents.touch(worker) });
 }
 
-async function owner({ images }: GatewayParts, reference: string): Promise<LivingWorker> {
-  const image = await images.find(reference);
-  if (image) return image.workers[0]!;
-  throw notFound(`No such image: ${reference}`);
+/** One that has it; where none has, one that says so. */
+async function owner({ images, workers }: GatewayParts, reference: string): Promise<LivingWorker> {
+  return (await images.find(reference))?.workers[0] ?? (await workers.some())[0]!;
 }
 
 /** A name without a tag stands for all its tags: then any worker that has one of them will do. */
