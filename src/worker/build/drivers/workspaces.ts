@@ -24,7 +24,7 @@ export interface Workspace extends AsyncDisposable {
 }
 
 /** A layer that is being written. Disposed of without `commit`, nothing is left of it. */
-export interface BlankLayer extends AsyncDisposable {
+interface BlankLayer extends AsyncDisposable {
   /** Empty; becomes the layer, as overlayfs keeps one. */
   readonly upper: string;
   /** What it stands on, top first. */

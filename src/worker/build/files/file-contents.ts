@@ -21,7 +21,7 @@ const { COPYFILE_EXCL, COPYFILE_FICLONE, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, 
 /** From it on, a file system that can share the blocks of two files is asked to. */
 const LARGE_BYTES = 1024 * 1024;
 
-export interface NewFile {
+interface NewFile {
   readonly path: string;
   readonly mode: number;
   readonly uid: number;

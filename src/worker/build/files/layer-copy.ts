@@ -36,7 +36,7 @@ export interface CopiedLayer {
   readonly tarBytes: number;
 }
 
-export interface LayerCopyRequest {
+interface LayerCopyRequest {
   /** Root of the tree that is copied from. */
   readonly source: string;
   /** In it, as `TreeCopy.copy` takes it, but for what is a pattern. */
