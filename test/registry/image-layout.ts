@@ -5,8 +5,11 @@ import { type Digest, digestOf, hexOf } from '#oci/digest.ts';
 import { MEDIA_TYPE } from '#oci/media-type.ts';
 import { END_OF_ARCHIVE, encodeEntry, padding } from '#tar/writer.ts';
 
-/** Writes an OCI image layout with one image, busybox in one layer, tagged `latest`; returns its digest. */
-export function writeImageLayout(folder: string): Digest {
+/**
+ * Writes an OCI image layout with one image, busybox in one layer, tagged `latest`; returns its digest. `layer`:
+ * `busyboxTar`, as somebody else has compressed it.
+ */
+export function writeImageLayout(folder: string, layer?: Uint8Array): Digest {
   mkdirSync(join(folder, 'blobs/sha256'), { recursive: true });
   const store = (bytes: Uint8Array, mediaType: string) => {
     const digest = digestOf(bytes);
@@ -26,7 +29,7 @@ export function writeImageLayout(folder: string): Digest {
         schemaVersion: 2,
         mediaType: MEDIA_TYPE.ociManifest,
         config: store(Buffer.from(JSON.stringify(image)), MEDIA_TYPE.ociConfig),
-        layers: [store(gzipSync(tar), MEDIA_TYPE.ociLayerGzip)],
+        layers: [store(layer ?? gzipSync(tar), MEDIA_TYPE.ociLayerGzip)],
       }),
     ),
     MEDIA_TYPE.ociManifest,
@@ -38,7 +41,7 @@ export function writeImageLayout(folder: string): Digest {
   return manifest.digest;
 }
 
-function busyboxTar(): Buffer {
+export function busyboxTar(): Buffer {
   const busybox = readFileSync('/bin/busybox');
   const owner = { uid: 0, gid: 0, mtime: 0 };
   return Buffer.concat([
