@@ -143,7 +143,8 @@ class LayerCopy {
     const parent = this.#destination(into ? whole : whole.slice(0, slash));
     const name = into ? file.name : whole.slice(slash + 1);
     const below = lookBelow(parent.below, name);
-    if (below.stats?.isDirectory()) throw new NotPlain();
+    // A link there is followed, as those on the way are.
+    if (below.stats && !below.stats.isFile()) throw new NotPlain();
     if (this.#place(file, below, parent, name)) return;
     // It is there already: the layer is an empty one, or one with nothing but a directory's time.
     throw new NotPlain();
