@@ -44,6 +44,8 @@ class Pool {
   readonly summons: Summons;
   /** The names that were given. */
   readonly given: Publication[] = [];
+  /** Names that registries did not take. */
+  refused = 0;
   /** Whether registries take names. */
   registry: 'up' | 'down' = 'up';
   readonly #db: PoolDatabase;
@@ -62,7 +64,10 @@ class Pool {
       rows: new PublishingRepository(db),
       names: {
         give: async (publication) => {
-          if (this.registry === 'down') throw unavailable('no registry answers');
+          if (this.registry === 'down') {
+            this.refused++;
+            throw unavailable('no registry answers');
+          }
           this.given.push(publication);
         },
       },
@@ -335,6 +340,7 @@ onEachPoolDatabase('an agent', (create) => {
     }));
     const id = await pool.add('a', 'work', { spec: { tags: ['r.example/app:1'] } });
     await pool.until(id, 'publishing');
+    await expect.poll(() => pool.refused).toBe(1);
     pool.registry = 'up';
     await database.db.updateTable('jobs').set({ due_at: 1 }).where('state', '=', 'publishing').execute();
     await pool.publisher.resume();
