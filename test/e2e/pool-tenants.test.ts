@@ -192,6 +192,8 @@ it('shows nobody what another one has, by whatever name', async () => {
     expect((await ask(`/${what}/prune`, { method: 'POST', certificate: 'a' })).status).toBe(200);
   }
   expect(await dockerOk('b', 'exec', 'web', 'ls', '/d')).toBe('');
+  // What its policy has looked at is passed on all the same.
+  expect(await dockerOk('b', 'update', '--restart', 'no', 'web')).toBe('web');
   // Names are a tenant's own: nothing is said of another's.
   expect(await dockerOk('a', 'create', '--name', 'web', 'busybox', 'true')).toMatch(/^[0-9a-f]{64}$/);
   expect(await dockerOk('a', 'volume', 'create', 'data')).toBe('data');

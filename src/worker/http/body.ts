@@ -16,6 +16,12 @@ export function givenJson(ctx: EngineContext, value: unknown): void {
   given.set(ctx.req, { value });
 }
 
+/** The JSON that was given in the place of the body, for whoever passes the request on; undefined when none was. */
+export function bodyGiven(req: IncomingMessage): Buffer | undefined {
+  const found = given.get(req);
+  return found && Buffer.from(JSON.stringify(found.value));
+}
+
 /** The request's body as it comes. Whoever stops before its end leaves the connection to the answer. */
 export function requestBody(ctx: EngineContext): AsyncIterable<Uint8Array> {
   return ctx.req.iterator({ destroyOnReturn: false });

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { isKind } from '#errors/errors.ts';
+import { bodyGiven } from '#worker/http/body.ts';
 import { isUpgrade, upgradeConnection } from '#worker/http/hijack.ts';
 import type { EngineContext } from '#worker/http/router.ts';
 import type { Changes, Forwarder } from '../../gateway/forward.ts';
@@ -13,7 +14,8 @@ export async function pass(
   to: Upstream,
   changes: Changes = {},
 ): Promise<void> {
-  const asked = { target: ctx.originalUrl, ...changes };
+  // What a policy has read is not there to be read again.
+  const asked = { target: ctx.originalUrl, body: bodyGiven(ctx.req), ...changes };
   if (isUpgrade(ctx.req)) {
     const { socket, head } = upgradeConnection(ctx)!;
     await forwarder.upgrade(ctx.req, socket, head, to, asked).catch((error) => refuse(socket, error));
