@@ -71,14 +71,22 @@ export class OverlayMember {
     this.#synced = Promise.withResolvers();
   }
 
-  /** The network that has this name or ID: one that is known here, or else the pool's. Throws `not-found`, `conflict`. */
+  /**
+   * The network that has this name or ID, here or in the pool. What is known of one of the pool's may be old: it may have been
+   * removed, and its name and subnet given again, at this moment. Throws `not-found`, `conflict`, `unavailable`.
+   */
   async resolve(reference: string): Promise<Network> {
     const { catalog, link } = this.#ports;
     const known = catalog.find(reference);
-    if (known) return known;
-    const found = await link.find(reference);
+    if (known && known.driver !== 'overlay') return known;
+    const found = await link.find(reference).catch((error) => {
+      // Who has to be on it asks the pool again.
+      if (known && isKind(error, 'unavailable')) return known;
+      throw error;
+    });
+    if (known && known.id !== found?.id) await this.#drop(known);
     if (!found) throw notFound(`network ${reference} not found`);
-    // The pool gives names and subnets once: who has them here is gone there, which this worker has not heard yet.
+    // The pool gives names and subnets once: who has them here is gone there.
     for (const stale of catalog.inTheWayOf(found)) {
       if (stale.driver === 'overlay') await this.#drop(stale);
     }
