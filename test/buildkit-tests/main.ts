@@ -31,7 +31,7 @@ const { values, positionals } = parseArgs({
     variant: { type: 'string', default: '' },
     timeout: { type: 'string', default: '60m' },
     skip: { type: 'string', default: '' },
-    peer: { type: 'boolean', default: false },
+    peer: { type: 'string' },
     registry: { type: 'string', default: 'docker-registry' },
     results: { type: 'string' },
   },
@@ -39,7 +39,7 @@ const { values, positionals } = parseArgs({
 const [binary] = positionals;
 if (binary === undefined || positionals.length > 1) {
   console.error(
-    'usage: npm run buildkit-tests -- BINARY [--only REGEX] [--skip REGEX] [--slice 1-12] [--variant /frontend=builtin] [--timeout 60m] [--results FILE] [--registry PROGRAM] [--peer]',
+    'usage: npm run buildkit-tests -- BINARY [--only REGEX] [--skip REGEX] [--slice 1-12] [--variant /frontend=builtin] [--timeout 60m] [--results FILE] [--registry PROGRAM] [--peer BUILDKITD]',
   );
   process.exit(2);
 }
@@ -72,7 +72,7 @@ function programs(bin: string): string {
   const script = (name: string, line: string) =>
     writeFileSync(join(bin, name), `#!/bin/sh\nexec ${line} "$@"\n`, { mode: 0o755 });
   const shim = `env UV_THREADPOOL_SIZE=16 MALLOC_ARENA_MAX=2 ${process.execPath} ${import.meta.dirname}/buildkitd.mjs`;
-  script('buildkitd', values.peer ? buildKitProgram('buildkitd') : shim);
+  script('buildkitd', values.peer ?? shim);
   script('buildctl', buildKitProgram('buildctl'));
   script('registry', values.registry);
   return `${bin}:${process.env.PATH}`;
@@ -84,7 +84,7 @@ async function play(path: string, mirror: string): Promise<TestResults> {
   const args = [
     '-test.v=test2json',
     `-test.timeout=${values.timeout}`,
-    `-test.run=TestIntegration/${only}/worker=oci$${values.variant}`,
+    `-test.run=Integration$/${only}/worker=oci$${values.variant}`,
   ];
   if (values.skip !== '') args.push(`-test.skip=${values.skip}`);
   const child = spawn(program, args, {

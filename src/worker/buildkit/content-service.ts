@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { isDigest } from '#oci/digest.ts';
-import { itemFilter } from './control/filter.ts';
+import { itemFilter } from './filter/item-filter.ts';
 import { Code, GrpcError } from './grpc/grpc-error.ts';
 import type { ServiceHandlers } from './grpc/server-call.ts';
 import type {
@@ -34,7 +34,7 @@ export function contentService(source: ContentSource): ServiceHandlers<typeof Co
       return { info: { digest, size: BigInt(size) } };
     },
     async *list({ filters }) {
-      const matches = itemFilter<{ digest: string; size: number }>(filters, (item, field) =>
+      const matches = itemFilter<{ digest: string; size: number }>(filters, (item, [field]) =>
         field === 'digest' || field === 'size' ? String(item[field]) : undefined,
       );
       const found = (await source.list()).filter(matches);

@@ -60,5 +60,6 @@ function cacheShape(usage: CacheUsage): object {
     CreatedAt: usage.createdAt.toISOString(),
     LastUsedAt: usage.lastUsedAt.toISOString(),
     UsageCount: usage.usageCount,
+    ...(usage.parents?.length && { Parents: usage.parents }),
   };
 }

@@ -12,6 +12,8 @@ export interface CacheUsage {
   readonly createdAt: Date;
   readonly lastUsedAt: Date;
   readonly usageCount: number;
+  /** What it is made upon, by their ids. */
+  readonly parents?: readonly string[];
 }
 
 /** A part of what the builder keeps: finished steps, cache mounts, synced directories. */

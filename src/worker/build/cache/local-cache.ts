@@ -9,6 +9,7 @@ import { type Holdable, Lease } from '../solve/lease.ts';
 import type { LayersRef, Ref } from '../solve/ref.ts';
 import type { CacheContents, CacheUsage } from './cache-contents.ts';
 import type { CacheRecord, CacheStore, FinishedStep, LoadedRecord, SharedStep } from './cache-store.ts';
+import { recordParents } from './record-parents.ts';
 import { RecordRepository, type RecordRow } from './record-repository.ts';
 
 /** What the cache needs of the image store. */
@@ -127,7 +128,9 @@ export class LocalCache implements CacheStore, CacheContents {
   }
 
   async usage(): Promise<CacheUsage[]> {
-    return (await this.#rows.all()).map((row) => ({
+    const rows = await this.#rows.all();
+    const parents = recordParents(rows.map(({ id, outputs }) => ({ id, outputs: decode(outputs) })));
+    return rows.map((row) => ({
       id: row.id,
       type: 'regular',
       kind: row.kind,
@@ -137,6 +140,7 @@ export class LocalCache implements CacheStore, CacheContents {
       createdAt: new Date(row.created_at),
       lastUsedAt: new Date(row.last_used_at),
       usageCount: row.usage_count,
+      parents: parents.get(row.id) ?? [],
     }));
   }
 

@@ -2,12 +2,12 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { CacheContents, CacheUsage } from '#worker/build/cache/cache-contents.ts';
 import { prune } from '#worker/build/cache/prune.ts';
+import { itemFilter } from '../filter/item-filter.ts';
 import type { ServiceHandlers } from '../grpc/server-call.ts';
 import type {
   Control,
   UsageRecordSchema,
 } from '../proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
-import { itemFilter } from './filter.ts';
 
 export interface CacheParts {
   /** Everything that the builder keeps. */
@@ -62,6 +62,7 @@ function usageRecord(usage: CacheUsage): MessageInitShape<typeof UsageRecordSche
     LastUsedAt: timestampFromDate(usage.lastUsedAt),
     UsageCount: BigInt(usage.usageCount),
     Description: usage.description,
+    Parents: [...(usage.parents ?? [])],
     RecordType: usage.type,
   };
 }
@@ -70,24 +71,28 @@ function isMutable({ type }: CacheUsage): boolean {
   return type !== 'regular' && type !== 'internal';
 }
 
-function usageField(usage: CacheUsage, field: string): string | undefined {
+/** Of what holds or does not, `inuse` and its like, it is asked whether it is there. */
+function usageField(usage: CacheUsage, [field]: readonly string[]): string | undefined {
+  const present = (holds: boolean) => (holds ? '' : undefined);
   switch (field) {
     case 'id':
       return usage.id;
+    case 'parents':
+      return usage.parents?.join(';') || undefined;
     case 'type':
       return usage.type;
     case 'description':
-      return usage.description;
+      return usage.description || undefined;
     case 'inuse':
-      return String(usage.inUse);
+      return present(usage.inUse);
     case 'mutable':
-      return String(isMutable(usage));
+      return present(isMutable(usage));
     case 'immutable':
-      return String(!isMutable(usage));
+      return present(!isMutable(usage));
     case 'shared':
-      return 'false';
+      return undefined;
     case 'private':
-      return 'true';
+      return '';
     default:
       return undefined;
   }

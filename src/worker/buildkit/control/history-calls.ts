@@ -4,6 +4,7 @@ import { notFound } from '#errors/errors.ts';
 import type { Descriptor } from '#oci/descriptor.ts';
 import type { BuildHistory } from '#worker/build/history/build-history.ts';
 import type { HistoryEvent, KeptRecord } from '#worker/build/history/build-record.ts';
+import { historyFilter } from '../filter/history-filter.ts';
 import { Code } from '../grpc/grpc-error.ts';
 import type { ServerCall, ServiceHandlers } from '../grpc/server-call.ts';
 import {
@@ -13,7 +14,6 @@ import {
   BuildHistoryEventType as EventType,
 } from '../proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
 import { MessageQueue } from '../session/message-queue.ts';
-import { itemFilter } from './filter.ts';
 
 type HistoryCalls = Pick<ServiceHandlers<typeof Control>, 'listenBuildHistory' | 'updateBuildHistory'>;
 type Event = MessageInitShape<typeof BuildHistoryEventSchema>;
@@ -23,7 +23,7 @@ export function historyCalls(history: BuildHistory): HistoryCalls {
   return {
     async *listenBuildHistory(request, call) {
       sendTime(call);
-      const matches = itemFilter(request.Filter, recordField);
+      const matches = historyFilter(request.Filter);
       const wanted = (record: KeptRecord) =>
         (!request.Ref || record.ref === request.Ref) &&
         (!request.ActiveOnly || !record.completedAt) &&
@@ -116,29 +116,4 @@ function attachmentsToPb(attachments: KeptRecord['attachments']) {
 
 function toDescriptor({ mediaType, digest, size, annotations = {} }: Descriptor) {
   return { mediaType, digest, size: BigInt(size), annotations: { ...annotations } };
-}
-
-function recordField(record: KeptRecord, field: string): string | undefined {
-  switch (field) {
-    case 'ref':
-      return record.ref;
-    case 'status':
-      return statusOf(record);
-    case 'repository':
-      return record.frontendOptions['vcs:source'];
-    case 'startedAt':
-      return String(record.createdAt.getTime());
-    case 'completedAt':
-      return record.completedAt && String(record.completedAt.getTime());
-    case 'duration':
-      return record.completedAt && String(record.completedAt.getTime() - record.createdAt.getTime());
-    default:
-      return undefined;
-  }
-}
-
-function statusOf({ completedAt, error }: KeptRecord): string {
-  if (!completedAt) return 'running';
-  if (!error) return 'completed';
-  return error.kind === 'canceled' ? 'canceled' : 'error';
 }
