@@ -5,7 +5,7 @@ import type { ReceiveOptions } from './tree-receiver.ts';
 
 /** What a receiver has to say to its sender. */
 export interface Replies {
-  request(id: number): void;
+  request(ids: readonly number[]): void;
   fin(): void;
   /** It is over: the sender may be waiting for something. */
   failed(error: Error): void;
@@ -155,7 +155,7 @@ export class ThreadReceiver implements AsyncDisposable {
     else {
       this.#untakenBytes -= this.#untaken.shift() ?? 0;
       this.#received = message.received;
-      for (const id of message.requests) this.#options.replies.request(id);
+      this.#options.replies.request(message.requests);
       if (message.fin) this.#options.replies.fin();
     }
     this.#wake();

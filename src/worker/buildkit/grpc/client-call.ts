@@ -1,6 +1,6 @@
 import { type ClientHttp2Stream, constants } from 'node:http2';
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
-import { readFrameBatches, writeFrame } from './frames.ts';
+import { readFrameBatches, writeFrames } from './frames.ts';
 import { Code, errorOf, GrpcError } from './grpc-error.ts';
 import { DecodedMessages, type Messages } from './messages.ts';
 
@@ -35,11 +35,16 @@ export class ClientCall<I extends DescMessage, O extends DescMessage> implements
   }
 
   /** Resolves to the message's bytes when more may follow. Throws why the call is over, if it is. */
-  async send(message: MessageInitShape<I>): Promise<number> {
+  send(message: MessageInitShape<I>): Promise<number> {
+    return this.sendAll([message]);
+  }
+
+  /** The same for small messages that follow each other, as one piece. */
+  async sendAll(messages: readonly MessageInitShape<I>[]): Promise<number> {
     try {
-      const bytes = this.#options.encode(message);
-      await this.#patience.during(writeFrame(this.#stream, bytes));
-      return bytes.length;
+      const encoded = messages.map((message) => this.#options.encode(message));
+      await this.#patience.during(writeFrames(this.#stream, encoded));
+      return encoded.reduce((bytes, { length }) => bytes + length, 0);
     } catch (error) {
       throw (await this.#outcome) ?? error;
     }

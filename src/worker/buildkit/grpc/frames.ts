@@ -9,11 +9,21 @@ const PREFIX_BYTES = 5;
 
 /** A message as it goes over a stream: `[compressed = 0, length (4, big-endian)]` and its bytes. */
 export function frameOf(message: Uint8Array): Buffer {
-  const frame = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
-  frame[0] = 0;
-  frame.writeUInt32BE(message.length, 1);
-  frame.set(message, PREFIX_BYTES);
-  return frame;
+  return framesOf([message]);
+}
+
+/** Several of them, one behind the other. */
+function framesOf(messages: readonly Uint8Array[]): Buffer {
+  const length = messages.reduce((bytes, message) => bytes + PREFIX_BYTES + message.length, 0);
+  const frames = Buffer.allocUnsafe(length);
+  let at = 0;
+  for (const message of messages) {
+    frames[at] = 0;
+    frames.writeUInt32BE(message.length, at + 1);
+    frames.set(message, at + PREFIX_BYTES);
+    at += PREFIX_BYTES + message.length;
+  }
+  return frames;
 }
 
 /** Takes a stream of chunks apart into messages. Holds no more than one message that is not whole yet. */
@@ -84,9 +94,14 @@ export async function* readFrameBatches(
 }
 
 /** Resolves when more may follow. Throws `unavailable` once the stream is gone. */
-export async function writeFrame(stream: Writable, message: Uint8Array): Promise<void> {
+export function writeFrame(stream: Writable, message: Uint8Array): Promise<void> {
+  return writeFrames(stream, [message]);
+}
+
+/** Small messages that follow each other, as one piece: the stream costs more than what is in them. */
+export async function writeFrames(stream: Writable, messages: readonly Uint8Array[]): Promise<void> {
   if (stream.destroyed || stream.writableEnded) throw gone();
-  if (stream.write(frameOf(message))) return;
+  if (stream.write(framesOf(messages))) return;
   const done = new AbortController();
   const { signal } = done;
   try {

@@ -38,7 +38,7 @@ export async function syncDirectory(
     root,
     { ...limits, everything: request.everything ?? false },
     {
-      request: (id) => pump.request(id),
+      request: (ids) => pump.request(ids),
       fin: () => pump.finish(),
       failed: (error) => {
         pump.fail(messageOf(error));

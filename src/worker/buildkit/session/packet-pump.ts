@@ -6,26 +6,31 @@ import {
 
 type PacketInit = MessageInitShape<typeof PacketSchema>;
 
-/** What waits is moved to the front when this many were sent. */
-const COMPACT_AFTER = 4_096;
+/** So many requests are sent as one piece: ten bytes each. */
+const REQUESTS_AT_ONCE = 512;
+
+interface Call {
+  sendAll(packets: readonly PacketInit[]): Promise<unknown>;
+  end(): void;
+}
 
 /**
- * Tells a sender which files are wanted, one packet after the other as it takes them. A sender that does not read keeps
- * a number for each file waiting here, and nothing more.
+ * Tells a sender which files are wanted, as it takes that: those together that are known to be. A sender that does not
+ * read keeps a number for each file waiting here, and nothing more.
  */
 export class PacketPump {
-  readonly #call: { send(packet: PacketInit): Promise<unknown>; end(): void };
+  readonly #call: Call;
   #waiting: number[] = [];
   #next = 0;
   #last: { readonly packet: PacketInit; readonly end: boolean } | undefined;
   #running = false;
 
-  constructor(call: { send(packet: PacketInit): Promise<unknown>; end(): void }) {
+  constructor(call: Call) {
     this.#call = call;
   }
 
-  request(id: number): void {
-    this.#waiting.push(id);
+  request(ids: readonly number[]): void {
+    for (const id of ids) this.#waiting.push(id);
     void this.#run();
   }
 
@@ -48,12 +53,13 @@ export class PacketPump {
     this.#running = true;
     try {
       for (;;) {
-        const ID = this.#take();
+        const requested = this.#take();
         const last = this.#last;
-        if (ID !== undefined) await this.#call.send({ type: PacketType.PACKET_REQ, ID });
+        if (requested.length > 0)
+          await this.#call.sendAll(requested.map((ID) => ({ type: PacketType.PACKET_REQ, ID })));
         else if (last) {
           this.#last = undefined;
-          await this.#call.send(last.packet);
+          await this.#call.sendAll([last.packet]);
           if (last.end) this.#call.end();
         } else break;
       }
@@ -64,17 +70,13 @@ export class PacketPump {
     }
   }
 
-  #take(): number | undefined {
-    if (this.#next >= COMPACT_AFTER) {
+  #take(): readonly number[] {
+    const taken = this.#waiting.slice(this.#next, this.#next + REQUESTS_AT_ONCE);
+    this.#next += taken.length;
+    if (this.#next * 2 >= this.#waiting.length) {
       this.#waiting = this.#waiting.slice(this.#next);
       this.#next = 0;
     }
-    return this.#waiting[this.#next++] ?? this.#emptied();
-  }
-
-  #emptied(): undefined {
-    this.#waiting = [];
-    this.#next = 0;
-    return undefined;
+    return taken;
   }
 }
