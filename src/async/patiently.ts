@@ -1,3 +1,5 @@
+import { unlessGivenUp } from './unless-given-up.ts';
+
 /**
  * What `source` gives. Where it leaves its reader waiting for longer than `milliseconds` (0: for ever), throws what `late`
  * makes, and asks the source for nothing any more; time that the reader takes does not count.
@@ -12,7 +14,8 @@ export async function* patiently<T>(
   let ended = false;
   try {
     for (;;) {
-      const next = await within(iterator.next(), milliseconds, late);
+      const next = await unlessGivenUp(iterator.next(), { within: milliseconds });
+      if (!next) throw late();
       if (next.done) break;
       yield next.value;
     }
@@ -20,16 +23,5 @@ export async function* patiently<T>(
   } finally {
     // One that does not answer is not waited for again.
     if (!ended) iterator.return?.().catch(() => undefined);
-  }
-}
-
-async function within<T>(task: Promise<T>, milliseconds: number, late: () => Error): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(late()), milliseconds);
-  try {
-    return await Promise.race([task, promise]);
-  } finally {
-    clearTimeout(timer);
-    task.catch(() => undefined);
   }
 }

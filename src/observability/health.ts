@@ -1,3 +1,4 @@
+import { unlessGivenUp } from '#async/unless-given-up.ts';
 import { messageOf } from '#errors/errors.ts';
 
 /** Something a role cannot serve without. `probe` resolves when it can be reached. */
@@ -56,18 +57,15 @@ export class Health {
   }
 
   async #stateOf(check: HealthCheck): Promise<string> {
-    const { promise: late, resolve } = Promise.withResolvers<string>();
-    const timer = setTimeout(resolve, this.#timeout, `no answer within ${this.#timeout} ms`);
     const probe = async () => {
       await check.probe();
       return 'ok';
     };
     try {
-      return await Promise.race([probe(), late]);
+      const state = await unlessGivenUp(probe(), { within: this.#timeout });
+      return state ?? `no answer within ${this.#timeout} ms`;
     } catch (error) {
       return messageOf(error) || 'failed';
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

@@ -1,4 +1,5 @@
 import * as prometheus from 'prom-client';
+import { unlessGivenUp } from '#async/unless-given-up.ts';
 import type { Counter, GaugeValue, Histogram, MetricOptions, Metrics, ReadGauge } from './metrics.ts';
 import { PrometheusCounter } from './prometheus-counter.ts';
 import { PrometheusHistogram } from './prometheus-histogram.ts';
@@ -56,15 +57,9 @@ export class PrometheusMetrics implements Metrics {
 async function inTime<L extends string>(
   read: ReadGauge<L>,
 ): Promise<number | readonly GaugeValue<L>[] | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, PATIENCE, undefined);
-  });
   try {
-    return await Promise.race([read(), late]);
+    return await unlessGivenUp(Promise.resolve(read()), { within: PATIENCE });
   } catch {
     return undefined;
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -1,3 +1,4 @@
+import { unlessGivenUp } from '#async/unless-given-up.ts';
 import type { Claim, Claimant, ClaimedJob, HeldClaim } from '../jobs/job.ts';
 import type { JobQueue, Outcome } from '../jobs/job-queue.ts';
 import type { Waiter } from '../jobs/summons.ts';
@@ -68,22 +69,14 @@ export class GatewayJobQueue implements JobQueue {
   }
 
   async news({ free }: Waiter, patience: number, signal: AbortSignal): Promise<void> {
-    const left = Promise.withResolvers<void>();
-    const leave = () => left.resolve();
-    signal.addEventListener('abort', leave);
-    try {
-      const asked = this.#ask<{ seen: number }>('news', {
-        seen: this.#seen,
-        patience: Math.min(patience, LONGEST_WAIT),
-        free,
-      });
-      // An answer that comes too late says nothing that the next one will not.
-      asked.catch(() => undefined);
-      const answer = await Promise.race([asked, left.promise]);
-      if (answer) this.#seen = answer.seen;
-    } finally {
-      signal.removeEventListener('abort', leave);
-    }
+    const asked = this.#ask<{ seen: number }>('news', {
+      seen: this.#seen,
+      patience: Math.min(patience, LONGEST_WAIT),
+      free,
+    });
+    // An answer that comes too late says nothing that the next one will not.
+    const answer = await unlessGivenUp(asked, { signal });
+    if (answer) this.#seen = answer.seen;
   }
 
   async #good(what: string, body: object): Promise<boolean> {

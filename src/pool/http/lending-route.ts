@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { unlessGivenUp } from '#async/unless-given-up.ts';
 import type { PoolImages } from '../gateway/pool-images.ts';
 import type { Workers } from '../gateway/workers.ts';
 import { parseBody, type WorkerServer } from './worker-server.ts';
@@ -21,14 +21,7 @@ export function lendingRoute(
     if (!image) return { state: 'unknown' };
     const worker = (await workers.living()).find(({ worker }) => worker === id);
     if (!worker || image.workers.some(({ name }) => name === worker.name)) return { state: 'here' };
-    const over = new AbortController();
     const copied = images.copy(reference, image, worker).then(() => 'here');
-    const late = sleep(PATIENCE, 'coming', { signal: over.signal }).catch(() => 'coming');
-    try {
-      return { state: await Promise.race([copied, late]) };
-    } finally {
-      over.abort();
-      copied.catch(() => undefined);
-    }
+    return { state: (await unlessGivenUp(copied, { within: PATIENCE })) ?? 'coming' };
   });
 }

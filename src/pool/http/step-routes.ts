@@ -51,8 +51,8 @@ export function stepRoutes(server: WorkerServer, { steps, wakes }: Ports): void 
     }
   });
   on('wait', attempt, (_by, asked) => changed(asked));
-  on('report', report, async (_by, asked) => {
-    const wanted = await steps.report(asked, () => wakes.wake());
+  on('report', report, async ({ worker }, asked) => {
+    const wanted = await steps.report(worker, asked, () => wakes.wake());
     if (performance.now() - prunedAt > PRUNE) {
       prunedAt = performance.now();
       await steps.prune();

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { unlessGivenUp } from '#async/unless-given-up.ts';
 import { unavailable } from '#errors/errors.ts';
 import type { Network } from '#worker/networks/network.ts';
 import type {
@@ -54,7 +54,7 @@ export class GatewayOverlayLink implements OverlayLink {
   }
 
   async #post(what: string, body: unknown): Promise<unknown> {
-    const ask = await Promise.race([this.#given.promise, sleep(PATIENCE, undefined, { ref: false })]);
+    const ask = await unlessGivenUp(this.#given.promise, { within: PATIENCE });
     if (!ask) throw unavailable('this worker has not joined its pool yet');
     return await ask('POST', `/overlay/${what}`, body);
   }

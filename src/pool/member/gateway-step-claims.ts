@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { type Patience, unlessGivenUp } from '#async/unless-given-up.ts';
 import { canceled } from '#errors/errors.ts';
 import type { Sharing } from '#worker/build/cache/cache-store.ts';
 import type { ClaimedElsewhere, StepClaim, StepClaims } from '#worker/build/solve/step-claims.ts';
@@ -45,7 +46,7 @@ export class GatewayStepClaims {
     if (!pool?.claimant || !reports || performance.now() < this.#silentUntil) return undefined;
     const { epoch } = pool.claimant;
     const asked = pool.ask('POST', '/steps/take', step).then((answer) => taken.parse(answer));
-    const answer = await patiently(asked, PATIENCE, signal);
+    const answer = await answerOf(asked, { within: PATIENCE, signal });
     if (!answer) {
       this.#silentUntil = performance.now() + SILENCE;
       asked.then(() => reports.end(step.attempt, epoch, 'left')).catch(() => {});
@@ -93,7 +94,7 @@ async function waited(pool: PoolLink, step: StepTry, signal: AbortSignal): Promi
   let current = step;
   for (let failures = 0; failures < TRIES; ) {
     const asked = pool.ask('POST', '/steps/wait', current).then((answer) => taken.parse(answer));
-    const answer = await patiently(asked, undefined, signal);
+    const answer = await answerOf(asked, { signal });
     if (signal.aborted) throw canceled();
     if (answer?.state === 'free' || answer?.state === 'alone') return answer.state;
     if (answer) current = { ...current, attempt: answer.attempt ?? current.attempt };
@@ -104,19 +105,6 @@ async function waited(pool: PoolLink, step: StepTry, signal: AbortSignal): Promi
 }
 
 /** undefined: it failed, or did not come in time, or is not waited for any more. */
-async function patiently<T>(
-  asked: Promise<T>,
-  patience: number | undefined,
-  signal: AbortSignal,
-): Promise<T | undefined> {
-  const given = Promise.withResolvers<undefined>();
-  const give = () => given.resolve(undefined);
-  const timer = patience === undefined ? undefined : setTimeout(give, patience);
-  signal.addEventListener('abort', give);
-  try {
-    return await Promise.race([asked.catch(() => undefined), given.promise]);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', give);
-  }
+async function answerOf<T>(asked: Promise<T>, patience: Patience): Promise<T | undefined> {
+  return await unlessGivenUp(asked, patience).catch(() => undefined);
 }

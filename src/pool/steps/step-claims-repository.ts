@@ -113,12 +113,15 @@ export class StepClaimsRepository {
     return { state: 'claimed', worker: row.name ?? '', attempt: row.attempt };
   }
 
-  /** Answers the tries of those that are finished for which somebody waits; `onEnd` hears that somebody waited for one that is over. */
-  async report({ finished, ended }: StepReport, onEnd: () => void): Promise<string[]> {
+  /**
+   * Answers the tries of those that are finished for which somebody waits; `onEnd` hears that somebody waited for one that is
+   * over. What a worker says of another's tries counts for nothing.
+   */
+  async report(worker: string, { finished, ended }: StepReport, onEnd: () => void): Promise<string[]> {
     let isWaited = false;
     for (const outcome of ['done', 'left', 'failed'] as const) {
       const attempts = ended.filter((each) => each.outcome === outcome).map(({ attempt }) => attempt);
-      if (attempts.length > 0 && (await this.#end(attempts, outcome))) isWaited = true;
+      if (attempts.length > 0 && (await this.#end(worker, attempts, outcome))) isWaited = true;
     }
     if (isWaited) {
       onEnd();
@@ -129,6 +132,7 @@ export class StepClaimsRepository {
       .updateTable('step_claims')
       .set({ finished_at: sql<number>`coalesce(finished_at, ${databaseNow(this.#db)})` })
       .where('attempt', 'in', [...finished])
+      .where('worker', '=', worker)
       .returning(['attempt', 'wanted'])
       .execute();
     return rows.filter(({ wanted }) => wanted === 1).map(({ attempt }) => attempt);
@@ -148,11 +152,12 @@ export class StepClaimsRepository {
       .execute();
   }
 
-  async #end(attempts: readonly string[], outcome: StepEnd): Promise<boolean> {
+  async #end(worker: string, attempts: readonly string[], outcome: StepEnd): Promise<boolean> {
     const rows = await this.#db
       .updateTable('step_claims')
       .set({ ended_at: databaseNow(this.#db), outcome })
       .where('attempt', 'in', [...attempts])
+      .where('worker', '=', worker)
       .returning('wanted')
       .execute();
     return rows.some(({ wanted }) => wanted === 1);

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import type { PoolDatabase } from '#database/pool/open.ts';
+import type { Claimant } from '#pool/jobs/job.ts';
 import { StepClaimsRepository, type StepEnd, type StepTry } from '#pool/steps/step-claims-repository.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { onEachPoolDatabase } from '../../database/pool-databases.ts';
@@ -9,17 +10,22 @@ const offer = { platforms: ['linux/amd64'], labels: {}, cpus: 2, memory: 1 };
 
 const attempt = (name: string, key = 'key', scope = 'cache'): StepTry => ({ scope, key, attempt: name });
 
-/** Tells of one try; answers whether somebody waits for it. */
-async function finish(steps: StepClaimsRepository, { attempt }: StepTry): Promise<boolean> {
-  return (await steps.report({ finished: [attempt], ended: [] }, () => {})).includes(attempt);
+interface Reporter {
+  readonly steps: StepClaimsRepository;
+  readonly by: Claimant;
 }
 
-async function end(steps: StepClaimsRepository, { attempt }: StepTry, outcome: StepEnd): Promise<boolean> {
+/** Tells of one try; answers whether somebody waits for it. */
+async function finish({ steps, by }: Reporter, { attempt }: StepTry): Promise<boolean> {
+  return (await steps.report(by.worker, { finished: [attempt], ended: [] }, () => {})).includes(attempt);
+}
+
+async function end({ steps, by }: Reporter, { attempt }: StepTry, outcome: StepEnd): Promise<boolean> {
   let isWaited = false;
   const onEnd = () => {
     isWaited = true;
   };
-  await steps.report({ finished: [], ended: [{ attempt, outcome }] }, onEnd);
+  await steps.report(by.worker, { finished: [], ended: [{ attempt, outcome }] }, onEnd);
   return isWaited;
 }
 
@@ -71,14 +77,14 @@ onEachPoolDatabase('claims of steps', (create) => {
       expect(await steps.take(a, step)).toBeDefined();
       expect(await steps.take(b, attempt('b'))).toBeUndefined();
       expect(await steps.state(step)).toMatchObject({ state: 'claimed' });
-      expect(await finish(steps, step)).toBe(true);
-      expect(await end(steps, step, outcome)).toBe(true);
+      expect(await finish({ steps, by: a }, step)).toBe(true);
+      expect(await end({ steps, by: a }, step, outcome)).toBe(true);
       expect(await steps.state(step)).toEqual({ state });
       // It does not end what is another's by now.
       expect(await steps.take(b, attempt(`b ${outcome}`))).toBe('again');
-      expect(await end(steps, step, 'done')).toBe(false);
+      expect(await end({ steps, by: a }, step, 'done')).toBe(false);
       expect(await steps.state(step)).toMatchObject({ state: 'claimed', worker: 'b' });
-      await end(steps, attempt(`b ${outcome}`), 'left');
+      await end({ steps, by: b }, attempt(`b ${outcome}`), 'left');
     }
   });
 
@@ -87,16 +93,32 @@ onEachPoolDatabase('claims of steps', (create) => {
     const steps = new StepClaimsRepository(pool.db);
     const [a, b] = [await worker(pool.db, 'a'), await worker(pool.db, 'b')];
     expect(await steps.take(a, attempt('1'))).toBe('new');
-    expect(await finish(steps, attempt('1'))).toBe(false);
-    expect(await end(steps, attempt('1'), 'done')).toBe(false);
+    expect(await finish({ steps, by: a }, attempt('1'))).toBe(false);
+    expect(await end({ steps, by: a }, attempt('1'), 'done')).toBe(false);
     expect(await steps.take(b, attempt('2'))).toBe('again');
-    await end(steps, attempt('2'), 'done');
+    await end({ steps, by: b }, attempt('2'), 'done');
     await steps.take(a, attempt('3', 'one that lasts'));
     await steps.prune();
     expect(await pool.db.selectFrom('step_claims').select('attempt').execute()).toHaveLength(2);
     await pool.db.updateTable('step_claims').set({ ended_at: 1 }).where('attempt', '=', '2').execute();
     await steps.prune();
     expect(await pool.db.selectFrom('step_claims').select('attempt').execute()).toEqual([{ attempt: '3' }]);
+  });
+
+  it('are told of by the worker that has them alone', async () => {
+    await using pool = await create();
+    const steps = new StepClaimsRepository(pool.db);
+    const [a, b] = [await worker(pool.db, 'a'), await worker(pool.db, 'b')];
+    const step = attempt('a');
+    await steps.take(a, step);
+    await steps.state(step);
+    // Who waits for it knows its name, and could have it done in another's place.
+    expect(await finish({ steps, by: b }, step)).toBe(false);
+    expect(await end({ steps, by: b }, step, 'done')).toBe(false);
+    expect(await end({ steps, by: b }, step, 'left')).toBe(false);
+    expect(await steps.state(step)).toEqual({ state: 'claimed', worker: 'a', attempt: 'a' });
+    expect(await steps.take(b, attempt('b'))).toBeUndefined();
+    expect(await end({ steps, by: a }, step, 'done')).toBe(true);
   });
 
   it('are over with the lease of their worker', async () => {
@@ -108,13 +130,13 @@ onEachPoolDatabase('claims of steps', (create) => {
     await steps.take(await worker(pool.db, 'a', -1), attempt('overdue'));
     expect(await steps.state(attempt('overdue'))).toEqual({ state: 'free' });
     expect(await steps.take(b, attempt('b'))).toBeDefined();
-    await end(steps, attempt('b'), 'left');
+    await end({ steps, by: b }, attempt('b'), 'left');
     // The worker began anew, and does not know of what it had.
     await steps.take(await worker(pool.db, 'a'), attempt('before'));
     expect(await steps.take(b, attempt('b'))).toBeUndefined();
     await worker(pool.db, 'a');
     expect(await steps.take(b, attempt('b'))).toBeDefined();
-    await end(steps, attempt('b'), 'left');
+    await end({ steps, by: b }, attempt('b'), 'left');
     // It was given up.
     await steps.take(await worker(pool.db, 'c', -1), attempt('lost'));
     await leases.expire(async () => {});
@@ -127,16 +149,17 @@ onEachPoolDatabase('claims of steps', (create) => {
     const a = await worker(pool.db, 'a');
     expect(await steps.take(a, attempt('1'))).toBeDefined();
     expect(await steps.take(a, attempt('2'))).toBeDefined();
-    expect(await end(steps, attempt('1'), 'left')).toBe(false);
+    expect(await end({ steps, by: a }, attempt('1'), 'left')).toBe(false);
     expect(await steps.state(attempt('2'))).toMatchObject({ state: 'claimed' });
   });
 
   it('are not waited for longer than the step would take, once it is done', async () => {
     await using pool = await create();
     const steps = new StepClaimsRepository(pool.db);
-    await steps.take(await worker(pool.db, 'a'), attempt('1'));
+    const a = await worker(pool.db, 'a');
+    await steps.take(a, attempt('1'));
     await age(pool.db, { claimed: 60_000 });
-    await finish(steps, attempt('1'));
+    await finish({ steps, by: a }, attempt('1'));
     expect(await steps.state(attempt('1'))).toMatchObject({ state: 'claimed' });
     await age(pool.db, { claimed: 30_000, finished: 30_000 });
     expect(await steps.state(attempt('1'))).toMatchObject({ state: 'claimed' });

@@ -1,3 +1,4 @@
+import { unlessGivenUp } from '#async/unless-given-up.ts';
 import { canceled, conflict, notFound } from '#errors/errors.ts';
 
 /** How long one request waits for the other: clients send both at once. */
@@ -28,14 +29,14 @@ export class HandedOver {
     body: AsyncIterable<Uint8Array>,
     { signal }: { signal: AbortSignal },
   ): Promise<void> {
-    const taken = Promise.withResolvers<void>();
-    const ended = Promise.withResolvers<void>();
-    const handover = { body, taken: taken.resolve, ended: ended.resolve };
+    const taken = Promise.withResolvers<true>();
+    const ended = Promise.withResolvers<true>();
+    const handover = { body, taken: () => taken.resolve(true), ended: () => ended.resolve(true) };
     const wanted = this.#wanted.get(id);
     if (wanted) {
       this.#wanted.delete(id);
       wanted(handover);
-      taken.resolve();
+      taken.resolve(true);
     } else if (this.#given.has(id)) {
       throw conflict(`a context for build ${id} is there already`);
     } else {
@@ -46,7 +47,8 @@ export class HandedOver {
     } finally {
       if (this.#given.get(id) === handover) this.#given.delete(id);
     }
-    await untilAborted(ended.promise, signal);
+    const wasRead = await unlessGivenUp(ended.promise, { signal });
+    if (!wasRead) throw canceled('context canceled');
   }
 
   /** What is given under this name; `ended` has to be called once nothing more of it is wanted. Throws `not-found`. */
@@ -68,24 +70,13 @@ export class HandedOver {
     }
   }
 
-  async #within<T>(promise: Promise<T>, signal: AbortSignal, late: () => Error): Promise<T> {
-    const deadline = AbortSignal.timeout(this.#patienceMs);
-    try {
-      return await untilAborted(promise, AbortSignal.any([signal, deadline]));
-    } catch (error) {
-      throw deadline.aborted && !signal.aborted ? late() : error;
-    }
-  }
-}
-
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(canceled('context canceled'));
-  signal.addEventListener('abort', abort, { once: true });
-  if (signal.aborted) abort();
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
+  async #within<T extends object | true>(
+    promise: Promise<T>,
+    signal: AbortSignal,
+    late: () => Error,
+  ): Promise<T> {
+    const handed = await unlessGivenUp(promise, { signal, within: this.#patienceMs });
+    if (!handed) throw signal.aborted ? canceled('context canceled') : late();
+    return handed;
   }
 }

@@ -1,4 +1,5 @@
 import { Semaphore } from '#async/semaphore.ts';
+import { unlessGivenUp } from '#async/unless-given-up.ts';
 import type { Fetcher } from '#distribution/fetcher.ts';
 import type { Pusher } from '#distribution/pusher.ts';
 import { canceled, isKind } from '#errors/errors.ts';
@@ -96,6 +97,11 @@ export class LayerUploads {
     return blob.catch(() => undefined);
   }
 
+  /** Whether a blob is there, or is in another repository of the registry, from where it is mounted. */
+  has(digest: Digest, signal: AbortSignal): Promise<boolean> {
+    return this.#isThere(digest, signal);
+  }
+
   /** The registry says that it is not there. */
   forget(diffId: Digest): void {
     this.#there.delete(diffId);
@@ -111,11 +117,7 @@ export class LayerUploads {
 
   async #hurry(upload: Upload, signal: AbortSignal): Promise<void> {
     upload.start({ background: false });
-    const left = Promise.withResolvers<void>();
-    const leave = () => left.resolve();
-    signal.addEventListener('abort', leave, { once: true });
-    await Promise.race([upload.blob.catch(() => undefined), left.promise]);
-    signal.removeEventListener('abort', leave);
+    await unlessGivenUp(upload.blob, { signal }).catch(() => undefined);
     if (signal.aborted) throw canceled();
   }
 

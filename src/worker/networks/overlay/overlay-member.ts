@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KeyedLock } from '#async/keyed-lock.ts';
+import { unlessGivenUp } from '#async/unless-given-up.ts';
 import { isKind, messageOf, notFound, unavailable } from '#errors/errors.ts';
 import type { Bridges } from '../bridges.ts';
 import type { Network } from '../network.ts';
@@ -96,9 +97,10 @@ export class OverlayMember {
 
   /** Until it is disposed, the pool is not told what endpoints there are. */
   async enter(): Promise<Disposable> {
-    const late = sleep(PATIENCE, 'late', { ref: false });
+    const deadline = performance.now() + PATIENCE;
     while (!this.#isSynced) {
-      if ((await Promise.race([this.#synced.promise, late])) === 'late') {
+      await unlessGivenUp(this.#synced.promise, { within: deadline - performance.now() });
+      if (!this.#isSynced && performance.now() >= deadline) {
         throw unavailable('overlay networks need the pool, which does not answer');
       }
     }
@@ -215,17 +217,7 @@ export class OverlayMember {
 
   /** A stop does not wait for the pool, which may not be there: undefined then. */
   async #unlessStopped<T>(asked: Promise<T>): Promise<T | undefined> {
-    const left = Promise.withResolvers<undefined>();
-    const leave = () => left.resolve(undefined);
-    const { signal } = this.#stopping;
-    if (signal.aborted) leave();
-    signal.addEventListener('abort', leave, { once: true });
-    asked.catch(() => {});
-    try {
-      return await Promise.race([asked, left.promise]);
-    } finally {
-      signal.removeEventListener('abort', leave);
-    }
+    return await unlessGivenUp(asked, { signal: this.#stopping.signal });
   }
 
   /** Answers may overtake each other. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KeyedLock } from '#async/keyed-lock.ts';
+import { unlessGivenUp } from '#async/unless-given-up.ts';
 import { canceled } from '#errors/errors.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { Mounter } from '#worker/snapshots/mount.ts';
@@ -73,7 +74,7 @@ export class CacheMounts implements CacheContents {
       const changed = this.#changed.promise;
       const found = await this.#lock.run(name, () => this.#take(name, request));
       if (found) return { root: found.root, [Symbol.asyncDispose]: () => this.#leave(name, found) };
-      await Promise.race([changed, aborted(signal)]);
+      await unlessGivenUp(changed, { signal });
     }
   }
 
@@ -193,8 +194,4 @@ export class CacheMounts implements CacheContents {
     await this.#ports.snapshotter.remove(key);
     return true;
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
