@@ -17,6 +17,7 @@ export const jobsSchema = z.strictObject({
   maxContext: size,
   maxArtifact: size,
   webhookNetworks: z.array(z.string()),
+  tenantWebhookNetworks: z.array(z.string()),
   keep: duration,
   keepContexts: duration,
 });

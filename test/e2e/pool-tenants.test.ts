@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
@@ -128,7 +129,7 @@ it('shows nobody what another one has, by whatever name', async () => {
         });
         // What is made all the same is told apart by its ID alone, and does not start.
         const started = (await ask('/containers/probe/start', { method: 'POST', certificate: 'a' })).text;
-        await docker('a', 'rm', '--force', 'probe');
+        await dockerOk('a', 'rm', '--force', 'probe');
         return `${text} ${started}`.replaceAll(it, '…').replaceAll(/[0-9a-f]{64}/g, 'ID');
       };
       const [one, two] = [await made(theirs), await made(nobodys)];
@@ -388,10 +389,36 @@ it('does jobs of tenants as those tenants, whose alone they are', async () => {
   ]) {
     expect((await asked('a', 'POST', '/jobs', body)).status).toBe(403);
   }
-  for (const path of ['/triggers', '/hooks', '/tenants', '/tenants/a']) {
+  for (const path of ['/tenants', '/tenants/a']) {
     expect((await asked('a', 'GET', path)).text).toContain('for the operator of the pool');
     expect((await asked('a', 'PUT', path, {})).status).toBe(403);
   }
+
+  // What starts by itself is theirs, too: an event is known by its signature, from whomever it comes.
+  const file = await jobFile({
+    source: { kind: 'git', from: 'github' },
+    job: runs('echo started by an event'),
+  });
+  const put = await pool.as('a', program, 'trigger', 'put', 'pushed', file);
+  expect(put).toSucceed();
+  const events = /events to: (\S+)/.exec(put.stdout)![1]!;
+  const secret = /secret: (\S+)/.exec(put.stdout)![1]!;
+  expect((await asked('b', 'GET', '/triggers')).json.items).toEqual([]);
+  expect((await asked('b', 'DELETE', '/triggers/pushed')).status).toBe(404);
+  const push = JSON.stringify({ ref: 'refs/heads/main', after: 'a'.repeat(40) });
+  const signed = (key: string) => ({
+    method: 'POST',
+    bytes: Buffer.from(push),
+    headers: { 'X-Hub-Signature-256': `sha256=${createHmac('sha256', key).update(push).digest('hex')}` },
+  });
+  expect((await ask(events, signed('guessed'))).status).toBe(401);
+  const started = await ask(events, signed(secret));
+  expect(started.status).toBe(202);
+  await succeeds('a', JSON.parse(started.text).id);
+  const hook = await pool.as('a', program, 'hook', 'add', 'https://hooks.example/ci');
+  expect(hook).toSucceed();
+  expect((await pool.as('b', program, 'hook', 'list')).stdout).not.toContain('hooks.example');
+  expect((await pool.as('a', program, 'hook', 'add', 'http://10.0.0.1/')).code).toBe(1);
 });
 
 /** A file that says what is to be done. */

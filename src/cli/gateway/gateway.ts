@@ -115,7 +115,8 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
   lendingRoute(workerServer, parts);
   queueRoutes(workerServer, { queue: jobs.queue(), summons: jobs.summons });
   contextRoutes(router, jobs.jobs);
-  triggerEvents(router, jobs.triggers);
+  const events = createEngineRouter();
+  triggerEvents(events, jobs.triggers);
   apiRoutes(router, jobs.operations, logger);
 
   const workersAt = config.gateway.workers.listen ?? `unix://${join(config.runDir, 'pool.sock')}`;
@@ -135,7 +136,11 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
       logger,
       started: closing,
     });
-  const tenants = new GatewayTenants({ db, create, log: logger }, config, started);
+  const tenants = new GatewayTenants(
+    { db, create, events: createEngineServer(events, logger, observed), log: logger },
+    config,
+    started,
+  );
   const clients = new ClientConnections();
   started.defer(async () => {
     await clients.leave(0);

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { createServer as createTlsServer, type SecureContextOptions } from 'node:tls';
 import type { Logger } from 'pino';
@@ -30,12 +30,13 @@ interface TenantGateway {
 export class GatewayTenants {
   readonly #authenticator: TenantAuthenticator;
   readonly #create: CreateTenantServer;
+  readonly #events: Server;
   readonly #closing: AsyncDisposableStack;
   readonly #log: Logger;
   readonly #gateways = new Map<string, TenantGateway>();
 
   constructor(
-    ports: { db: PoolDatabase; create: CreateTenantServer; log: Logger },
+    ports: { db: PoolDatabase; create: CreateTenantServer; events: Server; log: Logger },
     config: Config,
     closing: AsyncDisposableStack,
   ) {
@@ -53,16 +54,18 @@ export class GatewayTenants {
       clients: new ClientsRepository(ports.db),
     });
     this.#create = ports.create;
+    this.#events = ports.events;
     this.#log = ports.log;
     this.#closing = closing.use(new AsyncDisposableStack());
   }
 
   /**
-   * A server that answers each client as who it is. Who says nothing of who they are is the operator, on a socket of this
+   * A server that answers each client as who it is, and events of triggers by `events`. Who says nothing of who they are is the operator, on a socket of this
    * machine's root; where `must`, nobody.
    */
   server(operator: Server, { must }: { must: boolean }): Server {
     return createDispatchServer((req) => {
+      if (isEvent(req)) return this.#events;
       const isSilent = req.headers.authorization === undefined;
       if (!must && isSilent) return operator;
       return this.#authenticator.tenantOf(req).then((tenant) => {
@@ -85,6 +88,11 @@ export class GatewayTenants {
     this.#gateways.set(identity.name, made);
     return made;
   }
+}
+
+/** What Git hosts and registries send to a trigger: its signature says who it is of, nothing else. */
+function isEvent({ method, url }: IncomingMessage): boolean {
+  return method === 'POST' && /^\/api\/v1\/triggers\/[\w-]+\/events$/.test(url ?? '');
 }
 
 /** TLS in front of a server, with certificates of clients where they have any: the server says who may come in without. */

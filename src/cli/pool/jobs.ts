@@ -12,6 +12,7 @@ import type { Registries } from '#distribution/registries.ts';
 import { DeliveriesRepository } from '#pool/hooks/deliveries-repository.ts';
 import { Hooks } from '#pool/hooks/hooks.ts';
 import { HooksRepository } from '#pool/hooks/hooks-repository.ts';
+import { TenantHooks } from '#pool/hooks/tenant-hooks.ts';
 import { hookOperations } from '#pool/http/hook-operations.ts';
 import { jobOperations } from '#pool/http/job-operations.ts';
 import { readSubmission } from '#pool/http/job-shapes.ts';
@@ -39,7 +40,9 @@ import { TenantJobs } from '#pool/jobs/tenant-jobs.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
 import { TenantAccessRepository } from '#pool/tenants/tenant-access-repository.ts';
 import type { TenantIdentity } from '#pool/tenants/tenant-header.ts';
+import { TenantRules } from '#pool/tenants/tenant-rules.ts';
 import { RegistryDigests } from '#pool/triggers/registry-digests.ts';
+import { TenantTriggers } from '#pool/triggers/tenant-triggers.ts';
 import { Triggers } from '#pool/triggers/triggers.ts';
 import { TriggersRepository } from '#pool/triggers/triggers-repository.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
@@ -96,6 +99,7 @@ export async function createPoolJobs(
     rows: new TriggersRepository(db),
     jobs,
     digests: new RegistryDigests({ registries, credentials }),
+    rules: new TenantRules({ jobs, access }),
     read: readSubmission,
   });
   const hooks = new Hooks({
@@ -104,6 +108,10 @@ export async function createPoolJobs(
     targets: new TargetPolicy({
       allowed: config.pool.jobs.webhookNetworks,
       setting: 'pool.jobs.webhookNetworks',
+    }),
+    confinedTargets: new TargetPolicy({
+      allowed: config.pool.jobs.tenantWebhookNetworks,
+      setting: 'pool.jobs.tenantWebhookNetworks',
     }),
   });
   const { keep, keepContexts } = config.pool.jobs;
@@ -128,7 +136,14 @@ export async function createPoolJobs(
     /** For the clients of a tenant. */
     forTenant(identity: () => TenantIdentity) {
       const own = new TenantJobs(jobs, identity);
-      return { jobs: own, operations: jobOperations({ jobs: own, logs }) };
+      return {
+        jobs: own,
+        operations: [
+          ...jobOperations({ jobs: own, logs }),
+          ...triggerOperations(new TenantTriggers(triggers, identity)),
+          ...hookOperations(new TenantHooks(hooks, identity)),
+        ],
+      };
     },
     /** Has what a lease that is over was at done by others. */
     release: (lost: Claimant) => inTransaction(db, (trx) => claims.release(trx, lost)),

@@ -1,4 +1,4 @@
-import { type Kysely, type Migration, sql } from 'kysely';
+import { type Kysely, type Migration, type RawBuilder, sql } from 'kysely';
 import { databaseNow } from '../dialect.ts';
 import type { TableWords } from '../table-words.ts';
 
@@ -7,6 +7,7 @@ export function triggersMigrations(words: TableWords): Record<string, Migration>
     'pool-0020-triggers': triggers(words),
     'pool-0021-hooks': hooks(words),
     'pool-0022-affinity': affinity,
+    'pool-0060-confined-triggers': confined(words),
   };
 }
 
@@ -90,15 +91,37 @@ function hooks(words: TableWords): Migration {
   };
 }
 
+/** Those of tenants' clients hear of what these have asked for alone. */
+function confined(words: TableWords): Migration {
+  return {
+    async up(db) {
+      for (const table of ['job_triggers', 'job_hooks']) {
+        await db.schema
+          .alterTable(table)
+          .addColumn('confined', 'integer', (column) => column.notNull().defaultTo(0))
+          .execute();
+      }
+      const on = words.dialect === 'sqlite' ? sql`` : sql` on jobs`;
+      await sql`drop trigger jobs_tell${on}`.execute(db);
+      if (words.dialect !== 'sqlite') await sql`drop function jobs_tell()`.execute(db);
+      await createDeliveriesTrigger(db, words, sql` and (job_hooks.confined = 0 or new.confined = 1)`);
+    },
+  };
+}
+
 /** Whatever changes a job's state, whoever wants to hear of it will: in the same transaction. */
-async function createDeliveriesTrigger(db: Kysely<unknown>, { dialect }: TableWords): Promise<void> {
+async function createDeliveriesTrigger(
+  db: Kysely<unknown>,
+  { dialect }: TableWords,
+  only: RawBuilder<unknown> = sql``,
+): Promise<void> {
   const changed = sql`old.state <> new.state
     and new.state in ('running', 'succeeded', 'failed', 'canceled', 'skipped')`;
   const deliver = sql`
     insert into job_hook_deliveries (hook_id, job_id, state, attempt, at, tries, due_at)
     select job_hooks.id, new.id, new.state, new.attempt, ${databaseNow(db)}, 0, ${databaseNow(db)}
     from job_hooks where job_hooks.tenant = new.tenant and job_hooks.enabled = 1
-      and job_hooks.states like '%,' || new.state || ',%';`;
+      and job_hooks.states like '%,' || new.state || ',%'${only};`;
   if (dialect === 'sqlite') {
     await sql`create trigger jobs_tell after update of state on jobs when ${changed} begin ${deliver} end`.execute(
       db,

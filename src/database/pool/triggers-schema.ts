@@ -14,6 +14,8 @@ interface TriggersTable {
   tenant: string;
   /** Unique to its tenant. */
   name: string;
+  /** 1: its tenant's own clients have made it; 0: the pool's operator. */
+  confined: Generated<number>;
   /** JSON: `TriggerSource`. */
   source: string;
   /** JSON: what is asked for, with its placeholders. */
@@ -43,6 +45,8 @@ interface TriggerEventsTable {
 interface HooksTable {
   id: string;
   tenant: string;
+  /** 1: its tenant's own clients have made it, and it hears of jobs that they have asked for; 0: the pool's operator. */
+  confined: Generated<number>;
   url: string;
   /** The states that it hears of, each between commas: `,failed,succeeded,`. */
   states: string;

@@ -6,7 +6,12 @@ import type { JobState } from '../jobs/job.ts';
 /** A change of a job that somebody is still to be told of. */
 export interface HookDelivery {
   readonly id: number;
-  readonly hook: { readonly id: string; readonly url: string; readonly secret: string };
+  readonly hook: {
+    readonly id: string;
+    readonly url: string;
+    readonly secret: string;
+    readonly confined: boolean;
+  };
   readonly job: {
     readonly id: string;
     readonly tenant: string;
@@ -45,7 +50,7 @@ export class DeliveriesRepository {
       .innerJoin('job_hooks as hook', 'hook.id', 'delivery.hook_id')
       .innerJoin('jobs as job', 'job.id', 'delivery.job_id')
       .select(['delivery.id', 'delivery.state', 'delivery.attempt', 'delivery.at', 'delivery.tries'])
-      .select(['hook.id as hook_id', 'hook.url', 'hook.secret'])
+      .select(['hook.id as hook_id', 'hook.url', 'hook.secret', 'hook.confined'])
       .select(['job.public_id', 'job.tenant', 'job.pipeline', 'job.name', 'job.kind', 'job.result'])
       .where(
         'delivery.id',
@@ -56,7 +61,7 @@ export class DeliveriesRepository {
       .execute();
     return rows.map((row) => ({
       id: row.id,
-      hook: { id: row.hook_id, url: row.url, secret: row.secret },
+      hook: { id: row.hook_id, url: row.url, secret: row.secret, confined: row.confined === 1 },
       job: {
         id: row.public_id,
         tenant: row.tenant,

@@ -10,6 +10,8 @@ import type { JobState } from '../jobs/job.ts';
 export interface JobHook {
   readonly id: string;
   readonly tenant: string;
+  /** Its tenant's own clients have made it: it hears of jobs that they have asked for. */
+  readonly confined: boolean;
   readonly url: string;
   readonly states: readonly JobState[];
   readonly enabled: boolean;
@@ -17,7 +19,10 @@ export interface JobHook {
   readonly lastAt: number | null;
 }
 
-export type WantedHook = Pick<JobHook, 'tenant' | 'url' | 'states' | 'enabled'> & { readonly secret: string };
+export type WantedHook = Pick<JobHook, 'tenant' | 'url' | 'states' | 'enabled'> & {
+  readonly confined?: boolean;
+  readonly secret: string;
+};
 
 /** Who is told of jobs. */
 export class HooksRepository {
@@ -28,7 +33,7 @@ export class HooksRepository {
   }
 
   /** Throws `not-found` for a tenant. */
-  async add({ tenant, url, states, enabled, secret }: WantedHook): Promise<JobHook> {
+  async add({ tenant, confined = false, url, states, enabled, secret }: WantedHook): Promise<JobHook> {
     const known = await this.#db
       .selectFrom('tenants')
       .select('name')
@@ -40,6 +45,7 @@ export class HooksRepository {
       .values({
         id: randomUUID(),
         tenant,
+        confined: confined ? 1 : 0,
         url,
         states: `,${states.join(',')},`,
         secret,
@@ -53,9 +59,10 @@ export class HooksRepository {
     return hookOf(row);
   }
 
-  async list(tenant: string | undefined): Promise<JobHook[]> {
+  async list(tenant: string | undefined, { confined }: { confined?: boolean } = {}): Promise<JobHook[]> {
     let query = this.#db.selectFrom('job_hooks').selectAll().orderBy('tenant').orderBy('created_at');
     if (tenant !== undefined) query = query.where('tenant', '=', tenant);
+    if (confined !== undefined) query = query.where('confined', '=', Number(confined));
     return (await query.execute()).map(hookOf);
   }
 
@@ -79,6 +86,7 @@ function hookOf(row: Selectable<PoolSchema['job_hooks']>): JobHook {
   return {
     id,
     tenant,
+    confined: row.confined === 1,
     url,
     states: states.split(',').filter((state) => state !== '') as JobState[],
     enabled: row.enabled === 1,

@@ -9,6 +9,8 @@ interface Ports {
   readonly hooks: HooksRepository;
   readonly deliveries: DeliveriesRepository;
   readonly targets: TargetPolicy;
+  /** Of hooks that tenants' own clients make. */
+  readonly confinedTargets: TargetPolicy;
 }
 
 /** In milliseconds. */
@@ -30,13 +32,13 @@ export class Hooks {
 
   /** The secret is told this once. Throws `invalid`, `forbidden` for a URL; `not-found` for a tenant. */
   async add({ secret, ...wanted }: Omit<WantedHook, 'secret'> & { secret?: string | undefined }) {
-    this.#ports.targets.check(wanted.url);
+    this.#targetsOf(wanted).check(wanted.url);
     const given = secret === undefined ? newSecret() : parseSecret(secret);
     return { hook: await this.#ports.hooks.add({ ...wanted, secret: given }), secret: given };
   }
 
-  list(tenant: string | undefined): Promise<JobHook[]> {
-    return this.#ports.hooks.list(tenant);
+  list(tenant: string | undefined, options: { confined?: boolean } = {}): Promise<JobHook[]> {
+    return this.#ports.hooks.list(tenant, options);
   }
 
   get(id: string): Promise<JobHook> {
@@ -52,6 +54,10 @@ export class Hooks {
     const taken = await this.#ports.deliveries.take(AT_ONCE, LEASE);
     await Promise.all(taken.map((delivery) => this.#deliver(delivery, signal)));
     return taken.length;
+  }
+
+  #targetsOf({ confined = false }: { readonly confined?: boolean }): TargetPolicy {
+    return confined ? this.#ports.confinedTargets : this.#ports.targets;
   }
 
   async #deliver(delivery: HookDelivery, signal: AbortSignal | undefined): Promise<void> {
@@ -73,7 +79,7 @@ export class Hooks {
     };
     try {
       const { status, retryAfter } = await postWebhook(
-        this.#ports.targets,
+        this.#targetsOf(hook),
         { url: hook.url, headers, body },
         { timeout: TIMEOUT, signal },
       );

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { isoTime, moment } from '#api/page.ts';
 import { type Operation, operation } from '#worker/http/api/operation.ts';
-import type { Hooks } from '../hooks/hooks.ts';
 import type { JobHook } from '../hooks/hooks-repository.ts';
+import type { AskedHooks } from '../hooks/tenant-hooks.ts';
 
 const tag = 'hooks';
 const state = z.enum(['running', 'succeeded', 'failed', 'canceled', 'skipped']);
@@ -19,7 +19,7 @@ const shape = z.object({
 const params = z.object({ id: z.string().min(1).max(200) });
 
 /** Who is told of jobs by HTTP. */
-export function hookOperations(hooks: Hooks): Operation[] {
+export function hookOperations(hooks: AskedHooks): Operation[] {
   return [
     operation({
       id: 'listHooks',
@@ -84,7 +84,7 @@ export function hookOperations(hooks: Hooks): Operation[] {
   ];
 }
 
-function shapeOf({ lastResult, lastAt, ...hook }: JobHook): z.input<typeof shape> {
+function shapeOf({ lastResult, lastAt, confined: _, ...hook }: JobHook): z.input<typeof shape> {
   return {
     ...hook,
     states: [...hook.states],

@@ -4,9 +4,8 @@ import type { EngineRouter } from '#worker/http/router.ts';
 
 /** Tells tenants what is the pool's operator's alone. */
 export function operatorRoutes(router: EngineRouter): void {
-  router.all(/^\/api\/v1\/(?:triggers|hooks|tenants)(?:\/.*)?$/, (ctx) => {
-    const [, , , what] = ctx.path.split('/');
-    const problem = problemOf(forbidden(`${what} are for the operator of the pool, not for tenants`));
+  router.all(/^\/api\/v1\/tenants(?:\/.*)?$/, (ctx) => {
+    const problem = problemOf(forbidden('tenants are for the operator of the pool, not for tenants'));
     ctx.status = problem.status;
     ctx.body = problem;
     ctx.type = PROBLEM_TYPE;

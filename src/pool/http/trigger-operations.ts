@@ -3,8 +3,8 @@ import { isoTime, moment } from '#api/page.ts';
 import { messageOf } from '#errors/errors.ts';
 import { parseImageReference } from '#oci/reference.ts';
 import { type Operation, operation } from '#worker/http/api/operation.ts';
+import type { AskedTriggers } from '../triggers/tenant-triggers.ts';
 import type { Trigger, TriggerSource } from '../triggers/trigger.ts';
-import type { Triggers } from '../triggers/triggers.ts';
 
 const tag = 'triggers';
 const SECONDS = 1_000;
@@ -76,7 +76,7 @@ const shape = z.object({
 });
 
 /** What asks for jobs by itself: times, images that change, and events of Git hosts and registries. */
-export function triggerOperations(triggers: Triggers): Operation[] {
+export function triggerOperations(triggers: AskedTriggers): Operation[] {
   return [
     operation({
       id: 'listTriggers',

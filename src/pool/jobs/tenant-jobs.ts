@@ -1,6 +1,8 @@
-import { conflict, forbidden, notFound } from '#errors/errors.ts';
+import { notFound } from '#errors/errors.ts';
 import { checkJob } from '../tenants/check-job.ts';
+import { ownName } from '../tenants/own-name.ts';
 import type { TenantIdentity } from '../tenants/tenant-header.ts';
+import { checkSubmission } from '../tenants/tenant-rules.ts';
 import type { Job } from './job.ts';
 import type { Jobs, Submission, Submitted } from './jobs.ts';
 
@@ -9,11 +11,6 @@ export type AskedJobs = Pick<
   Jobs,
   'submit' | 'find' | 'list' | 'ahead' | 'cancel' | 'retry' | 'remove' | 'addContext'
 >;
-
-/** So many jobs of one tenant may wait and run. */
-const MAX_OPEN = 10_000;
-/** What a tenant's clients leave unsaid, and what they may say: that they ask for themselves. */
-const UNSAID = 'default';
 
 /** The pool's jobs as one tenant's clients see them: those that they have asked for, and no others. */
 export class TenantJobs implements AskedJobs {
@@ -28,16 +25,9 @@ export class TenantJobs implements AskedJobs {
 
   /** Throws as that of `Jobs`, `forbidden` for what their policy does not allow, `conflict` when they have too many. */
   async submit(tenant: string, submission: Submission): Promise<Submitted> {
-    const { name, policy } = this.#own(tenant);
-    const requests = submission.kind === 'pipeline' ? Object.values(submission.jobs) : [submission];
-    for (const request of requests) {
-      checkJob(request.kind, request.kind === 'build' ? request.build : request.run, policy);
-      // A priority is above all turns: it is for the operator to say whose work is more urgent.
-      if (request.priority > 0) throw forbidden('a tenant’s jobs have priorities up to 0');
-    }
-    if ((await this.#jobs.countOpen(name)) + requests.length > MAX_OPEN) {
-      throw conflict(`a tenant may have ${MAX_OPEN} jobs that are not over`);
-    }
+    const identity = this.#identity();
+    const name = ownName(identity, tenant);
+    await checkSubmission(this.#jobs, identity, submission);
     return await this.#jobs.submit(name, submission, { confined: true });
   }
 
@@ -51,7 +41,7 @@ export class TenantJobs implements AskedJobs {
   }
 
   async list(options: Parameters<Jobs['list']>[0]): Promise<Job[]> {
-    const { name } = this.#own(options.tenant ?? UNSAID);
+    const name = ownName(this.#identity(), options.tenant);
     return await this.#jobs.list({ ...options, tenant: name, confined: true });
   }
 
@@ -80,14 +70,6 @@ export class TenantJobs implements AskedJobs {
     tenant: string,
     source: AsyncIterable<Uint8Array>,
   ): Promise<{ digest: string; size: number }> {
-    return await this.#jobs.addContext(this.#own(tenant).name, source);
-  }
-
-  #own(said: string): TenantIdentity {
-    const identity = this.#identity();
-    if (said !== UNSAID && said !== identity.name) {
-      throw forbidden(`you are the tenant '${identity.name}' here, not '${said}'`);
-    }
-    return identity;
+    return await this.#jobs.addContext(ownName(this.#identity(), tenant), source);
   }
 }

@@ -33,6 +33,8 @@ export interface Trigger {
   readonly id: string;
   readonly tenant: string;
   readonly name: string;
+  /** Its tenant's own clients have made it: it asks for what they may, and is theirs. */
+  readonly confined: boolean;
   readonly source: TriggerSource;
   /** What is asked for, as JSON with placeholders (`{{commit}}`). */
   readonly submission: unknown;

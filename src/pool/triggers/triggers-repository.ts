@@ -4,7 +4,7 @@ import { databaseNow } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import type { PoolSchema } from '#database/pool/schema.ts';
 import { inTransaction } from '#database/transaction.ts';
-import { notFound } from '#errors/errors.ts';
+import { conflict, notFound } from '#errors/errors.ts';
 import type { NewJob } from '../jobs/job.ts';
 import { JobsRepository } from '../jobs/jobs-repository.ts';
 import type { Trigger, TriggerSource } from './trigger.ts';
@@ -15,6 +15,7 @@ export interface TriggerSettings {
   readonly enabled: boolean;
   readonly secret: string | null;
   readonly dueAt: number | null;
+  readonly confined: boolean;
 }
 
 /** What a start of a trigger changes, and whose turn it is: two that see the same take it once. */
@@ -39,7 +40,10 @@ export class TriggersRepository {
     return Number(rows[0]!.now);
   }
 
-  /** Makes a trigger, or changes one: a secret stays unless a new one is given. Throws `not-found` for a tenant. */
+  /**
+   * Makes a trigger, or changes one: a secret stays unless a new one is given. Throws `not-found` for a tenant, `conflict`
+   * for a name that the operator has given and its tenant wants, or the other way around.
+   */
   async put(tenant: string, name: string, settings: TriggerSettings): Promise<Trigger> {
     return await inTransaction(this.#db, async (trx) => {
       const known = await trx
@@ -63,25 +67,30 @@ export class TriggersRepository {
           tenant,
           name,
           ...values,
+          confined: settings.confined ? 1 : 0,
           secret: settings.secret,
           fired_at: null,
           last_id: null,
           created_at: databaseNow(trx),
         })
-        .onConflict((conflict) =>
-          conflict
+        .onConflict((taken) =>
+          taken
             .columns(['tenant', 'name'])
-            .doUpdateSet({ ...values, ...(settings.secret !== null && { secret: settings.secret }) }),
+            .doUpdateSet({ ...values, ...(settings.secret !== null && { secret: settings.secret }) })
+            .where('job_triggers.confined', '=', settings.confined ? 1 : 0),
         )
         .returningAll()
-        .executeTakeFirstOrThrow();
+        .executeTakeFirst();
+      if (!row)
+        throw conflict(`the trigger ${name} is ${settings.confined ? 'the operator’s' : 'the tenant’s own'}`);
       return triggerOf(row);
     });
   }
 
-  async list(tenant: string | undefined): Promise<Trigger[]> {
+  async list(tenant: string | undefined, { confined }: { confined?: boolean } = {}): Promise<Trigger[]> {
     let query = this.#db.selectFrom('job_triggers').selectAll().orderBy('tenant').orderBy('name');
     if (tenant !== undefined) query = query.where('tenant', '=', tenant);
+    if (confined !== undefined) query = query.where('confined', '=', Number(confined));
     return (await query.execute()).map(triggerOf);
   }
 
@@ -197,6 +206,7 @@ function triggerOf(row: Selectable<PoolSchema['job_triggers']>): Trigger {
     id,
     tenant,
     name,
+    confined: row.confined === 1,
     source: JSON.parse(source),
     submission: JSON.parse(submission),
     enabled: row.enabled === 1,

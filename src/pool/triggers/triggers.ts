@@ -9,14 +9,22 @@ import type { TriggersRepository } from './triggers-repository.ts';
 
 /** PORT: what images mean in their registries. */
 export interface ImageDigests {
-  /** Throws `not-found`, `unavailable`, `unauthorized`. */
-  digestOf(image: string, signal?: AbortSignal): Promise<string>;
+  /** As a tenant sees it, or else the pool itself. Throws `not-found`, `unavailable`, `unauthorized`. */
+  digestOf(image: string, options: { tenant?: string; signal?: AbortSignal | undefined }): Promise<string>;
+}
+
+/** PORT: what tenants may as of now. All of it throws `forbidden`. */
+export interface ConfinedRules {
+  /** `conflict` when they have too many. */
+  checkSubmission(tenant: string, submission: Submission): Promise<void>;
+  checkImage(tenant: string, image: string): Promise<void>;
 }
 
 interface Ports {
   readonly rows: TriggersRepository;
   readonly jobs: Jobs;
   readonly digests: ImageDigests;
+  readonly rules: ConfinedRules;
   /** Checks what somebody asks for, as the API has it. Throws `invalid`. */
   readonly read: (submission: unknown) => Submission;
 }
@@ -44,14 +52,19 @@ export class Triggers {
     this.#ports = ports;
   }
 
-  /** Makes a trigger, or changes one; the secret of a new one that takes events is told this once. Throws `invalid`. */
+  /**
+   * Makes a trigger, or changes one; the secret of a new one that takes events is told this once. `confined`: its tenant's own
+   * clients ask. Throws `invalid`, `conflict` for somebody else's name, `forbidden` for what a tenant may not.
+   */
   async put(
     tenant: string,
     name: string,
     { source, submission, enabled, secret }: WantedTrigger,
+    { confined = false }: { confined?: boolean } = {},
   ): Promise<{ trigger: Trigger; secret?: string }> {
     const { rows } = this.#ports;
-    await this.#jobsOf(tenant, submission, SAMPLE_VALUES[source.kind]);
+    await this.#check({ tenant, confined, source });
+    await this.#jobsOf({ tenant, confined, submission }, SAMPLE_VALUES[source.kind]);
     const takesEvents = source.kind === 'git' || source.kind === 'registry';
     if (secret !== undefined && !takesEvents) throw invalid('only what takes events has a secret');
     const before = await rows.get(tenant, name).catch((error: unknown) => {
@@ -60,12 +73,12 @@ export class Triggers {
     });
     const made = takesEvents && secret === undefined && !before?.hasSecret ? newSecretFor(source) : undefined;
     const dueAt = this.#firstTime(source, await rows.now());
-    const wanted = { source, submission, enabled, dueAt, secret: secret ?? made ?? null };
+    const wanted = { source, submission, enabled, dueAt, confined, secret: secret ?? made ?? null };
     return { trigger: await rows.put(tenant, name, wanted), ...(made !== undefined && { secret: made }) };
   }
 
-  list(tenant: string | undefined): Promise<Trigger[]> {
-    return this.#ports.rows.list(tenant);
+  list(tenant: string | undefined, options: { confined?: boolean } = {}): Promise<Trigger[]> {
+    return this.#ports.rows.list(tenant, options);
   }
 
   get(tenant: string, name: string): Promise<Trigger> {
@@ -107,7 +120,7 @@ export class Triggers {
     if (!trigger.enabled) throw conflict(`the trigger ${trigger.name} is switched off`);
     if (!values) return undefined;
     try {
-      const made = await this.#jobsOf(trigger.tenant, trigger.submission, values);
+      const made = await this.#jobsOf(trigger, values);
       return await this.#fired(rows.fire({ trigger, dueAt: null, event }, made));
     } catch (error) {
       if (error instanceof SlipwayError) await rows.noteError(trigger.id, messageOf(error));
@@ -130,7 +143,7 @@ export class Triggers {
     }
     try {
       const values = { time: new Date(planned).toISOString() };
-      const made = await this.#jobsOf(trigger.tenant, trigger.submission, values);
+      const made = await this.#jobsOf(trigger, values);
       return (await this.#fired(rows.fire(firing, made))) === undefined ? 0 : 1;
     } catch (error) {
       // What cannot be asked for now is not asked for each second.
@@ -148,21 +161,33 @@ export class Triggers {
     const { rows, digests } = this.#ports;
     const dueAt = (await rows.now()) + every;
     if (!(await rows.take(trigger, dueAt))) return 0;
-    const digest = await digests.digestOf(image, signal);
+    await this.#check(trigger);
+    const digest = await digests.digestOf(image, {
+      ...(trigger.confined && { tenant: trigger.tenant }),
+      signal,
+    });
     if (digest === trigger.seen) return 0;
     const firing = { trigger, dueAt, seen: digest };
     // What was there before there was a trigger is no news.
-    const made =
-      trigger.seen === null
-        ? { jobs: [] }
-        : await this.#jobsOf(trigger.tenant, trigger.submission, { image, digest });
+    const made = trigger.seen === null ? { jobs: [] } : await this.#jobsOf(trigger, { image, digest });
     const id = await this.#fired(rows.fire(firing, made));
     return id === undefined || id === '' ? 0 : 1;
   }
 
-  async #jobsOf(tenant: string, submission: unknown, values: EventValues) {
-    const { read, jobs } = this.#ports;
-    return await jobs.newJobs(tenant, read(fillIn(submission, values)));
+  async #check({ tenant, confined, source }: Pick<Trigger, 'tenant' | 'confined' | 'source'>): Promise<void> {
+    if (confined && source.kind === 'image') await this.#ports.rules.checkImage(tenant, source.image);
+  }
+
+  /** What a tenant may is what it may now, not when it made the trigger. */
+  async #jobsOf(
+    { tenant, confined, submission }: Pick<Trigger, 'tenant' | 'confined' | 'submission'>,
+    values: EventValues,
+  ) {
+    const { read, jobs, rules } = this.#ports;
+    const asked = read(fillIn(submission, values));
+    if (confined) await rules.checkSubmission(tenant, asked);
+    const made = await jobs.newJobs(tenant, asked);
+    return { ...made, jobs: made.jobs.map((job) => ({ ...job, confined })) };
   }
 
   async #fired(firing: Promise<string | undefined>): Promise<string | undefined> {

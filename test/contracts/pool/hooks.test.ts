@@ -7,10 +7,12 @@ import type { PoolDatabase } from '#database/pool/open.ts';
 import { DeliveriesRepository } from '#pool/hooks/deliveries-repository.ts';
 import { Hooks } from '#pool/hooks/hooks.ts';
 import { HooksRepository } from '#pool/hooks/hooks-repository.ts';
+import { TenantHooks } from '#pool/hooks/tenant-hooks.ts';
 import { JobChangesRepository } from '#pool/jobs/changes-repository.ts';
 import { ClaimsRepository } from '#pool/jobs/claims-repository.ts';
 import { JobsRepository } from '#pool/jobs/jobs-repository.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
+import { parseTenantPolicy } from '#pool/tenants/tenant-policy.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { verifySignature } from '#webhooks/signature.ts';
 import { TargetPolicy } from '#webhooks/target-policy.ts';
@@ -18,11 +20,12 @@ import { onEachPoolDatabase } from '../../database/pool-databases.ts';
 
 const OFFER = { platforms: ['linux/amd64'], labels: {}, cpus: 2, memory: 2 ** 30 };
 
-function hooksOn(db: PoolDatabase, allowed = ['127.0.0.1']) {
+function hooksOn(db: PoolDatabase, allowed = ['127.0.0.1'], confined: string[] = allowed) {
   return new Hooks({
     hooks: new HooksRepository(db),
     deliveries: new DeliveriesRepository(db),
     targets: new TargetPolicy({ allowed, setting: 'pool.jobs.webhookNetworks' }),
+    confinedTargets: new TargetPolicy({ allowed: confined, setting: 'pool.jobs.tenantWebhookNetworks' }),
   });
 }
 
@@ -71,8 +74,8 @@ onEachPoolDatabase('hooks', (create, dialect) => {
       rows,
       claims,
       /** A job that is done. */
-      async done(tenant: string, state: 'succeeded' | 'failed' = 'succeeded') {
-        const { id } = (await rows.enqueue(job(tenant))).job;
+      async done(tenant: string, state: 'succeeded' | 'failed' = 'succeeded', confined = false) {
+        const { id } = (await rows.enqueue({ ...job(tenant), confined })).job;
         const [claim] = await claims.claim(worker, [''], 1);
         await claims.end(claim!, worker, { state, result: { exitCode: 7 } });
         return id;
@@ -175,6 +178,41 @@ onEachPoolDatabase('hooks', (create, dialect) => {
     await done('a');
     await strict.deliver();
     expect((await strict.list('a'))[0]!.lastResult).toContain('pool.jobs.webhookNetworks');
+  });
+
+  it('of a tenant’s clients are theirs alone, and hear of what these have asked for', async () => {
+    await using database = await create();
+    await using to = await receiver(() => 200);
+    const { hooks, done } = await open(database.db);
+    const [a, b] = ['a', 'b'].map(
+      (name) => new TenantHooks(hooks, () => ({ name, policy: parseTenantPolicy({}) })),
+    ) as [TenantHooks, TenantHooks];
+    const wanted = { tenant: 'default', url: to.url, states: ['succeeded'], enabled: true } as const;
+    const { hook } = await a.add(wanted);
+    const { hook: operators } = await hooks.add({ ...wanted, tenant: 'a', states: ['failed'] });
+    await expect(a.add({ ...wanted, tenant: 'b' })).rejects.toMatchObject({ kind: 'forbidden' });
+    const inside = new TenantHooks(hooksOn(database.db, ['127.0.0.1'], []), () => ({
+      name: 'a',
+      policy: parseTenantPolicy({}),
+    }));
+    await expect(inside.add(wanted)).rejects.toThrow('pool.jobs.tenantWebhookNetworks');
+    for (const [who, id] of [
+      [b, hook.id],
+      [a, operators.id],
+      [a, 'none'],
+    ] as const) {
+      await expect(who.get(id)).rejects.toMatchObject({ kind: 'not-found' });
+      await expect(who.remove(id)).rejects.toMatchObject({ kind: 'not-found' });
+    }
+    expect((await a.list(undefined)).map(({ id }) => id)).toEqual([hook.id]);
+    expect(await b.list(undefined)).toEqual([]);
+    await done('a');
+    const own = await done('a', 'succeeded', true);
+    await done('b', 'succeeded', true);
+    await hooks.deliver();
+    expect(to.heard.map(({ body }) => JSON.parse(body).subject)).toEqual([own]);
+    await a.remove(hook.id);
+    expect((await hooks.list('a')).map(({ id }) => id)).toEqual([operators.id]);
   });
 
   it('of what a job did are forgotten with it', async () => {

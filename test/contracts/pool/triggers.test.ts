@@ -2,11 +2,16 @@ import { createHmac } from 'node:crypto';
 import { sql } from 'kysely';
 import { expect, it } from 'vitest';
 import type { PoolDatabase } from '#database/pool/open.ts';
+import { unauthorized } from '#errors/errors.ts';
 import { readSubmission } from '#pool/http/job-shapes.ts';
 import { Jobs } from '#pool/jobs/jobs.ts';
 import { JobsRepository } from '#pool/jobs/jobs-repository.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
-import { Triggers, type WantedTrigger } from '#pool/triggers/triggers.ts';
+import { TenantAccessRepository } from '#pool/tenants/tenant-access-repository.ts';
+import { parseTenantPolicy } from '#pool/tenants/tenant-policy.ts';
+import { TenantRules } from '#pool/tenants/tenant-rules.ts';
+import { TenantTriggers } from '#pool/triggers/tenant-triggers.ts';
+import { type ImageDigests, Triggers, type WantedTrigger } from '#pool/triggers/triggers.ts';
 import { TriggersRepository } from '#pool/triggers/triggers-repository.ts';
 import { onEachPoolDatabase, type TestPool } from '../../database/pool-databases.ts';
 
@@ -19,7 +24,7 @@ const nightly: WantedTrigger = {
 };
 
 /** A gateway's triggers, as far as they need one. */
-function gateway(db: PoolDatabase, digestOf: (image: string) => Promise<string> = async () => 'sha256:0') {
+function gateway(db: PoolDatabase, digestOf: ImageDigests['digestOf'] = async () => 'sha256:0') {
   const rows = new JobsRepository(db);
   const absent = undefined as never;
   const jobs = new Jobs({
@@ -30,12 +35,19 @@ function gateway(db: PoolDatabase, digestOf: (image: string) => Promise<string> 
     summons: { queued() {}, changed() {} },
   });
   const repository = new TriggersRepository(db);
-  const triggers = new Triggers({ rows: repository, jobs, digests: { digestOf }, read: readSubmission });
+  const rules = new TenantRules({ jobs, access: new TenantAccessRepository(db) });
+  const triggers = new Triggers({
+    rows: repository,
+    jobs,
+    digests: { digestOf },
+    rules,
+    read: readSubmission,
+  });
   return { triggers, jobs: () => rows.list({ limit: 1000 }), rows: repository };
 }
 
 /** Several gateways on one database, with a tenant. A thread that waits for a lock of SQLite's keeps it from who has it. */
-async function open(database: TestPool, dialect: string, digestOf?: (image: string) => Promise<string>) {
+async function open(database: TestPool, dialect: string, digestOf?: ImageDigests['digestOf']) {
   await new TenantsRepository(database.db).ensure('a');
   const all = [gateway(database.db, digestOf)];
   for (let i = 0; i < 2; i++)
@@ -210,6 +222,82 @@ onEachPoolDatabase('triggers', (create, dialect) => {
     );
     await expect(triggers.receive(trigger.id, sent)).rejects.toMatchObject({ kind: 'conflict' });
     expect(await jobs()).toHaveLength(1);
+  });
+
+  it('of a tenant’s clients are theirs alone, and ask for what it may at that time', async () => {
+    await using database = await create();
+    const { triggers, jobs, fireAll } = await open(database, dialect);
+    const access = new TenantAccessRepository(database.db);
+    await new TenantsRepository(database.db).ensure('b');
+    const policies = { a: parseTenantPolicy({ registries: ['r.example'] }), b: parseTenantPolicy({}) };
+    for (const [name, policy] of Object.entries(policies)) await access.setPolicy(name, policy);
+    const [a, b] = [policies.a, policies.b].map(
+      (policy, at) => new TenantTriggers(triggers, () => ({ name: 'ab'[at]!, policy })),
+    ) as [TenantTriggers, TenantTriggers];
+    const own = { ...nightly, submission: { kind: 'run', run: { image: 'r.example/x' } } };
+
+    await a.put('default', 'own', own);
+    await triggers.put('a', 'operators', nightly);
+    await expect(a.put('b', 'own', own)).rejects.toMatchObject({ kind: 'forbidden' });
+    await expect(a.put('a', 'other', nightly)).rejects.toThrow('registry docker.io');
+    const urgent = { ...own, submission: { ...own.submission, priority: 1 } };
+    await expect(a.put('a', 'urgent', urgent)).rejects.toMatchObject({ kind: 'forbidden' });
+    const elsewhere = { kind: 'image', image: 'elsewhere.example/x:1', every: 60_000 } as const;
+    await expect(a.put('a', 'image', { ...own, source: elsewhere })).rejects.toThrow('elsewhere.example');
+    // Neither takes the other's name, and nobody sees what is not theirs.
+    await expect(a.put('a', 'operators', own)).rejects.toMatchObject({ kind: 'conflict' });
+    await expect(triggers.put('a', 'own', nightly)).rejects.toMatchObject({ kind: 'conflict' });
+    expect((await a.list(undefined)).map(({ name }) => name)).toEqual(['own']);
+    expect(await b.list(undefined)).toEqual([]);
+    for (const [who, name] of [
+      [a, 'operators'],
+      [b, 'own'],
+    ] as const) {
+      await expect(who.get('default', name)).rejects.toMatchObject({ kind: 'not-found' });
+      await expect(who.remove('default', name)).rejects.toMatchObject({ kind: 'not-found' });
+    }
+    await comesDue(database.db, 10);
+    await fireAll();
+    expect((await jobs()).map(({ confined, spec }) => [confined, (spec as { image: string }).image])).toEqual(
+      expect.arrayContaining([
+        [true, 'r.example/x'],
+        [false, 'busybox'],
+      ]),
+    );
+
+    // What it may is another thing by now.
+    await access.setPolicy('a', parseTenantPolicy({ registries: [] }));
+    await comesDue(database.db, 10);
+    await fireAll();
+    expect((await jobs()).filter(({ confined }) => confined)).toHaveLength(1);
+    expect((await a.get('a', 'own')).lastError).toContain('policy does not allow the registry r.example');
+    await a.remove('a', 'own');
+    expect((await triggers.list('a')).map(({ name }) => name)).toEqual(['operators']);
+  });
+
+  it('of a tenant’s clients look at images as that tenant: what it may not read starts nothing', async () => {
+    await using database = await create();
+    let digest = 'sha256:one';
+    const asked: (string | undefined)[] = [];
+    const { triggers, jobs, fireAll } = await open(database, dialect, async (image, { tenant }) => {
+      asked.push(tenant);
+      if (image.includes('private')) throw unauthorized('pull access denied');
+      return digest;
+    });
+    const own = new TenantTriggers(triggers, () => ({ name: 'a', policy: parseTenantPolicy({}) }));
+    const submission = { kind: 'run', run: { image: 'r.example/x' } };
+    for (const name of ['mine', 'private']) {
+      const source = { kind: 'image', image: `r.example/${name}:1`, every: 60_000 } as const;
+      await own.put('a', name, { source, submission, enabled: true });
+    }
+    await fireAll();
+    digest = 'sha256:two';
+    await comesDue(database.db, 0);
+    await fireAll();
+    expect(await jobs()).toHaveLength(1);
+    expect(new Set(asked)).toEqual(new Set(['a']));
+    expect((await own.get('a', 'private')).lastError).toContain('pull access denied');
+    expect((await own.get('a', 'mine')).lastError).toBeNull();
   });
 
   it('forget events in time', async () => {
