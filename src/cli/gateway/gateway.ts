@@ -56,6 +56,7 @@ import { createObservability } from '../process/observability.ts';
 import type { RoleContext, RunningRole } from '../process/role.ts';
 import { watchGateway } from './monitoring.ts';
 import { overlayRequests } from './overlays.ts';
+import { peerRequests } from './peers.ts';
 import { stepRequests } from './steps.ts';
 import { type CreateTenantServer, clientTls, GatewayTenants } from './tenants.ts';
 
@@ -112,6 +113,7 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
   );
   overlayRequests(workerServer, { db, database, parts, leases, started });
   stepRequests(workerServer, { db, database, started });
+  peerRequests(workerServer, { db, parts, leases, credentials: credentials.current, started });
   lendingRoute(workerServer, parts);
   queueRoutes(workerServer, { queue: jobs.queue(), summons: jobs.summons });
   contextRoutes(router, jobs.jobs);

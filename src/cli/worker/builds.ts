@@ -32,6 +32,8 @@ import type { StepClaims } from '#worker/build/solve/step-claims.ts';
 import { createBuildkit } from '#worker/buildkit/buildkit.ts';
 import { tellGraph } from '#worker/buildkit/definition/tell-graph.ts';
 import { ReceiveThreads } from '#worker/buildkit/fsutil/receive-threads.ts';
+import { PeerSteps } from '#worker/buildkit/peer/peer-steps.ts';
+import type { PeerWorkers } from '#worker/buildkit/peer/peer-workers.ts';
 import { buildkitRecordFormat } from '#worker/buildkit/record-format.ts';
 import { RequestBuilds } from '#worker/buildkit/request/request-builds.ts';
 import { SessionManager } from '#worker/buildkit/session/session-manager.ts';
@@ -51,6 +53,8 @@ interface Ports extends DriversPorts {
   readonly puller: BasePuller;
   /** undefined: no other worker shares the cache. */
   readonly claims?: StepClaims | undefined;
+  /** undefined: there are no other workers. */
+  readonly peers?: PeerWorkers | undefined;
 }
 
 interface BuildsSettings {
@@ -79,14 +83,14 @@ export async function createWorkerBuilds(
   closing: AsyncDisposableStack,
 ) {
   const { database, images, trees, traces } = ports;
-  const drivers = createDrivers(ports, {
-    root: join(root, 'drivers'),
-    refusedNetworks: config.refusedNetworks,
-  });
+  const shared = images.uploads && sharedRecords(images, images.uploads, log);
+  const drivers = createDrivers(
+    { ...ports, shared },
+    { root: join(root, 'drivers'), refusedNetworks: config.refusedNetworks },
+  );
   closing.defer(() => drivers.stop());
   const report = (error: unknown) => log.error({ err: error }, 'a build left something undone');
   const cache = new LocalCache({ database, layers: images.layers });
-  const shared = images.uploads && sharedRecords(images, images.uploads, log);
   const sender = shared && new RecordSender({ records: cache, registry: shared, report });
   if (sender) closing.use(sender);
   const directories = new RetainedDirectories({ root: join(root, 'contexts') });
@@ -98,13 +102,15 @@ export async function createWorkerBuilds(
   const { maxBuilds, maxAge: maxAgeMs, maxLogs: maxLogBytes } = config.history;
   const kept = { directory: join(root, 'history'), maxBuilds, maxAgeMs, maxLogBytes };
   const history = new BuildHistory({ database }, kept);
-  const exporters = new Exporters({ images, local: drivers.local, mounts: drivers.views, trees });
+  const exporters = new Exporters({ images, local: drivers.local, mounts: drivers.views, trees, shared });
   const { registries, rows, uploads } = images;
   const solver = new Solver(
     {
       drivers: drivers.ops,
       cache: shared && sender ? new TieredCache({ local: cache, registry: shared, sender }) : cache,
       claims: ports.claims,
+      natives:
+        shared && ports.peers && new PeerSteps({ peers: ports.peers, shared, local: drivers.local, log }),
     },
     { parallelism: config.parallelism },
   );

@@ -14,6 +14,7 @@ import { ImageLender } from '#pool/member/image-lender.ts';
 import { applyChanges } from '#worker/build/frontend/apply-changes.ts';
 import type { StepBounds } from '#worker/build/solve/op-driver.ts';
 import type { StepClaims } from '#worker/build/solve/step-claims.ts';
+import type { PeerWorkers } from '#worker/buildkit/peer/peer-workers.ts';
 import { createContainers } from '#worker/containers/containers.ts';
 import { EventBus } from '#worker/events/event-bus.ts';
 import { createImages, type ImagesOptions } from '#worker/images/images.ts';
@@ -62,6 +63,7 @@ export async function createWorkerParts(
     allowRegistry,
     stepBounds,
     claims,
+    peers,
     traces,
   }: {
     logger: Logger;
@@ -74,6 +76,8 @@ export async function createWorkerParts(
     stepBounds?: () => StepBounds;
     /** Agrees with the other workers of a pool on who does a step. */
     claims?: Pick<GatewayStepClaims, 'of'>;
+    /** Do steps of other platforms. */
+    peers?: PeerWorkers;
   },
   closing: AsyncDisposableStack,
 ) {
@@ -179,6 +183,7 @@ export async function createWorkerParts(
       trees,
       metrics,
       claims: claimsOf(config, claims),
+      peers,
       traces,
       puller: basePuller(images.puller, lender),
       bring: (reference, signal) => lender.bring(reference, signal),

@@ -8,6 +8,7 @@ import { forbidden, unauthorized } from '#errors/errors.ts';
 import { NO_METRICS } from '#observability/metrics.ts';
 import { createDispatchServer } from '#pool/http/dispatch-server.ts';
 import { guardRoutes } from '#pool/http/guard-routes.ts';
+import type { GatewayPeers } from '#pool/member/gateway-peers.ts';
 import type { GatewayStepClaims } from '#pool/member/gateway-step-claims.ts';
 import { readTenant, TENANT_HEADER, type TenantIdentity } from '#pool/tenants/tenant-header.ts';
 import { type TenantPlace, TenantPlaces } from '#pool/tenants/tenant-places.ts';
@@ -28,6 +29,7 @@ interface Ports {
   readonly firewall: SharedFirewall;
   readonly observed: Koa.Middleware<EngineState>;
   readonly claims: GatewayStepClaims;
+  readonly peers: GatewayPeers;
   readonly log: Logger;
 }
 
@@ -112,7 +114,7 @@ export class TenantEngines {
   async #start(place: TenantPlace): Promise<TenantEngine> {
     const known = this.#engines.get(place.name);
     if (known) return known;
-    const { host, firewall, observed, claims } = this.#ports;
+    const { host, firewall, observed, claims, peers } = this.#ports;
     const log = this.#ports.log.child({ tenant: place.name });
     const config = tenantConfig(this.#config, place);
     await using started = new AsyncDisposableStack();
@@ -129,6 +131,7 @@ export class TenantEngines {
       {
         logger: log,
         claims,
+        peers: peers.of(place.name),
         metrics: NO_METRICS,
         firewall,
         allowRegistry,

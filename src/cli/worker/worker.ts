@@ -8,6 +8,7 @@ import type { Agent } from '#pool/agent/agent.ts';
 import { GatewayJobQueue } from '#pool/agent/gateway-job-queue.ts';
 import { contextRoutes } from '#pool/http/context-routes.ts';
 import { triggerEvents } from '#pool/http/trigger-events.ts';
+import { GatewayPeers } from '#pool/member/gateway-peers.ts';
 import { GatewayStepClaims } from '#pool/member/gateway-step-claims.ts';
 import type { Membership } from '#pool/member/membership.ts';
 import { apiRoutes } from '#worker/http/api/api.ts';
@@ -45,8 +46,9 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const { metrics, traces } = observability;
   const firewall = new SharedFirewall(config.worker.network.defaultBridge.name.toUpperCase());
   const claims = new GatewayStepClaims();
+  const peers = new GatewayPeers();
   const isPooled = config.worker.pool.join !== null;
-  const pooled = isPooled ? { claims } : {};
+  const pooled = isPooled ? { claims, peers: peers.of(undefined) } : {};
   const ports = { logger, metrics, traces, firewall, ...pooled };
   const parts = await createWorkerParts(config, host, ports, started);
   const router = createEngineRouter();
@@ -60,7 +62,7 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const observed = observedRequests(observability);
   const own = createEngineServer(router, logger, observed);
   const tenants = isPooled
-    ? await TenantEngines.open({ host, firewall, observed, claims, log: logger }, config, started)
+    ? await TenantEngines.open({ host, firewall, observed, claims, peers, log: logger }, config, started)
     : undefined;
   for (const address of config.worker.listen) {
     const server = tenants?.server(own, { must: false }) ?? createEngineServer(router, logger, observed);
@@ -73,7 +75,7 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const engine = tenants?.server(own, { must: true }) ?? own;
   const content = newContent(parts, started);
   const membership = await joinPool(config, { engine, content, logger, started });
-  if (membership) followPool(parts, claims, membership);
+  if (membership) followPool(parts, { claims, peers }, membership);
   const agent = membership && (await startPoolAgent(membership, config, { parts, tenants, logger, started }));
   await jobs?.start();
   const running = started.move();
@@ -91,11 +93,12 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
 /** Overlay networks are the pool's, and what other workers have. */
 function followPool(
   { overlayLink, networks, lender }: WorkerParts,
-  claims: GatewayStepClaims,
+  { claims, peers }: { claims: GatewayStepClaims; peers: GatewayPeers },
   membership: Membership,
 ): void {
   lender.join(membership);
   claims.use(membership);
+  peers.use(membership);
   overlayLink?.use((method, path, body) => membership.ask(method, path, body));
   membership.on('held', () => networks.doubtOverlays());
 }

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { z } from 'zod';
@@ -84,6 +85,8 @@ export async function gatewayCredentials(
 }
 
 type Task = (req: IncomingMessage, body: unknown) => Promise<unknown>;
+/** Takes a connection over; settles at its end. */
+type Upgrade = (path: RegExpExecArray, req: IncomingMessage, socket: Duplex, head: Buffer) => Promise<void>;
 
 /**
  * What workers ask a gateway for, in TLS with certificates of the pool; who has none yet may join. Not yet listening. Who
@@ -102,6 +105,7 @@ export class WorkerServer {
   readonly #duration: number;
   readonly #log: Logger;
   readonly #routes = new Map<string, Task>();
+  readonly #upgrades: { readonly path: RegExp; readonly task: Upgrade }[] = [];
 
   constructor(
     ports: {
@@ -129,6 +133,7 @@ export class WorkerServer {
       minVersion: 'TLSv1.3',
     });
     this.server.on('request', (req, res) => void this.#serve(req, res));
+    this.server.on('upgrade', (req, socket, head) => void this.#upgrade(req, socket, head));
     this.server.on('tlsClientError', (error) => this.#log.debug({ err: error }, 'a worker was refused'));
   }
 
@@ -144,6 +149,11 @@ export class WorkerServer {
   /** More that workers can ask for: `POST /path`. */
   route(path: string, task: Task): void {
     this.#routes.set(path, task);
+  }
+
+  /** Connections that workers have handed on to somebody else: `POST`, with `Upgrade`. */
+  upgrades(path: RegExp, task: Upgrade): void {
+    this.#upgrades.push({ path, task });
   }
 
   async #renew(req: IncomingMessage): Promise<unknown> {
@@ -176,10 +186,34 @@ export class WorkerServer {
       const answer = await task(req, await bodyOf(req, path === '/lease' ? MAX_REPORT : MAX_BODY));
       send(res, 200, answer ?? {});
     } catch (error) {
-      const known = error instanceof SlipwayError;
-      if (!known) this.#log.error({ err: error }, 'a request of a worker failed');
-      send(res, (known && STATUS[error.kind]) || 500, { message: known ? error.message : 'internal error' });
+      const { status, message } = this.#refusal(error);
+      send(res, status, { message });
     }
+  }
+
+  async #upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on('error', () => socket.destroy());
+    try {
+      for (const { path, task } of this.#upgrades) {
+        const found = path.exec(req.url ?? '');
+        if (found) return await task(found, req, socket, head);
+      }
+      throw notFound('workers have nothing to ask for there');
+    } catch (error) {
+      const { status, message } = this.#refusal(error);
+      const body = JSON.stringify({ message });
+      const lines = [`HTTP/1.1 ${status} Refused`, 'Content-Type: application/json', 'Connection: close'];
+      socket.end(`${lines.join('\r\n')}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+    }
+  }
+
+  #refusal(error: unknown): { status: number; message: string } {
+    const known = error instanceof SlipwayError;
+    if (!known) this.#log.error({ err: error }, 'a request of a worker failed');
+    return {
+      status: (known && STATUS[error.kind]) || 500,
+      message: known ? error.message : 'internal error',
+    };
   }
 }
 

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { isKind, messageOf, unauthorized, unavailable } from '#errors/errors.ts';
 import type { Claimant } from '../jobs/job.ts';
@@ -89,6 +90,19 @@ export class Membership extends EventEmitter<{ lost: []; held: [Claimant]; certi
   async ask(method: string, path: string, body?: unknown): Promise<unknown> {
     if (!this.#claimant) throw unavailable('this worker has no lease of its pool');
     return await this.#connection.ask(method, path, body, { 'Slipway-Epoch': String(this.#claimant.epoch) });
+  }
+
+  /** A connection to whom the pool hands it on, as of the lease. Throws `unavailable`. */
+  async open(
+    path: string,
+    { headers, signal }: { headers: Readonly<Record<string, string | string[]>>; signal: AbortSignal },
+  ): Promise<Duplex> {
+    if (!this.#claimant) throw unavailable('this worker has no lease of its pool');
+    const { epoch } = this.#claimant;
+    return await this.#connection.open(path, {
+      headers: { ...headers, 'Slipway-Epoch': String(epoch) },
+      signal,
+    });
   }
 
   /**

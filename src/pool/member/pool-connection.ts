@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { Agent, request } from 'node:https';
+import type { Duplex } from 'node:stream';
 import { invalid, SlipwayError, unauthorized, unavailable } from '#errors/errors.ts';
 import { fingerprint, serverName } from '../workers/certificates.ts';
 import { readJoinToken } from '../workers/join-token.ts';
@@ -89,6 +90,35 @@ export class PoolConnection implements Disposable {
     asking.on('timeout', () => asking.destroy(new Error('timeout')));
     asking.on('error', failed);
     asking.end(body === undefined ? undefined : JSON.stringify(body));
+    return promise;
+  }
+
+  /** A connection that goes on as HTTP/2, to whom the gateway hands it on. Throws `unavailable`. */
+  open(
+    path: string,
+    { headers, signal }: { headers: Readonly<Record<string, string | string[]>>; signal: AbortSignal },
+  ): Promise<Duplex> {
+    const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
+    const failed = (why: string, cause?: unknown) =>
+      reject(unavailable(`the pool does not answer: ${why}`, { cause }));
+    const asking = request({
+      ...this.#where,
+      agent: this.#agent,
+      method: 'POST',
+      path,
+      headers: { Host: GATEWAY, ...headers, Connection: 'Upgrade', Upgrade: 'h2c' },
+      signal,
+    });
+    asking.once('upgrade', (_answer, socket, head) => {
+      if (head.length > 0) socket.unshift(head);
+      resolve(socket);
+    });
+    asking.once('response', (answer) => {
+      answer.resume();
+      failed(`status ${answer.statusCode}`);
+    });
+    asking.once('error', (cause) => failed(cause.message, cause));
+    asking.end();
     return promise;
   }
 

@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto';
 import { fitForPlatforms, type Runs } from './fit-for-platforms.ts';
+import { weightOf } from './weight-of.ts';
 
 /** What is known of where a build should go. */
 export interface BuildWish {
@@ -115,13 +115,13 @@ function choose(
 
 function rankOf(turn: BuildTurn, worker: string, warmth: Warmth) {
   const builtAt = turn.project === '' ? undefined : warmth.builtAt(turn, worker);
-  let order: string | undefined;
+  let order: number | undefined;
   return {
     builtAt: builtAt ?? 0,
     images: warmth.images(turn, worker),
     /** Each project has an order of workers of its own, which workers that come or go do not change otherwise. */
     get order() {
-      order ??= hash('sha256', `${turn.project}\0${worker}`);
+      order ??= weightOf(turn.project, worker);
       return order;
     },
   };

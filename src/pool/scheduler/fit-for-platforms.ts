@@ -16,7 +16,15 @@ const UNABLE = 0;
 
 /** Of those who run them best: natively if there is one, else by emulation. None where nobody runs them all. */
 export function fitForPlatforms<W extends Runs>(workers: readonly W[], wanted: readonly string[]): W[] {
-  const fits = workers.map((worker) => fitOf(worker, wanted));
+  if (wanted.length === 0) return [...workers];
+  // A thousand workers are of a few kinds.
+  const known = new Map<string, number>();
+  const fits = workers.map((worker) => {
+    const kind = `${worker.platforms} ${worker.emulates ?? ''}`;
+    const fit = known.get(kind) ?? fitOf(worker, wanted);
+    known.set(kind, fit);
+    return fit;
+  });
   const best = Math.max(UNABLE, ...fits);
   return best === UNABLE ? [] : workers.filter((_worker, at) => fits[at] === best);
 }

@@ -69,7 +69,9 @@ export function place<C extends Candidate>(candidates: readonly C[], wish: Wish,
   }
   const ready = fitting.filter(({ state }) => state === 'ready');
   const open = fitForPlatforms(ready, platforms);
-  const best = open.toSorted((a, b) => order(a, b, strategy))[0];
+  // One look at each: a pool may have a thousand workers.
+  let best: C | undefined;
+  for (const candidate of open) if (!best || order(candidate, best, strategy) < 0) best = candidate;
   if (best) return best;
   throw unavailable(`no worker of the pool fits${shown(wish)}`);
 }

@@ -1,4 +1,5 @@
 import { Semaphore } from '#async/semaphore.ts';
+import { unlessGivenUp } from '#async/unless-given-up.ts';
 import { canceled, isKind } from '#errors/errors.ts';
 import { chainIds } from '#oci/chain-id.ts';
 import { type Digest, hexOf } from '#oci/digest.ts';
@@ -132,10 +133,43 @@ export class RegistryRecords {
     const { signal } = new AbortController();
     for (const { layers } of outputs.filter((output) => output.kind === 'layers')) {
       const chain = chainIds(layers.map(({ diffId }) => diffId));
-      for (const [at, { diffId }] of layers.entries()) {
+      for (const [at, { diffId, remote }] of layers.entries()) {
+        if (remote?.fetcher === this.#fetcher) continue;
         uploads.now({ diffId, chainId: chain[at]! }, domain, signal).catch(() => undefined);
       }
     }
+  }
+
+  /**
+   * Brings a ref's layers now, and answers where each is; those that are there already are not looked at. Throws `not-found`
+   * for what is neither here nor there, and what keeps it from getting there.
+   */
+  async bring(ref: LayersRef, signal: AbortSignal): Promise<StoredLayer[]> {
+    const chain = chainIds(ref.layers.map(({ diffId }) => diffId));
+    const bringing = ref.layers.map(async (layer, at) => {
+      const there = await this.#mounted(layer, signal);
+      if (there) return there;
+      const stored = this.#storedLayer(layer, chain[at]!);
+      const { domain } = this.#repository.reference;
+      this.#ports.uploads
+        .now({ diffId: layer.diffId, chainId: chain[at]! }, domain, signal)
+        .catch(() => undefined);
+      return await stored;
+    });
+    const brought = await unlessGivenUp(Promise.all(bringing), { signal });
+    if (!brought) throw canceled();
+    return brought;
+  }
+
+  /** Layers that are there, as somebody else has said. */
+  ref(output: readonly StoredLayer[]): LayersRef {
+    const fetcher = this.#fetcher;
+    const layers = output.map(({ descriptor, diffId, createdAt }) => ({
+      diffId,
+      remote: { descriptor, fetcher },
+      ...(createdAt && { createdAt }),
+    }));
+    return { kind: 'layers', layers };
   }
 
   /** Finds a record by one more key. */
@@ -170,21 +204,11 @@ export class RegistryRecords {
       if (!step.keys.includes(key) || this.#lost.has(digest)) return undefined;
       if (distinct(step.outputs).some(({ descriptor }) => this.#lost.has(descriptor.digest)))
         return undefined;
-      return { id: digest, step, outputs: step.outputs.map((output) => this.#ref(output)) };
+      return { id: digest, step, outputs: step.outputs.map((output) => this.ref(output)) };
     } catch (error) {
       this.#failed(error, signal);
       return undefined;
     }
-  }
-
-  #ref(output: readonly StoredLayer[]): LayersRef {
-    const fetcher = this.#fetcher;
-    const layers = output.map(({ descriptor, diffId, createdAt }) => ({
-      diffId,
-      remote: { descriptor, fetcher },
-      ...(createdAt && { createdAt }),
-    }));
-    return { kind: 'layers', layers };
   }
 
   async #isThere({ descriptor: { digest } }: StoredLayer, signal: AbortSignal): Promise<boolean> {
@@ -204,7 +228,20 @@ export class RegistryRecords {
     return Promise.all(layers.map((layer, at) => this.#storedLayer(layer, chain[at]!)));
   }
 
-  async #storedLayer({ diffId, createdAt }: RefLayer, chainId: Digest): Promise<StoredLayer> {
+  /** A layer that need not be here for that: the registry has it, in this repository or another one. */
+  async #mounted(layer: RefLayer, signal: AbortSignal): Promise<StoredLayer | undefined> {
+    const { diffId, createdAt, remote } = layer;
+    if (!remote || remote.fetcher === this.#fetcher) return undefined;
+    const { mediaType, digest, size } = remote.descriptor;
+    if (!(await this.#ports.uploads.has(digest, signal))) return undefined;
+    const oci = layerMediaType(compressionOf(mediaType), true);
+    return { descriptor: { mediaType: oci, digest, size }, diffId, ...(createdAt && { createdAt }) };
+  }
+
+  async #storedLayer({ diffId, createdAt, remote }: RefLayer, chainId: Digest): Promise<StoredLayer> {
+    if (remote?.fetcher === this.#fetcher && !this.#lost.has(remote.descriptor.digest)) {
+      return { descriptor: remote.descriptor, diffId, ...(createdAt && { createdAt }) };
+    }
     const { mediaType, digest, size } = await this.#ports.uploads.upload({ diffId, chainId });
     const oci = layerMediaType(compressionOf(mediaType), true);
     return { descriptor: { mediaType: oci, digest, size }, diffId, ...(createdAt && { createdAt }) };

@@ -7,6 +7,7 @@ import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import type { StepRunner } from '#worker/runtime/step/step-runner.ts';
 import type { Mounter } from '#worker/snapshots/mount.ts';
 import type { Snapshotter } from '#worker/snapshots/snapshotter.ts';
+import type { RegistryRecords } from '../cache/registry-records.ts';
 import type { LocalLayers } from '../export/layer-export.ts';
 import { FilePool } from '../files/file-pool.ts';
 import type { DiffOp, ExecOp, FileOp, MergeOp, PassthroughOp, SourceOp } from '../llb/op.ts';
@@ -32,6 +33,7 @@ import { HttpSource } from './source/http-source.ts';
 import { ImageResolver } from './source/image-resolver.ts';
 import { ImageSource } from './source/image-source.ts';
 import { LocalSource } from './source/local-source.ts';
+import { SharedLayersSource } from './source/shared-layers-source.ts';
 import { SourceDriver } from './source/source-driver.ts';
 import { STEP_SNAPSHOT_PREFIX, Workspaces } from './workspaces.ts';
 
@@ -45,6 +47,8 @@ export interface DriversPorts {
   readonly host: HostFacts;
   /** Has an image that other machines have be here too, under its name. */
   readonly bring?: (reference: string, signal: AbortSignal) => Promise<unknown>;
+  /** Where other workers' steps have their layers. undefined: no cache is shared. */
+  readonly shared?: Pick<RegistryRecords, 'ref'> | undefined;
 }
 
 export interface DriversOptions {
@@ -158,6 +162,7 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
     new LocalSource(),
     new GitSource({ repositories, policy, host }, checkouts),
     new HttpSource({ files: downloads }),
+    new SharedLayersSource(ports.shared),
   ]);
   const networks = new StepNetworks({ sandboxes });
   const limits = { maxBytes: options.maxUnpackedBytes, maxEntries: options.maxUnpackedEntries };

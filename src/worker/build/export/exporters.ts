@@ -1,6 +1,7 @@
 import { invalid } from '#errors/errors.ts';
 import type { Images } from '#worker/images/images.ts';
 import type { TreePool } from '#worker/snapshots/tree/tree-pool.ts';
+import type { RegistryRecords } from '../cache/registry-records.ts';
 import { ArchiveExporter } from './archive-exporter.ts';
 import type { Exporter } from './exporter.ts';
 import { ImageExporter } from './image-exporter.ts';
@@ -9,6 +10,7 @@ import { ImageWriter } from './image-writer.ts';
 import { LayerExport, type LocalLayers } from './layer-export.ts';
 import { LocalExporter } from './local-exporter.ts';
 import type { RefMounts } from './ref-mounts.ts';
+import { SHARED_LAYERS, SharedLayersExporter } from './shared-layers-exporter.ts';
 import { TarExporter } from './tar-exporter.ts';
 
 export interface ExportersPorts {
@@ -16,6 +18,8 @@ export interface ExportersPorts {
   readonly local: LocalLayers;
   readonly mounts: RefMounts;
   readonly trees: TreePool;
+  /** undefined: no cache is shared. */
+  readonly shared?: RegistryRecords | undefined;
 }
 
 /** Every exporter by the type that clients ask for. */
@@ -24,7 +28,7 @@ export class Exporters {
   readonly layers: LayerExport;
   readonly #byType: ReadonlyMap<string, Exporter>;
 
-  constructor({ images, local, mounts, trees }: ExportersPorts) {
+  constructor({ images, local, mounts, trees, shared }: ExportersPorts) {
     const { store, layers, blobs, registries, rows, uploads } = images;
     this.layers = new LayerExport({ layers, blobs, local, uploads });
     const writer = new ImageWriter({ layers: this.layers });
@@ -38,6 +42,7 @@ export class Exporters {
       ['docker', new ArchiveExporter({ writer }, 'docker')],
       ['local', new LocalExporter({ mounts })],
       ['tar', new TarExporter({ mounts, trees })],
+      ...(shared ? [[SHARED_LAYERS, new SharedLayersExporter(shared)] as const] : []),
     ]);
   }
 

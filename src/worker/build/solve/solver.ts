@@ -3,6 +3,7 @@ import type { BuildSession } from '../session/build-session.ts';
 import { FairSlots } from './fair-slots.ts';
 import { Flights } from './flights.ts';
 import type { MissListener } from './missed-step.ts';
+import type { NativeSteps } from './native-steps.ts';
 import type { BuildLimits, CacheMap } from './op-driver.ts';
 import type { OpDrivers } from './op-drivers.ts';
 import type { ProgressSink } from './progress.ts';
@@ -17,6 +18,8 @@ export interface SolverParts {
   readonly slots: FairSlots;
   /** Agrees with other workers that share the cache; undefined: there are none. */
   readonly claims?: StepClaims | undefined;
+  /** Workers that run what this machine does not; undefined: there are none. */
+  readonly natives?: NativeSteps | undefined;
   /** Sources being identified. */
   readonly maps: Flights<CacheMap>;
   /** Steps being done, and sources being fetched. */
@@ -40,7 +43,7 @@ export class Solver {
 
   /** `parallelism`: how many steps run at once; sources do not count. */
   constructor(
-    ports: { drivers: OpDrivers; cache: CacheStore; claims?: StepClaims | undefined },
+    ports: Pick<SolverParts, 'drivers' | 'cache' | 'claims' | 'natives'>,
     options: { parallelism: number },
   ) {
     this.#parts = {

@@ -6,6 +6,7 @@ import { runAgreed } from './agreed-step.ts';
 import type { FairSlots } from './fair-slots.ts';
 import type { FlightContext, Outcome } from './flights.ts';
 import { type Holdable, Lease } from './lease.ts';
+import type { NativeSteps } from './native-steps.ts';
 import type { BuildLimits } from './op-driver.ts';
 import { type Driven, drive, type OpDrivers } from './op-drivers.ts';
 import type { LayersRef, Ref } from './ref.ts';
@@ -18,6 +19,8 @@ export interface StepPorts {
   readonly slots: FairSlots;
   /** undefined: no other worker shares the cache. */
   readonly claims?: StepClaims | undefined;
+  /** undefined: there are no other workers. */
+  readonly natives?: NativeSteps | undefined;
 }
 
 interface Performed {
@@ -54,6 +57,11 @@ export async function runStep(
       return done;
     }
     const inTurn = <T>(task: () => Promise<T>) => ports.slots.run(request.owner, signal, task);
+    const { natives } = ports;
+    if (natives?.isForeign(request)) {
+      const task = () => elsewhere(ports, natives, request, flight);
+      return (await kept(ports, request, await shown(progress, task))).outcome;
+    }
     const step = {
       key: request.contentKey,
       signal,
@@ -105,16 +113,37 @@ async function find(
   return { value: loaded.refs, lease: loaded.lease };
 }
 
-async function perform(
-  { drivers, cache }: StepPorts,
-  { vertex, inputs, contentKey, definitionKey, limits }: StepRequest,
+async function perform(ports: StepPorts, request: StepRequest, flight: FlightContext): Promise<Performed> {
+  return await kept(ports, request, await shown(flight.progress, () => driven(ports, request, flight)));
+}
+
+function driven(
+  { drivers }: StepPorts,
+  { vertex, inputs, limits }: StepRequest,
   { signal, progress, session }: FlightContext,
-): Promise<Performed> {
-  const driven = await shown(progress, () =>
-    drive(vertex, { drivers, signal, session, progress, limits }, (driver, context) =>
-      driver.run(vertex, inputs, context),
-    ),
+): Promise<Driven<readonly Ref[]>> {
+  return drive(vertex, { drivers, signal, session, progress, limits }, (driver, context) =>
+    driver.run(vertex, inputs, context),
   );
+}
+
+/** By a worker of the step's platform; here, when there is none. */
+async function elsewhere(
+  ports: StepPorts,
+  natives: NativeSteps,
+  request: StepRequest,
+  flight: FlightContext,
+): Promise<Driven<readonly Ref[]>> {
+  const done = await natives.run(request, flight);
+  if (done) return { value: done.outputs, reused: done.reused, lease: new Lease(async () => undefined) };
+  return await ports.slots.run(request.owner, flight.signal, () => driven(ports, request, flight));
+}
+
+async function kept(
+  { cache }: StepPorts,
+  { vertex, inputs, contentKey, definitionKey }: StepRequest,
+  driven: Driven<readonly Ref[]>,
+): Promise<Performed> {
   const createdAt = new Date();
   const outputs = driven.value.map((ref) => dated(ref, inputs, createdAt));
   const kept = await cache.save({

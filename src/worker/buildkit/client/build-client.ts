@@ -6,7 +6,8 @@ import type { ProgressSink } from '#worker/build/solve/progress.ts';
 import { GrpcClient } from '../grpc/grpc-client.ts';
 import { Code, GrpcError } from '../grpc/grpc-error.ts';
 import { Control } from '../proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
-import { connectUpgraded, type EngineAddress } from './connection.ts';
+import type { Definition } from '../proto/github.com/moby/buildkit/solver/pb/ops_pb.ts';
+import { type Connect, connectUpgraded, type EngineAddress } from './connection.ts';
 import { eagerConnection } from './eager-connection.ts';
 import { failedBuild } from './failed-build.ts';
 import { offeringServer } from './offering-server.ts';
@@ -27,6 +28,8 @@ export interface BuildRequest {
   readonly cacheImports: readonly Part[];
   readonly cacheExports: readonly Part[];
   readonly entitlements: readonly string[];
+  /** A graph, in place of what the frontend makes; of a build that is part of another one. */
+  readonly definition?: Definition;
 }
 
 /** How long a worker may take to say the last of a build that was cancelled. */
@@ -36,17 +39,19 @@ const FIRST_WORD_MS = 200;
 
 /** A client of BuildKit's API on an engine's address. */
 export class BuildClient {
-  readonly #address: EngineAddress;
+  readonly #connect: Connect;
   readonly #headers: () => Readonly<Record<string, string>>;
   readonly #log: Logger;
 
   /** `headers`: on every request. */
   constructor(ports: {
-    address: EngineAddress;
+    address: EngineAddress | { connect: Connect };
     headers?: () => Readonly<Record<string, string>>;
     log: Logger;
   }) {
-    this.#address = ports.address;
+    const { address } = ports;
+    this.#connect =
+      'connect' in address ? address.connect : (path, options) => connectUpgraded(address, path, options);
     this.#headers = ports.headers ?? (() => ({}));
     this.#log = ports.log;
   }
@@ -70,20 +75,18 @@ export class BuildClient {
       'x-docker-expose-session-sharedkey': offers.sharedKey,
       'x-docker-expose-session-grpc-method': [...server.paths],
     };
-    const session = await connectUpgraded(this.#address, '/session', { headers, signal });
+    const session = await this.#connect('/session', { headers, signal });
     closing.defer(() => end(session));
     server.accept(eagerConnection(session));
     closing.defer(() => server.close());
-    const client = new GrpcClient(
-      await connectUpgraded(this.#address, '/grpc', { headers: this.#headers(), signal }),
-    );
+    const client = new GrpcClient(await this.#connect('/grpc', { headers: this.#headers(), signal }));
     closing.defer(() => client.close());
     return await this.#solve(client, request, sessionId, { progress, signal });
   }
 
   async #solve(
     client: GrpcClient,
-    { ref, options, exporters, cacheImports, cacheExports, entitlements }: BuildRequest,
+    { ref, options, exporters, cacheImports, cacheExports, entitlements, definition }: BuildRequest,
     sessionId: string,
     { progress, signal }: { progress: ProgressSink; signal: AbortSignal },
   ): Promise<Readonly<Record<string, string>>> {
@@ -94,7 +97,7 @@ export class BuildClient {
         {
           Ref: ref,
           Session: sessionId,
-          Frontend: 'dockerfile.v0',
+          ...(definition ? { Definition: definition, Internal: true } : { Frontend: 'dockerfile.v0' }),
           FrontendAttrs: { ...options },
           Exporters: exporters.map(written),
           Cache: { Imports: cacheImports.map(written), Exports: cacheExports.map(written) },

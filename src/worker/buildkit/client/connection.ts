@@ -8,6 +8,12 @@ export type EngineAddress =
   | { readonly socketPath: string }
   | { readonly host: string; readonly port: number; readonly tls?: TlsOptions };
 
+/** Has a connection of another's go on as HTTP/2. Throws `unavailable`. */
+export type Connect = (
+  path: '/session' | '/grpc',
+  options: { headers: Readonly<Record<string, string | string[]>>; signal: AbortSignal },
+) => Promise<Duplex>;
+
 /** In PEM, as Node's TLS takes them. */
 interface TlsOptions {
   readonly ca?: Buffer;

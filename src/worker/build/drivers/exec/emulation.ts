@@ -44,13 +44,21 @@ function onLinux(architecture: string): Platform {
   return { os: 'linux', architecture };
 }
 
+/** Whether this machine's own processor runs a platform's programs. */
+export function isNative({ os, architecture }: Platform): boolean {
+  return nativePlatforms().some((known) => known.os === os && known.architecture === architecture);
+}
+
+/** Whether they run here, by an emulator if need be. */
+export async function isRunnable({ os, architecture }: Platform): Promise<boolean> {
+  return (await runnablePlatforms()).some((known) => known.os === os && known.architecture === architecture);
+}
+
 /** Throws `unsupported` for a platform whose programs neither this processor nor an emulator runs. */
 export async function requireRunnable(platform: Platform | undefined): Promise<void> {
   const own = hostPlatform();
   if (!platform || (platform.os === own.os && platform.architecture === own.architecture)) return;
-  const { os, architecture } = platform;
-  const runnable = await runnablePlatforms();
-  if (runnable.some((known) => known.os === os && known.architecture === architecture)) return;
+  if (await isRunnable(platform)) return;
   throw unsupported(
     `cannot run commands for ${formatPlatform(platform)} on ${formatPlatform(own)}: no emulator is registered (apt-get install qemu-user-static)`,
   );
