@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import { writeTar } from '#tar/writer.ts';
 import { RegistryCopy } from '../images/registry-copy.ts';
 
@@ -18,7 +17,7 @@ export async function pushSmallImages(registry: string, folder: string): Promise
   await pushImage(registry, folder, 'cpuguy83/buildkit-foreign', 'latest', [
     {
       ...foreign,
-      mediaType: `${DOCKER}.image.rootfs.foreign.diff.tar.gzip`,
+      mediaType: `${DOCKER}.image.rootfs.foreign.diff.tar`,
       urls: ['https://example.invalid/layer'],
     },
     own,
@@ -46,7 +45,7 @@ async function layer(name: string): Promise<Layer> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of writeTar([{ entry, body: [content] }])) chunks.push(chunk);
   const tar = Buffer.concat(chunks);
-  return { bytes: gzipSync(tar), diffId: digest(tar), mediaType: `${DOCKER}.image.rootfs.diff.tar.gzip` };
+  return { bytes: tar, diffId: digest(tar), mediaType: `${DOCKER}.image.rootfs.diff.tar` };
 }
 
 async function pushImage(

@@ -1,6 +1,6 @@
 import { invalid, messageOf } from '#errors/errors.ts';
 import { type Digest, isDigest } from '#oci/digest.ts';
-import { isIndexType, isManifestType, MEDIA_TYPE } from '#oci/media-type.ts';
+import { isForeignLayerType, isIndexType, isManifestType, MEDIA_TYPE } from '#oci/media-type.ts';
 import { parseStrictJson } from './strict-json.ts';
 
 /** What the registry reads out of a manifest or index; the bytes themselves stay as they came. */
@@ -122,13 +122,8 @@ function descriptor(value: unknown, name: string): Reference {
   return { mediaType: mediaTypeName(mediaType, `${name}.mediaType`) ?? '', digest, urls };
 }
 
-/** Layers that clients fetch from elsewhere and do not push (OCI image-spec, layer.md, "Non-Distributable Layers"). */
 function isForeign({ mediaType, urls }: Reference): boolean {
-  return (
-    (Array.isArray(urls) && urls.length > 0) ||
-    mediaType.includes('.nondistributable.') ||
-    mediaType === MEDIA_TYPE.dockerForeignLayerGzip
-  );
+  return (Array.isArray(urls) && urls.length > 0) || isForeignLayerType(mediaType);
 }
 
 /** Looser than RFC 6838 has it, but nothing that a header or a column could not hold. */

@@ -67,11 +67,11 @@ export function copiesInput({ type }: Compression): boolean {
   return type !== 'zstd';
 }
 
-/** The media type of a layer that is compressed so; Docker has no word for zstd. */
+/** The media type of a layer that is compressed so. Few engines read Docker's word for zstd, which containerd made up. */
 export function layerMediaType(type: CompressionType, oci: boolean): string {
   switch (type) {
     case 'zstd':
-      return MEDIA_TYPE.ociLayerZstd;
+      return oci ? MEDIA_TYPE.ociLayerZstd : MEDIA_TYPE.dockerLayerZstd;
     case 'gzip':
       return oci ? MEDIA_TYPE.ociLayerGzip : MEDIA_TYPE.dockerLayerGzip;
     case 'uncompressed':

@@ -219,7 +219,8 @@ export class LayerBlobs {
           if (follower) await follower.write(chunk);
           else giveBack(chunk);
         }
-        const mediaType = layerMediaType(compression.type, false);
+        // An image of zstd that names no family is OCI's: Docker's word for it is known to few.
+        const mediaType = layerMediaType(compression.type, compression.type === 'zstd');
         const blob = { digest: digester.digest(), diffId, mediaType, size, location };
         // Before this one is synced: the disk would have to write both at once.
         await follower?.finish(blob);

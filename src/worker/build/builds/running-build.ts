@@ -34,6 +34,7 @@ import {
 import { BuildCaches, type BuildCachesPorts, importsIn } from './build-caches.ts';
 import { KeptDocuments } from './kept-documents.ts';
 import { PackageLists, type PackageScan } from './package-lists.ts';
+import { platformWarnings } from './platform-warnings.ts';
 import { shownAsVertex } from './shown-as-vertex.ts';
 import { TracedProgress } from './traced-progress.ts';
 import { scrubbed } from './without-secrets.ts';
@@ -230,6 +231,7 @@ export class RunningBuild implements Build {
     left.promise.catch(() => undefined);
     signal.addEventListener('abort', () => left.reject(signal.reason), { once: true });
     const result = await Promise.race([this.#allowed(), left.promise]);
+    await this.#verify(result);
     const refs = await Promise.race([solveAll(job, result), left.promise]);
     try {
       const response = await this.#export(result, refs, opened);
@@ -260,6 +262,16 @@ export class RunningBuild implements Build {
       const builderId = provenance?.builderId ?? '';
       this.documents.made(platform, provenanceOf({ ...facts, edge }, { ...all, builderId }));
     }
+  }
+
+  async #verify(result: FrontendResult): Promise<void> {
+    const warnings = platformWarnings(this.#start.frontendOptions.platform ?? '', result);
+    if (warnings.length === 0) return;
+    const name = 'Verifying build result';
+    const vertex = digestOf(`${this.ref} ${name}`);
+    await shownAsVertex(this.#progress, { digest: vertex, name }, async () => {
+      for (const short of warnings) this.bridge.warn({ vertex, level: 0, short, detail: [] });
+    });
   }
 
   /** What the frontend comes to, as policies let it be built. */

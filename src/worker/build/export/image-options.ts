@@ -1,4 +1,3 @@
-import { invalid } from '#errors/errors.ts';
 import { type Compression, parseCompression } from '#worker/images/compression.ts';
 import { AnnotationSet } from './annotations.ts';
 import { booleanAttr, epochAttr } from './export-attrs.ts';
@@ -13,6 +12,8 @@ export interface ImageOptions {
   readonly compression: Compression | undefined;
   /** Also of layers that exist already. */
   readonly forceCompression: boolean;
+  /** Layers that a base image has elsewhere stay there. */
+  readonly keepForeign: boolean;
   /** undefined: as the frontend says; null: none, whatever it says. */
   readonly epoch: Date | undefined | null;
   readonly rewriteTimestamp: boolean;
@@ -39,17 +40,13 @@ export function parseImageOptions(attrs: Readonly<Record<string, string>>): Imag
   const type = take('compression');
   const level = take('compression-level');
   const compression = type === undefined && level === undefined ? undefined : parseCompression(type, level);
-  if (ociTypes === false && compression?.type === 'zstd') {
-    throw invalid('exporter option "compression=zstd" conflicts with "oci-mediatypes=false"');
-  }
   const epoch = take('source-date-epoch');
-  // Layers of other places are not left there.
-  flag('prefer-nondist-layers');
   return {
     names: (take('name') ?? '').split(',').filter(Boolean),
     ociTypes,
     compression,
     forceCompression: flag('force-compression') ?? false,
+    keepForeign: flag('prefer-nondist-layers') ?? false,
     epoch: epoch === undefined ? undefined : (epochAttr('source-date-epoch', epoch) ?? null),
     rewriteTimestamp: flag('rewrite-timestamp') ?? false,
     inlineAttestations: flag('attestation-inline'),

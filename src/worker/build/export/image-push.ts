@@ -41,7 +41,11 @@ export class ImagePush {
     const pusher = this.#registries.pusher(reference, credentials);
     const slots = new Semaphore(BLOBS_AT_ONCE);
     const layers = new Map(
-      exported.images.flatMap((image) => image.layers.map((layer) => [layer.descriptor.digest, layer])),
+      exported.images
+        .flatMap((image) => image.layers)
+        // What is elsewhere stays there.
+        .filter(({ descriptor }) => !descriptor.urls)
+        .map((layer) => [layer.descriptor.digest, layer]),
     );
     await step.phase('pushing layers', async () => {
       const blobs = [...layers.values()].map((layer) =>

@@ -86,6 +86,7 @@ export class ImageWriter {
             compression: options.compression,
             force: options.forceCompression,
             oci: options.ociTypes,
+            keepForeign: options.keepForeign,
             rewrite,
             ...(options.pushedTo !== undefined && { pushedTo: options.pushedTo }),
             signal: context.signal,

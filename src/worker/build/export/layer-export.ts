@@ -2,6 +2,7 @@ import { Semaphore } from '#async/semaphore.ts';
 import { chainIds } from '#oci/chain-id.ts';
 import type { Descriptor } from '#oci/descriptor.ts';
 import { type Digest, Digester } from '#oci/digest.ts';
+import { isForeignLayerType } from '#oci/media-type.ts';
 import { type Compression, compressionOf, layerMediaType } from '#worker/images/compression.ts';
 import { type LayerBlobs, verified } from '#worker/images/layer-blobs.ts';
 import type { LayerBlob, LayerRow } from '#worker/images/layer-repository.ts';
@@ -26,6 +27,8 @@ export interface LayerExportOptions {
   /** Also of layers that exist as blobs already. */
   readonly force: boolean;
   readonly oci: boolean;
+  /** What a base image has elsewhere stays there, under its own type. */
+  readonly keepForeign?: boolean;
   /** No file may be younger; the layers of the base image stay as they are. */
   readonly rewrite: { readonly epoch: Date; readonly base: readonly Digest[] } | undefined;
   /** The registry that they are about to be pushed to. */
@@ -171,16 +174,26 @@ function wayOf(
 
 function asItIs(
   { diffId, createdAt, remote }: RefLayer,
-  { oci }: LayerExportOptions,
+  { oci, keepForeign }: LayerExportOptions,
   open: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
 ): ExportedLayer {
-  const { mediaType, digest, size } = remote!.descriptor;
+  const { mediaType, digest, size, urls } = remote!.descriptor;
+  const elsewhere = keepForeign && urls && isForeignLayerType(mediaType);
   return {
-    descriptor: { mediaType: converted(mediaType, oci), digest, size },
+    descriptor: elsewhere
+      ? { mediaType: foreignType(mediaType, oci), digest, size, urls }
+      : { mediaType: converted(mediaType, oci), digest, size },
     diffId,
     ...(createdAt && { createdAt }),
     open: ({ signal }) => open(signal),
   };
+}
+
+/** As `converted`, of what is elsewhere. */
+function foreignType(mediaType: string, oci: boolean): string {
+  const [from, to] = ['rootfs.diff.tar', 'rootfs.foreign.diff.tar'];
+  const type = converted(mediaType, oci);
+  return oci ? type.replace('layer.v1', 'layer.nondistributable.v1') : type.replace(from, to);
 }
 
 /** The same blob's type in the other family of words. */

@@ -1,10 +1,11 @@
-import { closeSync, constants, openSync, readlinkSync, readSync, type Stats } from 'node:fs';
+import { closeSync, constants, lstatSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { invalid, notFound, tooLarge } from '#errors/errors.ts';
 import { decodeText, systemPath } from '#tar/byte-text.ts';
 import { listDirectory } from '#worker/snapshots/tree/directory-listing.ts';
 import { pathMatcher } from '../context/path-match.ts';
-import { modifiedAt } from './file-metadata.ts';
 import { absolutePath, rootPath, statOf } from './root-path.ts';
+
+const SECOND = 1_000_000_000n;
 
 export interface FilePart {
   readonly root: string;
@@ -62,19 +63,30 @@ export function readDirectory(request: {
   const matches = include ? pathMatcher(include) : () => true;
   return [...listDirectory(real)]
     .filter(({ name }) => matches(name))
-    .map((file) => describe(file.name, file.path, file.stats));
+    .map((file) => describe(file.name, file.path));
 }
 
 export function statPath(root: string, path: string): PathStat {
   const real = rootPath(root, path, { followLast: false });
-  const stats = statOf(real);
-  if (!stats) throw notFound(`lstat ${path}: no such file or directory`);
-  return describe(absolutePath(path).split('/').at(-1) ?? '', real, stats);
+  if (!statOf(real)) throw notFound(`lstat ${path}: no such file or directory`);
+  return describe(absolutePath(path).split('/').at(-1) ?? '', real);
 }
 
-function describe(path: string, real: string, stats: Stats): PathStat {
-  const { mode, uid, gid, rdev } = stats;
+/** Its time to the nanosecond. */
+function describe(path: string, real: string): PathStat {
+  const stats = lstatSync(systemPath(real), { bigint: true });
   const linkname = stats.isSymbolicLink() ? decodeText(readlinkSync(systemPath(real), 'buffer')) : '';
-  const size = stats.isFile() ? stats.size : 0;
-  return { path, mode, uid, gid, size, ...modifiedAt(stats), linkname, rdev };
+  const time = stats.mtimeNs;
+  const nanoseconds = ((time % SECOND) + SECOND) % SECOND;
+  return {
+    path,
+    mode: Number(stats.mode),
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+    size: stats.isDirectory() ? 0 : Number(stats.size),
+    seconds: Number((time - nanoseconds) / SECOND),
+    nanoseconds: Number(nanoseconds),
+    linkname,
+    rdev: Number(stats.rdev),
+  };
 }

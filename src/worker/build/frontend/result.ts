@@ -32,12 +32,21 @@ export function resultOf(
 
 function platformsOf(results: readonly PlatformResult[]) {
   return {
-    Platforms: results.map(({ platform }) => {
-      const { architecture, os, variant, ...rest } = normalizePlatform(platform);
+    Platforms: results.map(({ platform, compiled }) => {
+      const said = withVersion(platform, compiled.config);
+      const { architecture, os, variant, ...rest } = normalizePlatform(said);
       return {
         ID: platformId(platform),
         Platform: { architecture, os, ...rest, ...(variant && { variant }) },
       };
     }),
   };
+}
+
+/** Windows has versions, which an image inherits where none was asked for. */
+function withVersion(platform: Platform, config: Uint8Array): Platform {
+  if (platform.os !== 'windows' || platform['os.version']) return platform;
+  const image = JSON.parse(Buffer.from(config).toString('utf8')) as Partial<Platform>;
+  if (image.os !== platform.os || !image['os.version']) return platform;
+  return { ...platform, 'os.version': image['os.version'] };
 }

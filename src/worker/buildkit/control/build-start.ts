@@ -36,8 +36,10 @@ export function buildStart(request: SolveRequest, sessions: Pick<SessionManager,
   };
 }
 
-/** Empty file systems are no inputs. */
+/** Empty file systems are no inputs. Throws `invalid` for what a client has left out, in BuildKit's words. */
 export function readInputs(inputs: Readonly<Record<string, Definition>>): Record<string, Edge> {
+  const isNil = ({ def, metadata }: Definition) => def.length === 0 && Object.keys(metadata).length === 0;
+  if (Object.values(inputs).some(isNil)) throw invalid('invalid nil input definition to definition op');
   const read = Object.entries(inputs).map(
     ([name, definition]) => [name, readDefinition(definition)] as const,
   );

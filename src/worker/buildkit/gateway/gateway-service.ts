@@ -1,4 +1,4 @@
-import { invalid, unsupported } from '#errors/errors.ts';
+import { invalid, isKind, unsupported } from '#errors/errors.ts';
 import { hostPlatform } from '#oci/platform.ts';
 import type { Build, BuildService } from '#worker/build/build-service.ts';
 import type { FileStat } from '#worker/build/frontend/frontend.ts';
@@ -7,7 +7,7 @@ import { type WorkerFacts, workerRecord } from '../control/worker-record.ts';
 import { platformFromPb } from '../definition/platform-pb.ts';
 import { readDefinition } from '../definition/read-definition.ts';
 import { rangesFromPb, sourceInfoFromPb } from '../definition/source-pb.ts';
-import { GrpcError } from '../grpc/grpc-error.ts';
+import { Code, GrpcError } from '../grpc/grpc-error.ts';
 import type { ServerCall, ServiceHandlers } from '../grpc/server-call.ts';
 import { policyFromPb } from '../policy/policy-pb.ts';
 import { resolveMode, sourceMetaToPb, sourceQuestion } from '../policy/source-meta-pb.ts';
@@ -32,7 +32,11 @@ export function gatewayService({ builds, bridges, worker }: GatewayParts): Servi
   const find = async (call: ServerCall): Promise<{ build: Build; state: BridgeState }> => {
     const ref = call.metadata.get('buildkit-controlapi-buildid');
     if (!ref) throw invalid('no buildid found in context');
-    const build = await builds.find(ref, { signal: call.signal });
+    const build = await builds.find(ref, { signal: call.signal }).catch((error: unknown) => {
+      throw isKind(error, 'not-found')
+        ? new GrpcError(Code.notFound, error.message, { cause: error })
+        : error;
+    });
     return { build, state: bridges.of(build) };
   };
   const refOf = async (call: ServerCall, id: string) => {

@@ -161,10 +161,11 @@ function finished(
   if (options.labels.size > 0)
     image.config.Labels = new Map([...(image.config.Labels ?? []), ...options.labels]);
   if (!asked) return image;
-  const { variant } = image.platform;
+  const { variant, 'os.version': version } = image.platform;
   const isSame = image.platform.os === platform.os && image.platform.architecture === platform.architecture;
+  if (!isSame) return { ...image, platform };
   return {
     ...image,
-    platform: isSame && variant ? { ...platform, variant: platform.variant ?? variant } : platform,
+    platform: { ...(variant && { variant }), ...(version && { 'os.version': version }), ...platform },
   };
 }

@@ -51,7 +51,6 @@ describe('attributes of an exporter of images', () => {
     [{ compression: 'lzma' }, 'unsupported compression type lzma'],
     [{ compression: 'estargz' }, 'estargz'],
     [{ 'compression-level': 'high' }, 'non-integer value'],
-    [{ compression: 'zstd', 'oci-mediatypes': 'false' }, 'conflicts'],
     [{ 'source-date-epoch': 'yesterday' }, 'no number of seconds'],
     [{ 'annotation-nonsense.a': '1' }, 'unrecognized annotation type'],
     [{ 'annotation-index[linux/amd64].a': '1' }, 'platform linux/amd64 specified'],
