@@ -127,6 +127,17 @@ describe('a build', () => {
     expect(anew).not.toContain('Using cache');
   });
 
+  it('leaves the last good step of a build that fails to be run, as each step before it', async () => {
+    const failed = await build(['FROM busybox', 'RUN echo good > /good', 'RUN cat /missing']);
+    expect(failed.code).toBe(1);
+    const ids = [...failed.stdout.matchAll(/^ ---> ([0-9a-f]{12})$/gm)].map(([, id]) => id!);
+    expect(ids).toHaveLength(2);
+    expect(await slipway.dockerOk('run', '--rm', ids[1]!, 'cat', '/good')).toBe('good');
+    expect(await slipway.dockerOk('inspect', '--format', '{{.Parent}}', ids[1]!)).toContain(ids[0]);
+    await slipway.dockerOk('image', 'prune', '--force');
+    expect((await slipway.docker(['inspect', ids[1]!])).code).toBe(1);
+  });
+
   it('has arguments, also before FROM, and warns of those that nobody takes', async () => {
     const result = await build(
       ['ARG TAG=nosuch', 'FROM busybox:$TAG', 'ARG A=default', 'ARG B=default', 'RUN echo "<$A-$B-$TAG>"'],

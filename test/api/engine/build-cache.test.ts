@@ -107,6 +107,7 @@ describe('the build cache', () => {
 
   it('is pruned over the API', async () => {
     await build(['FROM busybox', 'RUN head -c 4000000 /dev/zero > /big', 'RUN exit 1']);
+    await worker.images.pruner.prune(new Map());
     expect(await layerUsers()).toBe(1);
     const filters = encodeURIComponent('{"type":["regular"]}');
     const url = `http://127.0.0.1:${worker.port}/v1.50/build/prune?all=1&filters=${filters}`;

@@ -5,7 +5,6 @@ import type { ImageStore } from '#worker/images/image-store.ts';
 import type { BuildProgram } from '../build-service.ts';
 import type { LocalCache } from '../cache/local-cache.ts';
 import type { Dockerfile } from '../dockerfile/parser.ts';
-import { exportedConfig, parseConfig } from '../export/exported-config.ts';
 import type { LocalLayers } from '../export/layer-export.ts';
 import { type CompiledDockerfile, compileDockerfile } from '../frontend/compile/compile-dockerfile.ts';
 import type { Stage } from '../frontend/compile/stage.ts';
@@ -20,12 +19,13 @@ import { type BasePuller, ClassicImages } from './classic-images.ts';
 import type { ClassicOutput, ClassicRequest } from './classic-request.ts';
 import { ConfigMarks } from './config-marks.ts';
 import { StepFeed } from './step-feed.ts';
+import { StepImages } from './step-images.ts';
 import { StepPrinter } from './step-printer.ts';
-import { StepRecorder } from './step-recorder.ts';
+import { type RecordedStep, StepRecorder } from './step-recorder.ts';
 import { type Outcome, outcomeOf, StepShow } from './step-show.ts';
 
 export interface ClassicProgramPorts {
-  readonly store: Pick<ImageStore, 'lookUp' | 'create' | 'tag'>;
+  readonly store: Pick<ImageStore, 'lookUp' | 'get' | 'create' | 'tag'>;
   readonly puller: BasePuller;
   readonly layers: Pick<LocalLayers, 'require'>;
   /** This machine's. */
@@ -120,16 +120,16 @@ export class ClassicProgram implements BuildProgram {
     const { recorder, compiled, bridge } = build;
     const printer = this.#printer!;
     const marks = new ConfigMarks(this.#ports);
-    const show = new StepShow({ bridge, feed: this.progress, printer, marks, request: this.#request });
+    const images = new StepImages(this.#ports, { epoch: compiled.epoch, signal: bridge.signal });
+    const parts = { bridge, feed: this.progress, printer, marks, images, request: this.#request };
+    const show = new StepShow(parts);
     const outcomes = new Map<Stage, Outcome>();
+    const whole = wholeStages(compiled.target, recorder);
     try {
       for (const [at, stage] of stages.entries()) {
         if (at > 0) await printer.step(stage.from!.text);
-        const finish =
-          stage === compiled.target
-            ? (outcome: Outcome) => this.#create(outcome, compiled, bridge)
-            : undefined;
-        outcomes.set(stage, await this.#stage(stage, { show, outcomes, recorder, finish }));
+        const isWhole = whole.has(stage);
+        outcomes.set(stage, await this.#stage(stage, { show, outcomes, recorder, isWhole }));
       }
     } finally {
       await marks.keep();
@@ -138,49 +138,35 @@ export class ClassicProgram implements BuildProgram {
     await this.#tag(outcomes.get(compiled.target)!.id as Digest, bridge.signal);
   }
 
-  /** `finish`: makes an image of the last outcome, and answers its ID. */
   async #stage(
     stage: Stage,
     build: {
       show: StepShow;
       outcomes: ReadonlyMap<Stage, Outcome>;
       recorder: StepRecorder;
-      finish: ((outcome: Outcome) => Promise<Digest>) | undefined;
+      /** What it comes to has to be an image. */
+      isWhole: boolean;
     },
   ): Promise<Outcome> {
-    const { show, outcomes, recorder, finish } = build;
+    const { show, outcomes, recorder, isWhole } = build;
     const printer = this.#printer!;
     const steps = recorder.stepsOf(stage);
     const base = stage.base && outcomes.get(stage.base);
     let outcome = base ?? outcomeOf(stage, recorder.historyBefore(stage));
     const triggers = steps.filter(({ trigger }) => trigger);
     if (triggers.length > 0) await printer.triggers(triggers.length);
-    for (const trigger of triggers) outcome = await show.show(outcome, trigger);
-    const written = steps.slice(triggers.length);
-    if (written.length === 0 && finish) outcome = { ...outcome, id: await finish(outcome) };
+    const next = (step: RecordedStep) => show.show(outcome, step, { last: isWhole && step === steps.at(-1) });
+    for (const trigger of triggers) outcome = await next(trigger);
+    // A Dockerfile that does nothing to an image is that image.
+    if (steps.length === 0 && isWhole && outcome.id === undefined)
+      throw invalid('No image was generated. Is your Dockerfile empty?');
     await printer.image(outcome.id);
-    for (const [at, step] of written.entries()) {
+    for (const step of steps.slice(triggers.length)) {
       await printer.step(step.instruction.text);
-      outcome = await show.show(outcome, step);
-      if (at === written.length - 1 && finish) outcome = { ...outcome, id: await finish(outcome) };
+      outcome = await next(step);
       await printer.image(outcome.id);
     }
     return outcome;
-  }
-
-  /** A Dockerfile that does nothing to an image is that image. */
-  async #create(outcome: Outcome, { config, baseConfig, epoch }: CompiledDockerfile, bridge: Bridge) {
-    const { id, untouched, layers, history } = outcome;
-    if (untouched) {
-      if (id === undefined) throw invalid('No image was generated. Is your Dockerfile empty?');
-      return id as Digest;
-    }
-    const { signal } = bridge;
-    await this.#ports.layers.require({ kind: 'layers', layers }, { signal });
-    const written = Buffer.from(JSON.stringify({ ...parseConfig(config), history }));
-    const whole = exportedConfig({ config: written, layers, epoch, base: baseConfig });
-    signal.throwIfAborted();
-    return (await this.#ports.store.create(whole)).id;
   }
 
   async #tag(id: Digest, signal: AbortSignal): Promise<void> {
@@ -201,4 +187,13 @@ export class ClassicProgram implements BuildProgram {
       .map(([name]) => name)
       .sort();
   }
+}
+
+/** The one that is built; where it does nothing, the one that it stands on. */
+function wholeStages(target: Stage, recorder: StepRecorder): ReadonlySet<Stage> {
+  const stages = new Set([target]);
+  for (const stage of stages) {
+    if (stage.base && recorder.stepsOf(stage).length === 0) stages.add(stage.base);
+  }
+  return stages;
 }

@@ -5,6 +5,7 @@ import type { CopyInstruction, Instruction } from '../dockerfile/instructions.ts
 import type { CompileObserver } from '../frontend/compile/compile-observer.ts';
 import type { Command, Stage } from '../frontend/compile/stage.ts';
 import type { Draft } from '../frontend/graph/draft.ts';
+import { encodeImage } from '../frontend/image/image.ts';
 import { createdBy } from './classic-history.ts';
 
 /** What an instruction makes of its stage. */
@@ -13,6 +14,10 @@ export interface RecordedStep {
   /** It comes from the base image. */
   readonly trigger: boolean;
   readonly createdBy: string;
+  /** The image's configuration afterwards. */
+  readonly config: Uint8Array;
+  /** Of the image that the stage stands on. */
+  readonly base: Uint8Array | undefined;
   /** The files as they are afterwards; undefined: it changes the configuration alone. */
   readonly files: Draft | undefined;
   /** `--chown`, expanded. */
@@ -71,6 +76,8 @@ export class StepRecorder implements CompileObserver {
       instruction,
       trigger: onbuild,
       createdBy: createdBy(instruction, written, { stage, escapeToken: this.#escapeToken }),
+      config: encodeImage({ ...stage.image, history: [] }),
+      base: stage.baseConfig,
       files: files === this.#files ? undefined : files,
       ...(owner !== undefined && { owner }),
     });

@@ -10,6 +10,7 @@ import { classicFailure } from './classic-failure.ts';
 import type { ClassicRequest } from './classic-request.ts';
 import type { ConfigMarks } from './config-marks.ts';
 import type { StepFeed } from './step-feed.ts';
+import type { StepImages } from './step-images.ts';
 import type { StepPrinter } from './step-printer.ts';
 import type { RecordedStep } from './step-recorder.ts';
 
@@ -18,7 +19,7 @@ const NOTHING = 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10
 
 /** What a stage has come to after one of its steps. */
 export interface Outcome {
-  /** Of the image that it would be; undefined while there is nothing. */
+  /** Of the image that it is; undefined while there is nothing. */
   readonly id: string | undefined;
   /** Nothing was done to the image that it stands on. */
   readonly untouched: boolean;
@@ -41,6 +42,7 @@ export interface StepShowParts {
   readonly feed: StepFeed;
   readonly printer: StepPrinter;
   readonly marks: ConfigMarks;
+  readonly images: StepImages;
   readonly request: Pick<ClassicRequest, 'noCache' | 'tellRemoved'>;
 }
 
@@ -53,10 +55,10 @@ export class StepShow {
     this.#parts = parts;
   }
 
-  /** Resolves when the step is done. Throws as of `classicFailure`. */
-  async show(before: Outcome, step: RecordedStep): Promise<Outcome> {
+  /** Resolves when the step is done. `last`: of what is built, whose image has to be whole. Throws as of `classicFailure`. */
+  async show(before: Outcome, step: RecordedStep, { last }: { last: boolean }): Promise<Outcome> {
     const { createdBy } = step;
-    if (!step.files) return this.#configuration(before, createdBy);
+    if (!step.files) return this.#configuration(before, step, last);
     const ref = await this.#files(step.instruction, step.files);
     const { bridge } = this.#parts;
     const { owner, instruction } = step;
@@ -64,21 +66,26 @@ export class StepShow {
     const all = ref.kind === 'layers' ? ref.layers : [];
     const added = all.slice(before.depth).filter(({ diffId }) => diffId !== NOTHING);
     const entries = added.length > 0 ? added.map(() => ({})) : [{ empty_layer: true }];
-    return {
-      id: idAfter(before, createdBy, added),
-      untouched: false,
-      layers: [...before.layers, ...added],
-      depth: all.length,
-      history: [...before.history, ...entries.map((entry) => ({ created_by: createdBy, ...entry }))],
-    };
+    const history = [...before.history, ...entries.map((entry) => ({ created_by: createdBy, ...entry }))];
+    const layers = [...before.layers, ...added];
+    const id = await this.#image(before, step, { history, layers, last });
+    return { id, untouched: false, layers, depth: all.length, history };
   }
 
-  async #configuration(before: Outcome, createdBy: string): Promise<Outcome> {
+  async #configuration(before: Outcome, step: RecordedStep, last: boolean): Promise<Outcome> {
     const { marks, printer, request } = this.#parts;
-    const id = idAfter(before, createdBy, []);
+    const history = [...before.history, { created_by: step.createdBy, empty_layer: true }];
+    const id = await this.#image(before, step, { history, layers: before.layers, last });
     if ((await marks.known(id)) && !request.noCache) await printer.cached();
-    const history = [...before.history, { created_by: createdBy, empty_layer: true }];
     return { ...before, id, untouched: false, history };
+  }
+
+  #image(
+    { id: parent }: Outcome,
+    { config, base }: RecordedStep,
+    { last, ...after }: Pick<Outcome, 'history' | 'layers'> & { last: boolean },
+  ): Promise<Digest> {
+    return this.#parts.images.make({ config, base, parent, ...after }, { bring: last });
   }
 
   async #files(instruction: Instruction, { edge }: Draft): Promise<Ref> {
@@ -115,11 +122,4 @@ export class StepShow {
     );
     await command.ended({ tell: failed ? request.tellRemoved.failed : request.tellRemoved.succeeded });
   }
-}
-
-/** Stands for all that the image consists of, without writing its configuration after each step. */
-function idAfter({ id }: Outcome, createdBy: string, added: readonly RefLayer[]): string {
-  return digestOf(
-    JSON.stringify([id ?? null, createdBy, added.map((layer) => [layer.diffId, layer.createdAt])]),
-  );
 }
