@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { canceled, notFound, unavailable } from '#errors/errors.ts';
+import { canceled, unavailable } from '#errors/errors.ts';
 import type { BuildHomesRepository } from './build-homes-repository.ts';
 import type { BuildTurns, TurnRequest } from './build-turns.ts';
 import type { BuildTurnsRepository } from './build-turns-repository.ts';
@@ -93,14 +93,19 @@ export class BuildHomes {
     await this.#rows.forgetSession(this.#tenant, id);
   }
 
-  /** Waits a little for a build that is about to be asked for. Throws `not-found`. */
-  async ofBuild(reference: string): Promise<LivingWorker> {
-    for (let waited = 0; waited < PATIENCE; waited += LOOK) {
+  /** A build is over whose client does not ask for its past. */
+  async over(reference: string): Promise<void> {
+    await this.#homes.end('build', reference);
+  }
+
+  /** The worker of a build, once it has one. Throws `canceled` when `signal` aborts before. */
+  async worksOn(reference: string, signal: AbortSignal): Promise<LivingWorker> {
+    for (let waited = 0; !signal.aborted; waited += LOOK) {
       const worker = await this.buildNow(reference);
       if (worker) return worker;
-      await sleep(LOOK);
+      await sleep(waited < PATIENCE ? LOOK : SELDOM, undefined, { signal }).catch(() => {});
     }
-    throw notFound(`no such build ${reference}`);
+    throw canceled('the client has gone');
   }
 
   /** The worker of a build, if it has one now. */

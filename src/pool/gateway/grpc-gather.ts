@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import type { ClientHttp2Session, ClientHttp2Stream, ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
-import { canceled, tooLarge, unavailable } from '#errors/errors.ts';
-import { frameOf } from '#worker/buildkit/grpc/frames.ts';
+import { canceled, isKind, tooLarge, unavailable } from '#errors/errors.ts';
+import { FrameParser, frameOf } from '#worker/buildkit/grpc/frames.ts';
 import type { Metadata } from '#worker/buildkit/grpc/metadata.ts';
 import { beginAnswer } from './grpc-relay.ts';
 
@@ -10,20 +10,26 @@ import { beginAnswer } from './grpc-relay.ts';
 const MAX_ANSWER = 64 * 1024 * 1024;
 const HEADER = 5;
 
-/** A call that is for all workers, one after the other. */
-export interface GatheredCall {
+/** A call with one message of the client. */
+interface OneCall {
   readonly path: string;
   readonly metadata: Metadata;
-  /** The only message of the client. */
   readonly first: Buffer;
   /** Aborts when the client has gone. */
   readonly signal: AbortSignal;
-  /**
-   * Whether an answer is one message, which all of them are merged to: what messages have many of are put together by writing
-   * them one after the other (Protocol Buffers, "Last one wins"). Else each worker's messages follow those of the one before.
-   */
-  readonly merged: boolean;
-  /** Hears of each worker that had something to say, by its place. */
+}
+
+/**
+ * How answers of several become one. `merged`: each is one message, and so is what they come to: what messages have many of
+ * are put together by writing them one after the other (Protocol Buffers, "Last one wins"). `in-turn`: each worker's
+ * messages follow those of the one before. `live`: as they come, from all at once, until the client leaves.
+ */
+export type Gathered = 'merged' | 'in-turn' | 'live';
+
+/** A call that is for all workers. */
+interface GatheredCall extends OneCall {
+  readonly kind: Gathered;
+  /** Hears of each message of those that are not merged, by the place of its worker. */
   readonly answered?: (at: number) => void;
 }
 
@@ -31,37 +37,59 @@ export interface GatheredCall {
 export async function gather(
   stream: ServerHttp2Stream,
   upstreams: readonly ClientHttp2Session[],
-  { merged, answered, ...call }: GatheredCall,
+  call: GatheredCall,
 ): Promise<void> {
+  const begin = () => beginAnswer(stream, { 'buildkit-currenttimestamp': new Date().toISOString() });
+  if (call.kind === 'live') begin();
+  const pass = async (upstream: ClientHttp2Session, at: number) => {
+    const parser = new FrameParser();
+    for await (const chunk of answerOf(upstream, call)) {
+      for (const message of parser.push(chunk)) {
+        call.answered?.(at);
+        if (!stream.headersSent) begin();
+        if (stream.write(frameOf(message))) continue;
+        await once(stream, 'drain', { signal: call.signal }).catch(() => undefined);
+      }
+    }
+  };
+  const merged = call.kind === 'merged' ? await messageOfAll(upstreams, call) : undefined;
+  if (call.kind === 'in-turn') for (const [at, upstream] of upstreams.entries()) await pass(upstream, at);
+  if (call.kind === 'live') await Promise.all(upstreams.map(pass));
+  if (call.signal.aborted) throw canceled('the client has gone');
+  if (!stream.headersSent) begin();
+  stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+  stream.end(merged);
+}
+
+async function messageOfAll(upstreams: readonly ClientHttp2Session[], call: OneCall): Promise<Buffer> {
   const bodies: Buffer[] = [];
   let size = 0;
-  for (const [at, upstream] of upstreams.entries()) {
+  for (const upstream of upstreams) {
     const chunks: Buffer[] = [];
-    let isFirst = true;
     for await (const chunk of answerOf(upstream, call)) {
-      if (isFirst) answered?.(at);
-      isFirst = false;
-      if (merged) {
-        chunks.push(chunk);
-        size += chunk.length;
-        if (size > MAX_ANSWER) throw tooLarge(`the workers answer with more than ${MAX_ANSWER} bytes`);
-        continue;
-      }
-      if (!stream.headersSent) beginAnswer(stream);
-      if (!stream.write(chunk)) await once(stream, 'drain', { signal: call.signal }).catch(() => undefined);
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size > MAX_ANSWER) throw tooLarge(`the workers answer with more than ${MAX_ANSWER} bytes`);
     }
     bodies.push(Buffer.concat(chunks).subarray(HEADER));
   }
-  if (call.signal.aborted) throw canceled('the client has gone');
-  if (!stream.headersSent) beginAnswer(stream);
-  stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
-  stream.end(merged ? frameOf(Buffer.concat(bodies)) : undefined);
+  return frameOf(Buffer.concat(bodies));
+}
+
+/** Whether a worker answers with a message. */
+export async function hasAnswer(upstream: ClientHttp2Session, call: OneCall): Promise<boolean> {
+  try {
+    for await (const _chunk of answerOf(upstream, call)) return true;
+  } catch (error) {
+    if (!isKind(error, 'unavailable')) throw error;
+  }
+  return false;
 }
 
 /** What a worker answers, as it comes. Throws `unavailable` with what it says when it fails. */
 async function* answerOf(
   upstream: ClientHttp2Session,
-  { path, metadata, first, signal }: Pick<GatheredCall, 'path' | 'metadata' | 'first' | 'signal'>,
+  { path, metadata, first, signal }: OneCall,
 ): AsyncGenerator<Buffer> {
   const asking: ClientHttp2Stream = upstream.request({
     ...metadata.toHeaders(),

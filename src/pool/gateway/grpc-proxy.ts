@@ -16,13 +16,17 @@ import { h2Options, widenWindow } from '#worker/buildkit/grpc/h2-settings.ts';
 import { keepAlive } from '#worker/buildkit/grpc/keep-alive.ts';
 import { Metadata } from '#worker/buildkit/grpc/metadata.ts';
 import {
+  InfoRequestSchema,
+  ReadContentRequestSchema,
+} from '#worker/buildkit/proto/github.com/containerd/containerd/api/services/content/v1/content_pb.ts';
+import {
   BuildHistoryRequestSchema,
   StatusRequestSchema,
   UpdateBuildHistoryRequestSchema,
 } from '#worker/buildkit/proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
 import { PongResponseSchema } from '#worker/buildkit/proto/github.com/moby/buildkit/frontend/gateway/pb/gateway_pb.ts';
 import type { BuildHomes, StartedBuild } from './build-homes.ts';
-import { gather } from './grpc-gather.ts';
+import { type Gathered, gather, hasAnswer } from './grpc-gather.ts';
 import { beginAnswer, firstMessage, openGrpc, refuse, relay } from './grpc-relay.ts';
 import type { PoolContents } from './pool-contents.ts';
 import { QueuedBuild } from './queued-build.ts';
@@ -34,8 +38,12 @@ const PING = '/moby.buildkit.v1.frontend.LLBBridge/Ping';
 const SESSION_ID = 'x-docker-expose-session-uuid';
 const SESSION_KEY = 'x-docker-expose-session-sharedkey';
 const BUILD_ID = 'buildkit-controlapi-buildid';
-/** Clients ask for a build's progress at the moment that they ask for the build. */
+/** What builds left behind, known by its digest alone. */
+const CONTENT = '/containerd.services.content.v1.Content';
+/** Clients ask for a build's progress at the moment that they ask for the build: in milliseconds. */
 const PATIENCE = 10_000;
+/** A build that is not heard of for so long may be one of the past. */
+const BRIEFLY = 500;
 const LOOK = 25;
 
 /** A client's connection: to the workers it needs, and the one of its last build. */
@@ -149,12 +157,13 @@ export class GrpcProxy implements Disposable {
     const { path, metadata, connection } = call;
     if (path === `${CONTROL}/Solve`) return await this.#solve(call);
     if (path === `${CONTROL}/Status`) return await this.#status(call);
-    if (path === `${CONTROL}/DiskUsage` || path === `${CONTROL}/Prune`) {
-      await this.#gather(call, await firstMessage(call.stream));
-      return;
-    }
+    if (path === `${CONTROL}/DiskUsage`)
+      return void (await this.#gather(call, await firstMessage(call.stream), 'merged'));
+    if (path === `${CONTROL}/Prune`) return void (await this.#gather(call, await firstMessage(call.stream)));
     if (path === `${CONTROL}/ListenBuildHistory`) return await this.#listHistory(call);
     if (path === `${CONTROL}/UpdateBuildHistory`) return await this.#updateHistory(call);
+    if (path === `${CONTENT}/List`) return void (await this.#gather(call, await firstMessage(call.stream)));
+    if (path === `${CONTENT}/Info` || path === `${CONTENT}/Read`) return await this.#content(call);
     const build = metadata.get(BUILD_ID);
     if (build && path === PING) return await this.#ping(call, build);
     if (build) return await this.#pass(call, await this.#ofBuild(call, build));
@@ -168,23 +177,21 @@ export class GrpcProxy implements Disposable {
   }
 
   /** What concerns all workers; answers those that had something to say. */
-  async #gather(call: Call, first: Buffer): Promise<LivingWorker[]> {
+  async #gather(call: Call, first: Buffer, kind: Gathered = 'in-turn'): Promise<LivingWorker[]> {
     const { stream, path, metadata, connection, signal } = call;
     const workers = await this.#workers.some();
     const upstreams = await Promise.all(workers.map((worker) => this.#upstream(connection, worker)));
-    const told: LivingWorker[] = [];
-    const answered = (at: number) => void told.push(workers[at]!);
-    const merged = path === `${CONTROL}/DiskUsage`;
-    await gather(stream, upstreams, { path, metadata, first, signal, merged, answered });
-    return told;
+    const told = new Set<LivingWorker>();
+    const answered = (at: number) => void told.add(workers[at]!);
+    await gather(stream, upstreams, { path, metadata, first, signal, kind, answered });
+    return [...told];
   }
 
-  /** Of all workers, unless what is to come is to be told, too. */
+  /** Of all workers, and what is to come, if that is to be told, too. */
   async #listHistory(call: Call): Promise<void> {
     const first = await firstMessage(call.stream);
     const { EarlyExit, Ref } = read(BuildHistoryRequestSchema, first);
-    if (!EarlyExit) return await this.#pass(call, await this.#lastOf(call.connection), { first });
-    const [worker, ...others] = await this.#gather(call, first);
+    const [worker, ...others] = await this.#gather(call, first, EarlyExit ? 'in-turn' : 'live');
     // What belongs to the record is asked for next.
     if (Ref && worker && others.length === 0) call.connection.archive = { reference: Ref, worker };
   }
@@ -192,8 +199,39 @@ export class GrpcProxy implements Disposable {
   async #updateHistory(call: Call): Promise<void> {
     const first = await firstMessage(call.stream);
     const { Ref } = read(UpdateBuildHistoryRequestSchema, first);
-    const worker = (await this.#homes.buildNow(Ref)) ?? (await this.#lastOf(call.connection));
-    await this.#pass(call, worker, { first });
+    const worker = (await this.#homes.buildNow(Ref)) ?? (await this.#archiveOf(call, Ref));
+    await this.#pass(call, worker ?? (await this.#lastOf(call.connection)), { first });
+  }
+
+  async #content(call: Call): Promise<void> {
+    const first = await firstMessage(call.stream);
+    const schema = call.path.endsWith('/Read') ? ReadContentRequestSchema : InfoRequestSchema;
+    const { digest } = read(schema, first);
+    const asked = frameOf(toBinary(InfoRequestSchema, create(InfoRequestSchema, { digest })));
+    const worker = await this.#firstWith(call, `${CONTENT}/Info`, asked);
+    await this.#pass(call, worker ?? (await this.#lastOf(call.connection)), { first });
+  }
+
+  /** Who has the record of a build of the past. */
+  async #archiveOf(call: Call, reference: string): Promise<LivingWorker | undefined> {
+    const request = create(BuildHistoryRequestSchema, { Ref: reference, EarlyExit: true });
+    const asked = frameOf(toBinary(BuildHistoryRequestSchema, request));
+    return await this.#firstWith(call, `${CONTROL}/ListenBuildHistory`, asked);
+  }
+
+  /** The first worker that has an answer, from the one of the connection's last build on. */
+  async #firstWith(
+    { connection, metadata, signal }: Call,
+    path: string,
+    first: Buffer,
+  ): Promise<LivingWorker | undefined> {
+    const last = await this.#lastOf(connection);
+    const others = (await this.#workers.some()).filter(({ name }) => name !== last.name);
+    for (const worker of [last, ...others]) {
+      const upstream = await this.#upstream(connection, worker).catch(() => undefined);
+      if (upstream && (await hasAnswer(upstream, { path, metadata, first, signal }))) return worker;
+    }
+    return undefined;
   }
 
   async #session(call: Call, id: string): Promise<void> {
@@ -256,9 +294,12 @@ export class GrpcProxy implements Disposable {
     const first = await firstMessage(stream);
     const reference = read(StatusRequestSchema, first).Ref;
     const { archive } = connection;
-    if (archive?.reference === reference) return await this.#pass(call, archive.worker, { first });
-    const build = await this.#known(connection, reference);
-    if (!build) return await this.#pass(call, await this.#homes.ofBuild(reference), { first });
+    const build =
+      (archive?.reference === reference ? archive.worker : undefined) ??
+      (await this.#find(connection, reference, BRIEFLY)) ??
+      (await this.#archiveOf(call, reference)) ??
+      (await this.#known(connection, reference));
+    if (!(build instanceof QueuedBuild)) return await this.#pass(call, build, { first });
     let hasBegun = false;
     for await (const message of build.progress(signal)) {
       if (!hasBegun) beginAnswer(stream);
@@ -272,8 +313,9 @@ export class GrpcProxy implements Disposable {
   async #ping(call: Call, reference: string): Promise<void> {
     const { stream, connection, signal } = call;
     const build = await this.#known(connection, reference);
-    await build?.changed(0, signal);
-    if (!build || build.worker) return await this.#pass(call, await this.#ofBuild(call, reference));
+    if (!(build instanceof QueuedBuild)) return await this.#pass(call, build);
+    await build.changed(0, signal);
+    if (build.worker) return await this.#pass(call, build.worker);
     const capability = (id: string) => ({ ID: id, Enabled: true });
     const pong = create(PongResponseSchema, {
       FrontendAPICaps: FRONTEND_CAPABILITIES.map(capability),
@@ -287,18 +329,28 @@ export class GrpcProxy implements Disposable {
 
   async #ofBuild({ connection, signal }: Call, reference: string): Promise<LivingWorker> {
     const build = await this.#known(connection, reference);
-    return build ? await build.started(signal) : await this.#homes.ofBuild(reference);
+    return build instanceof QueuedBuild ? await build.started(signal) : build;
   }
 
-  /** A build of this connection; undefined for one that another one asked for. Waits a little for what is to come. */
-  async #known(connection: Connection, reference: string): Promise<QueuedBuild | undefined> {
-    for (let waited = 0; waited < PATIENCE; waited += LOOK) {
-      const build = connection.builds.get(reference);
+  /** Throws `not-found`. */
+  async #known(connection: Connection, reference: string): Promise<QueuedBuild | LivingWorker> {
+    const build = await this.#find(connection, reference, PATIENCE);
+    if (build) return build;
+    throw notFound(`no such build ${reference}`);
+  }
+
+  /** A build of this connection, or the worker of another one's. Waits a little for what is to come. */
+  async #find(
+    connection: Connection,
+    reference: string,
+    patience: number,
+  ): Promise<QueuedBuild | LivingWorker | undefined> {
+    for (let waited = 0; waited < patience; waited += LOOK) {
+      const build = connection.builds.get(reference) ?? (await this.#homes.buildNow(reference));
       if (build) return build;
-      if (await this.#homes.buildNow(reference)) return undefined;
       await sleep(LOOK);
     }
-    throw notFound(`no such build ${reference}`);
+    return undefined;
   }
 
   async #pass(

@@ -161,6 +161,7 @@ export function refuse(stream: ServerHttp2Stream, error: unknown): void {
 }
 
 /** Answers a call by itself: begins, so that messages can follow. */
-export function beginAnswer(stream: ServerHttp2Stream): void {
-  stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+export function beginAnswer(stream: ServerHttp2Stream, headers: Readonly<Record<string, string>> = {}): void {
+  const answer = { ':status': 200, 'content-type': 'application/grpc', ...headers };
+  stream.respond(answer, { waitForTrailers: true });
 }

@@ -1,9 +1,10 @@
 import type { EngineContext, EngineRouter } from './router.ts';
 
-/** `/_ping`, by which clients find out what they talk to. `builder`: that which is to be asked for, 1 (classic) or 2 (BuildKit). */
-export function pingRoutes(router: EngineRouter, { builder }: { builder: 1 | 2 }): void {
+/** `/_ping`, by which clients find out what they talk to. */
+export function pingRoutes(router: EngineRouter): void {
   const ping = (ctx: EngineContext) => {
-    ctx.set('Builder-Version', String(builder));
+    // BuildKit; 1 is the classic builder.
+    ctx.set('Builder-Version', '2');
     ctx.set('Swarm', 'inactive');
     ctx.set('Cache-Control', 'no-cache, no-store, must-revalidate');
     ctx.set('Pragma', 'no-cache');

@@ -3,6 +3,9 @@ import { pingRoutes } from './ping-routes.ts';
 import type { EngineRouter } from './router.ts';
 import { API_VERSION, MIN_API_VERSION } from './server.ts';
 
+/** A line of `docker info`. */
+export const DISK_STATUS = 'Disk';
+
 export interface SystemServices {
   /** Stable for one data directory. */
   readonly id: string;
@@ -22,12 +25,14 @@ export interface SystemServices {
     stopped: number;
     images: number;
   }>;
+  /** In bytes; undefined where the engine's disk is the machine's. */
+  readonly disk?: (() => Promise<{ readonly limit: number; readonly used: number } | undefined>) | undefined;
 }
 
 /** Ping, version and info. */
 export function systemRoutes(router: EngineRouter, services: SystemServices): void {
   // BuildKit, which the classic builder's clients have to ask against: as of Docker 23.
-  pingRoutes(router, { builder: 2 });
+  pingRoutes(router);
   router.get('/version', (ctx) => {
     ctx.body = versionShape(services);
   });
@@ -60,6 +65,7 @@ function versionShape({ host, slipwayVersion, components }: SystemServices): obj
 async function infoShape(services: SystemServices): Promise<object> {
   const { host, components, insecureRegistries, registryMirrors } = services;
   const counts = await services.counts();
+  const disk = await services.disk?.();
   const unlimited = { MemoryLimit: true, SwapLimit: true, CpuCfsPeriod: true, CpuCfsQuota: true };
   return {
     ID: services.id,
@@ -69,7 +75,10 @@ async function infoShape(services: SystemServices): Promise<object> {
     ContainersStopped: counts.stopped,
     Images: counts.images,
     Driver: 'overlay2',
-    DriverStatus: [['Backing Filesystem', 'overlayfs snapshots']],
+    DriverStatus: [
+      ['Backing Filesystem', 'overlayfs snapshots'],
+      ...(disk ? [[DISK_STATUS, `${disk.used} of ${disk.limit} bytes used`]] : []),
+    ],
     Plugins: {
       Volume: ['local'],
       Network: ['bridge', 'host', 'null'],

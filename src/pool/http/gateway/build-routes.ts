@@ -1,5 +1,6 @@
 import { invalid, messageOf } from '#errors/errors.ts';
 import { jsonStrings } from '#worker/http/build-query.ts';
+import { uploadFor } from '#worker/http/build-request.ts';
 import { isUpgrade, switchProtocol } from '#worker/http/hijack.ts';
 import { stringQuery } from '#worker/http/query.ts';
 import type { EngineContext, EngineRouter } from '#worker/http/router.ts';
@@ -18,8 +19,6 @@ export function poolBuildRoutes(
   parts: GatewayParts,
   { homes, grpc }: { homes: BuildHomes; grpc: GrpcProxy },
 ): void {
-  const building = new Map<string, string>();
-
   router.post('/session', async (ctx) => {
     const id = ctx.get('X-Docker-Expose-Session-Uuid');
     if (id === '') throw invalid('a session without an id');
@@ -35,6 +34,9 @@ export function poolBuildRoutes(
   router.post('/grpc', async (ctx) => grpc.accept(await switchProtocol(ctx, 'h2c')));
 
   router.post('/build', async (ctx) => {
+    const upload = uploadFor(ctx);
+    // Its build may have to wait for a worker.
+    if (upload !== undefined) return await pass(ctx, parts, await homes.worksOn(upload, goneSignal(ctx)));
     const session = stringQuery(ctx, 'session');
     const project = session ? '' : (stringQuery(ctx, 't') ?? stringQuery(ctx, 'remote') ?? '');
     const id = stringQuery(ctx, 'buildid');
@@ -42,28 +44,24 @@ export function poolBuildRoutes(
       await using build = await homes.begin({
         session: session || undefined,
         project,
+        ...(id && { reference: id }),
         wish: await wishOf(ctx, parts),
         signal: goneSignal(ctx),
         onPosition: (position) => sayPosition(ctx, position),
       });
-      if (id) building.set(id, build.worker.name);
       await pass(ctx, parts, build.worker, { beforeEnd: () => parts.contents.touch(build.worker) });
     } catch (error) {
       if (!ctx.res.headersSent) throw error;
       ctx.res.end(errorLine(messageOf(error)));
     } finally {
-      if (id) building.delete(id);
+      if (id) await homes.over(id);
     }
   });
 
   router.post('/build/cancel', async (ctx) => {
-    const worker = building.get(stringQuery(ctx, 'id') ?? '');
-    // One that is not here is at another gateway, with the client that knows of it.
-    if (worker === undefined) {
-      if (await askAll(ctx, parts)) ctx.status = 204;
-      return;
-    }
-    await pass(ctx, parts, await parts.workers.named(worker));
+    const worker = await homes.buildNow(stringQuery(ctx, 'id') ?? '');
+    if (worker) await pass(ctx, parts, worker);
+    else if (await askAll(ctx, parts)) ctx.status = 204;
   });
 
   router.post('/build/prune', async (ctx) => {

@@ -2,6 +2,7 @@ import { absentRoutes } from '#worker/http/absent-routes.ts';
 import type { EngineRouter } from '#worker/http/router.ts';
 import type { BuildHomes } from '../../gateway/build-homes.ts';
 import type { GrpcProxy } from '../../gateway/grpc-proxy.ts';
+import { buildRecordRoutes } from './build-record-routes.ts';
 import { poolBuildRoutes } from './build-routes.ts';
 import { containerRoutes } from './container-routes.ts';
 import { poolEventRoutes } from './event-routes.ts';
@@ -23,6 +24,7 @@ export function gatewayRoutes(
   volumeRoutes(router, parts);
   imageRoutes(router, parts);
   poolBuildRoutes(router, parts, parts);
+  buildRecordRoutes(router, parts, parts);
   poolEventRoutes(router, parts);
   absentRoutes(router);
 }

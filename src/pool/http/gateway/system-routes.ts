@@ -1,6 +1,7 @@
 import { pingRoutes } from '#worker/http/ping-routes.ts';
 import { listQuery } from '#worker/http/query.ts';
 import type { EngineContext, EngineRouter } from '#worker/http/router.ts';
+import { DISK_STATUS } from '#worker/http/system-routes.ts';
 import { askAll } from './ask-all.ts';
 import type { GatewayParts } from './gateway-parts.ts';
 import { mergeImages } from './image-routes.ts';
@@ -10,8 +11,7 @@ const SUMS = ['Containers', 'ContainersRunning', 'ContainersPaused', 'Containers
 
 /** What the pool says of itself: as one engine with the cores, the memory and the containers of all. */
 export function poolSystemRoutes(router: EngineRouter, parts: GatewayParts, { id }: { id: string }): void {
-  // BuildKit by `POST /build?version=2`, which 2 invites to, is not brought to one worker yet.
-  pingRoutes(router, { builder: 1 });
+  pingRoutes(router);
 
   const anyWorker = async (ctx: EngineContext) => pass(ctx, parts, (await parts.workers.some())[0]!);
   router.get('/version', anyWorker);
@@ -32,7 +32,7 @@ export function poolSystemRoutes(router: EngineRouter, parts: GatewayParts, { id
         ['Workers', String(answers.length)],
         ...answers.map(({ worker, body }) => [
           ` ${worker.name}`,
-          `${worker.state}, ${body.NCPU} CPUs, ${body.ContainersRunning} of ${body.Containers} containers running`,
+          `${worker.state}, ${body.NCPU} CPUs, ${body.ContainersRunning} of ${body.Containers} containers running${diskOf(body)}`,
         ]),
       ],
       SystemTime: new Date().toISOString(),
@@ -53,4 +53,10 @@ export function poolSystemRoutes(router: EngineRouter, parts: GatewayParts, { id
       ...(wants('build-cache') && { BuildCache: all('BuildCache'), BuilderSize: sum('BuilderSize') }),
     };
   });
+}
+
+/** What an engine says of a disk of its own. */
+function diskOf({ DriverStatus = [] }: { DriverStatus?: [string, string][] }): string {
+  const said = DriverStatus.find(([name]) => name === DISK_STATUS)?.[1];
+  return said === undefined ? '' : `, disk: ${said}`;
 }
