@@ -227,6 +227,7 @@ class Placement {
   #placeContainer(job: SimulatedJob): SimulatedWorker {
     const { policy, slots } = this.#options;
     if (policy !== 'slipway') return this.#choose(this.#able(job), ({ containers }) => containers)!;
+    const base = baseOf(job);
     const candidates = this.#workers.map(
       (worker): Candidate => ({
         name: worker.name,
@@ -236,7 +237,7 @@ class Placement {
         labels: {},
         cpus: slots,
         load: worker.containers,
-        image: partOf(worker, job),
+        image: partOf(worker, job, base),
       }),
     );
     return this.#byName.get(place(candidates, { platform: job.platform }, 'spread').name)!;
@@ -275,6 +276,6 @@ function baseOf({ project }: SimulatedJob): string {
 }
 
 /** Of the image of a job's project, what a worker has. */
-function partOf({ projects, bases }: SimulatedWorker, job: SimulatedJob): number {
-  return projects.has(job.project) ? 1 : bases.has(baseOf(job)) ? BASE_PART : 0;
+function partOf({ projects, bases }: SimulatedWorker, job: SimulatedJob, base = baseOf(job)): number {
+  return projects.has(job.project) ? 1 : bases.has(base) ? BASE_PART : 0;
 }

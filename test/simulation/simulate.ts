@@ -178,25 +178,33 @@ class Simulation {
       timeout: 7_200_000,
     });
     this.#waiting.set(job.id, { job: wanted, at: this.#agenda.now });
-    const kept = await this.#db
-      .selectFrom('jobs')
-      .select(['preferred_worker as worker', 'preferred_until as until'])
-      .where('public_id', '=', job.id)
-      .executeTakeFirstOrThrow();
-    if (kept.worker !== null) {
+    const kept = isKept ? await this.#keptFor(job.id) : undefined;
+    if (kept && kept.worker !== null) {
       const worker = this.#byId.get(kept.worker)!;
       if (this.#hasRoom(worker)) await this.#look(worker);
       if (!this.#waiting.has(job.id)) return;
       // With many that look every two seconds, one of them does right then.
-      this.#agenda.at(kept.until! + 1, () => this.#lookOfSomebody());
+      this.#agenda.at(kept.until! + 1, async () => {
+        if (this.#waiting.has(job.id)) await this.#lookOfSomebody();
+      });
     }
     await this.#lookOfSomebody();
+  }
+
+  /** The worker that has the first right to a job, and until when. */
+  #keptFor(id: string): Promise<{ worker: string | null; until: number | null }> {
+    return this.#db
+      .selectFrom('jobs')
+      .select(['preferred_worker as worker', 'preferred_until as until'])
+      .where('public_id', '=', id)
+      .executeTakeFirstOrThrow();
   }
 
   /** Somebody who has room, and whom a job's requirement lets, comes first. */
   async #lookOfSomebody(): Promise<void> {
     for (const requirement of await this.#requirements.queued()) {
-      const able = this.#free.filter(({ offer }) => meets(offer, requirement));
+      const able =
+        requirement === '' ? this.#free : this.#free.filter(({ offer }) => meets(offer, requirement));
       if (able.length === 0) continue;
       const worker =
         this.#options.policy === 'least-loaded'
@@ -240,7 +248,8 @@ class Simulation {
       if (counts) this.#turnarounds.push(this.#agenda.now - asked);
       if (!this.#hasRoom(worker)) this.#free.push(worker);
       worker.running--;
-      await this.#look(worker);
+      // It would find nothing.
+      if (this.#waiting.size > 0) await this.#look(worker);
     });
   }
 

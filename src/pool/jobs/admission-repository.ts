@@ -43,7 +43,7 @@ async function giveWay(trx: PoolDatabase, tenant: string): Promise<void> {
     .selectFrom('jobs')
     .select('priority')
     .where('tenant', '=', tenant)
-    .where('state', '=', 'held')
+    .where('state', '=', HELD)
     .orderBy('priority', 'desc')
     .limit(1)
     .executeTakeFirst();
@@ -57,12 +57,15 @@ async function giveWay(trx: PoolDatabase, tenant: string): Promise<void> {
     .execute();
 }
 
+/** SQLite takes no partial index for a state that it learns later: it would read all jobs of the tenant, whatever they are. */
+const HELD = sql.lit('held');
+
 async function promote(trx: PoolDatabase, tenant: string, limit: number | undefined): Promise<number> {
   let next = trx
     .selectFrom('jobs')
     .select('id')
     .where('tenant', '=', tenant)
-    .where('state', '=', 'held')
+    .where('state', '=', HELD)
     .orderBy('priority', 'desc')
     .orderBy('turn')
     .orderBy('id');

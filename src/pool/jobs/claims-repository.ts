@@ -123,7 +123,7 @@ export class ClaimsRepository {
     const rows = await this.#db
       .selectFrom('jobs')
       .select(['public_id', 'attempt', 'cancel_reason'])
-      .where('state', '=', 'running')
+      .where('state', '=', sql.lit('running'))
       .where('worker', '=', claimant.worker)
       .where('worker_epoch', '=', claimant.epoch)
       .execute();
@@ -171,7 +171,7 @@ export class ClaimsRepository {
     const running = trx
       .selectFrom('jobs')
       .select(['id', 'tenant', 'attempt', 'max_attempts', 'cancel_reason'])
-      .where('state', '=', 'running')
+      .where('state', '=', sql.lit('running'))
       .where('worker', '=', lost.worker)
       .where('worker_epoch', '<=', lost.epoch)
       .orderBy('id');

@@ -1,8 +1,12 @@
+import { sql } from 'kysely';
 import { databaseNow } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import { inTransaction } from '#database/transaction.ts';
 import { admit } from './admission-repository.ts';
 import { lockTenant } from './tenant-row.ts';
+
+/** Not the column itself: SQLite would read all jobs, by tenant, to name each once. */
+const TENANT = sql<string>`tenant || ''`.as('tenant');
 
 /** Jobs that wait for a time. */
 export class DueRepository {
@@ -16,9 +20,9 @@ export class DueRepository {
   async release(): Promise<number> {
     const tenants = await this.#db
       .selectFrom('jobs')
-      .select('tenant')
+      .select(TENANT)
       .distinct()
-      .where('state', '=', 'delayed')
+      .where('state', '=', sql.lit('delayed'))
       .where('due_at', '<=', databaseNow(this.#db))
       .execute();
     let count = 0;
@@ -30,9 +34,9 @@ export class DueRepository {
   async admitHeld(): Promise<void> {
     const tenants = await this.#db
       .selectFrom('jobs')
-      .select('tenant')
+      .select(TENANT)
       .distinct()
-      .where('state', '=', 'held')
+      .where('state', '=', sql.lit('held'))
       .execute();
     for (const { tenant } of tenants) {
       await inTransaction(this.#db, async (trx) => admit(trx, await lockTenant(trx, tenant)));
@@ -46,7 +50,7 @@ export class DueRepository {
         .updateTable('jobs')
         .set({ state: 'held', due_at: null })
         .where('tenant', '=', name)
-        .where('state', '=', 'delayed')
+        .where('state', '=', sql.lit('delayed'))
         .where('due_at', '<=', databaseNow(trx))
         .executeTakeFirst();
       await admit(trx, tenant);

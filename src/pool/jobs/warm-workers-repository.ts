@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { databaseNow } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import type { WarmWorker } from '../scheduler/warm-worker.ts';
@@ -9,7 +10,7 @@ export async function warmWorker(trx: PoolDatabase, affinity: string): Promise<W
     .selectFrom('jobs')
     .select('worker')
     .where('affinity', '=', affinity)
-    .where('state', '=', 'succeeded')
+    .where('state', '=', sql.lit('succeeded'))
     .orderBy('id', 'desc')
     .limit(1)
     .executeTakeFirst();
@@ -21,7 +22,7 @@ export async function warmWorker(trx: PoolDatabase, affinity: string): Promise<W
       selectFrom('jobs')
         .select(({ fn }) => fn.countAll().as('count'))
         .whereRef('jobs.worker', '=', 'workers.id')
-        .where('jobs.state', '=', 'running')
+        .where('jobs.state', '=', sql.lit('running'))
         .as('running'),
     )
     .where('id', '=', last.worker)

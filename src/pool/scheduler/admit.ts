@@ -96,31 +96,38 @@ function choose(
   // Where nothing is run, only copied, any will do; where something is, it says that it cannot.
   const free = (fitting.length > 0 ? fitting : ready).filter(hasRoom);
   const load = ({ name }: BuildWorker) => busy.get(name)!;
-  const least = Math.min(...free.map(load));
-  const rank = new Map(
-    free
-      .filter((worker) => load(worker) <= least + SLACK)
-      .map((worker) => [worker, rankOf(turn, worker.name, warmth)]),
-  );
-  const comesBefore = (a: BuildWorker, b: BuildWorker): boolean => {
-    const [one, other] = [rank.get(a)!, rank.get(b)!];
-    const difference = other.builtAt - one.builtAt || other.images - one.images || load(a) - load(b);
-    return difference === 0 ? one.order >= other.order : difference < 0;
-  };
+  let least = Infinity;
+  for (const worker of free) least = Math.min(least, load(worker));
   // One look at each: a pool may have a thousand workers.
-  let best: BuildWorker | undefined;
-  for (const worker of rank.keys()) if (!best || comesBefore(worker, best)) best = worker;
-  return best;
+  let best: { readonly worker: BuildWorker; readonly rank: Rank } | undefined;
+  for (const worker of free) {
+    if (load(worker) > least + SLACK) continue;
+    const rank = rankOf(turn, worker.name, load(worker), warmth);
+    if (!best || comesBefore(rank, best.rank)) best = { worker, rank };
+  }
+  return best?.worker;
 }
 
-function rankOf(turn: BuildTurn, worker: string, warmth: Warmth) {
-  const builtAt = turn.project === '' ? undefined : warmth.builtAt(turn, worker);
+interface Rank {
+  readonly builtAt: number;
+  readonly images: number;
+  readonly load: number;
+  /** Each project has an order of workers of its own, which workers that come or go do not change otherwise. */
+  readonly order: () => number;
+}
+
+function comesBefore(a: Rank, b: Rank): boolean {
+  const difference = b.builtAt - a.builtAt || b.images - a.images || a.load - b.load;
+  return difference === 0 ? a.order() >= b.order() : difference < 0;
+}
+
+function rankOf(turn: BuildTurn, worker: string, load: number, warmth: Warmth): Rank {
   let order: number | undefined;
   return {
-    builtAt: builtAt ?? 0,
+    builtAt: (turn.project === '' ? undefined : warmth.builtAt(turn, worker)) ?? 0,
     images: warmth.images(turn, worker),
-    /** Each project has an order of workers of its own, which workers that come or go do not change otherwise. */
-    get order() {
+    load,
+    order: () => {
       order ??= weightOf(turn.project, worker);
       return order;
     },

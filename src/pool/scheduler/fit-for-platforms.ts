@@ -18,11 +18,11 @@ const UNABLE = 0;
 export function fitForPlatforms<W extends Runs>(workers: readonly W[], wanted: readonly string[]): W[] {
   if (wanted.length === 0) return [...workers];
   // A thousand workers are of a few kinds.
-  const known = new Map<string, number>();
+  const ofKinds = new Map<string, number>();
   const fits = workers.map((worker) => {
     const kind = `${worker.platforms} ${worker.emulates ?? ''}`;
-    const fit = known.get(kind) ?? fitOf(worker, wanted);
-    known.set(kind, fit);
+    const fit = ofKinds.get(kind) ?? fitOf(worker, wanted);
+    ofKinds.set(kind, fit);
     return fit;
   });
   const best = Math.max(UNABLE, ...fits);
@@ -44,7 +44,19 @@ function fitOf({ platforms, emulates = [] }: Runs, wanted: readonly string[]): n
   return Math.min(NATIVE, ...fits);
 }
 
+/** Of platforms as workers and clients write them, which are few: it is asked for each worker and job. */
+const known = new Map<string, Platform | undefined>();
+const MAX_KNOWN = 1_000;
+
 function read(text: string): Platform | undefined {
+  if (known.has(text)) return known.get(text);
+  if (known.size >= MAX_KNOWN) known.clear();
+  const platform = parsed(text);
+  known.set(text, platform);
+  return platform;
+}
+
+function parsed(text: string): Platform | undefined {
   try {
     return parsePlatform(text);
   } catch (error) {
