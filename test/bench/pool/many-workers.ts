@@ -3,18 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pino } from 'pino';
-import { createPoolJobs, type PoolJobs } from '#cli/pool/jobs.ts';
-import { loadConfig } from '#config/load.ts';
-import { openPoolDatabase } from '#database/pool/open.ts';
-import { HttpTransport } from '#distribution/http-transport.ts';
-import { Registries } from '#distribution/registries.ts';
-import { RegistryHosts } from '#distribution/registry-hosts.ts';
-import { Agent } from '#pool/agent/agent.ts';
+import type { PoolJobs } from '#cli/pool/jobs.ts';
 import type { Attempt } from '#pool/agent/job-runner.ts';
 import type { RunSpec } from '#pool/jobs/specs.ts';
 import type { PostgresServer } from '../../database/postgres-server.ts';
-import { postgresOptions } from '../../database/registry-databases.ts';
+import { openPoolJobs, startIdleAgent } from './pool-of-jobs.ts';
 
 const SECONDS = 20;
 /** A million a day. */
@@ -29,23 +22,10 @@ export async function measureManyWorkers(server: PostgresServer, workers: number
   const folder = await mkdtemp(join(tmpdir(), 'slipway-bench-'));
   closing.defer(() => rm(folder, { recursive: true, force: true }));
   const url = await server.createDatabase();
-  const pool = await openPool(url, folder, closing);
+  const pool = await openPoolJobs({ url, dataDir: folder, closing });
   const started = new Map<string, () => void>();
-  const run = async ({ job }: Attempt) => {
-    started.get((job.spec as RunSpec).command![0]!)?.();
-    return { result: {}, publications: [] };
-  };
-  for (let i = 0; i < workers; i++) {
-    const offer = { platforms: ['linux/amd64'], labels: {}, cpus: 2, memory: 2 ** 30 };
-    const claimant = await pool.leases.acquire({ name: `w${i}`, address: 'unix:///w', offer }, 600_000);
-    const ports = {
-      queue: pool.queue(),
-      runners: new Map([['run', { run }]]),
-      claimant: () => claimant,
-      log,
-    };
-    closing.use(new Agent(ports, { slots: 4, maxLogBytes: 1000 }));
-  }
+  const began = ({ job }: Attempt) => started.get((job.spec as RunSpec).command![0]!)?.();
+  for (let i = 0; i < workers; i++) await startIdleAgent(pool, { name: `w${i}`, began, closing });
   const database = new URL(url).pathname.slice(1);
   const transactions = async () => {
     const query = `select xact_commit::float as count from pg_stat_database where datname = '${database}'`;
@@ -73,24 +53,6 @@ export async function measureManyWorkers(server: PostgresServer, workers: number
   const at = (share: number) => `${taken[Math.floor(taken.length * share)]!.toFixed(0)} ms`;
   console.log(
     `${workers} workers, ${JOBS_A_SECOND} jobs/s: ${busy}; begun after p50 ${at(0.5)}, p95 ${at(0.95)}`,
-  );
-}
-
-const log = pino({ enabled: false });
-
-async function openPool(url: string, dataDir: string, closing: AsyncDisposableStack): Promise<PoolJobs> {
-  const config = { ...loadConfig({ environment: {} }), dataDir };
-  const database = postgresOptions(url);
-  const db = await openPoolDatabase(database);
-  closing.defer(() => db.destroy());
-  const registries = new Registries({
-    transport: closing.use(new HttpTransport()),
-    hosts: new RegistryHosts(),
-  });
-  return await createPoolJobs(
-    { db, database, registries, credentials: async () => undefined, log },
-    config,
-    closing,
   );
 }
 

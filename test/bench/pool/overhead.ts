@@ -3,18 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
-import { createPoolJobs } from '#cli/pool/jobs.ts';
-import { loadConfig } from '#config/load.ts';
-import { openPoolDatabase } from '#database/pool/open.ts';
-import { HttpTransport } from '#distribution/http-transport.ts';
-import { Registries } from '#distribution/registries.ts';
-import { RegistryHosts } from '#distribution/registry-hosts.ts';
-import { Agent } from '#pool/agent/agent.ts';
 import { apiRoutes } from '#worker/http/api/api.ts';
 import { createEngineRouter } from '#worker/http/router.ts';
 import { createEngineServer } from '#worker/http/server.ts';
-import { postgresOptions } from '../../database/registry-databases.ts';
+import { openPoolJobs, silent, startIdleAgent } from './pool-of-jobs.ts';
 
 const COUNT = 300;
 
@@ -23,39 +15,15 @@ export async function startOverhead(url: string): Promise<void> {
   await using closing = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'slipway-bench-'));
   closing.defer(() => rm(folder, { recursive: true, force: true }));
-  const config = { ...loadConfig({ environment: {} }), dataDir: folder };
-  const database = postgresOptions(url);
+  const open = () => openPoolJobs({ url, dataDir: folder, closing });
   // Two processes, as far as the queue can tell: one that is asked, and one that works.
-  const open = async () => {
-    const db = await openPoolDatabase(database);
-    closing.defer(() => db.destroy());
-    const registries = new Registries({
-      transport: closing.use(new HttpTransport()),
-      hosts: new RegistryHosts(),
-    });
-    const ports = { db, database, registries, credentials: async () => undefined, log };
-    return await createPoolJobs(ports, config, closing);
-  };
-  const log = pino({ enabled: false });
   const [gateway, worker] = [await open(), await open()];
-  const offer = { platforms: ['linux/amd64'], labels: {}, cpus: 2, memory: 2 ** 30 };
-  const claimant = await worker.leases.acquire({ name: 'w', address: 'unix:///w', offer }, 600_000);
   let started: (() => void) | undefined;
-  const run = async () => {
-    started?.();
-    return { result: {}, publications: [] };
-  };
-  const ports = {
-    queue: worker.queue(),
-    runners: new Map([['run', { run }]]),
-    claimant: () => claimant,
-    log,
-  };
-  closing.use(new Agent(ports, { slots: 4, maxLogBytes: 1000 }));
+  await startIdleAgent(worker, { name: 'w', began: () => started?.(), closing });
   const router = createEngineRouter();
-  apiRoutes(router, gateway.operations, log);
+  apiRoutes(router, gateway.operations, silent);
   const path = join(folder, 'api.sock');
-  const server = createEngineServer(router, log).listen(path);
+  const server = createEngineServer(router, silent).listen(path);
   await once(server, 'listening');
   closing.defer(() => {
     server.closeAllConnections();

@@ -1,158 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pino } from 'pino';
 import { expect, it } from 'vitest';
-import { MemoryContentStore } from '#content/memory-content-store.ts';
-import type { PoolDatabase } from '#database/pool/open.ts';
 import { unavailable } from '#errors/errors.ts';
-import { Agent } from '#pool/agent/agent.ts';
 import { type Attempt, JobFailure, type Made } from '#pool/agent/job-runner.ts';
-import { JobChangesRepository } from '#pool/jobs/changes-repository.ts';
-import { ClaimsRepository } from '#pool/jobs/claims-repository.ts';
-import { Contexts } from '#pool/jobs/contexts.ts';
-import { ContextsRepository } from '#pool/jobs/contexts-repository.ts';
-import { DatabaseJobQueue } from '#pool/jobs/database-job-queue.ts';
-import { DueRepository } from '#pool/jobs/due-repository.ts';
 import { followLog } from '#pool/jobs/follow-log.ts';
-import type { Claimant, Job, NewJob } from '#pool/jobs/job.ts';
-import { JobLogRepository } from '#pool/jobs/job-log-repository.ts';
-import { JobLogs } from '#pool/jobs/job-logs.ts';
-import type { JobQueue, Publication } from '#pool/jobs/job-queue.ts';
-import { JobsRepository } from '#pool/jobs/jobs-repository.ts';
-import { Publisher } from '#pool/jobs/publisher.ts';
-import { PublishingRepository } from '#pool/jobs/publishing-repository.ts';
-import { RequirementsRepository } from '#pool/jobs/requirements-repository.ts';
-import { Summons } from '#pool/jobs/summons.ts';
-import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
-import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { onEachPoolDatabase } from '../../database/pool-databases.ts';
 
-const MAX_LOG = 300_000;
-const OFFER = { platforms: ['linux/amd64'], labels: {}, cpus: 2, memory: 2 ** 30 };
+import { AgentPool, MAX_LOG } from './agent-pool.ts';
+
 const DONE: Made = { result: {}, publications: [] };
-
-/** A pool whose jobs are whatever a test says. */
-class Pool {
-  readonly jobs: JobsRepository;
-  readonly changes: JobChangesRepository;
-  readonly claims: ClaimsRepository;
-  readonly due: DueRepository;
-  readonly leases: WorkerLeasesRepository;
-  readonly content = new MemoryContentStore();
-  readonly logs: JobLogs;
-  readonly publisher: Publisher;
-  readonly requirements: RequirementsRepository;
-  readonly summons: Summons;
-  /** The names that were given. */
-  readonly given: Publication[] = [];
-  /** Names that registries did not take. */
-  refused = 0;
-  /** Whether registries take names. */
-  registry: 'up' | 'down' = 'up';
-  readonly #db: PoolDatabase;
-
-  constructor(db: PoolDatabase) {
-    this.#db = db;
-    this.jobs = new JobsRepository(db);
-    this.changes = new JobChangesRepository(db);
-    this.claims = new ClaimsRepository(db);
-    this.due = new DueRepository(db);
-    this.leases = new WorkerLeasesRepository(db);
-    this.requirements = new RequirementsRepository(db);
-    this.summons = new Summons(this);
-    this.logs = new JobLogs({ rows: new JobLogRepository(db), content: this.content });
-    this.publisher = new Publisher({
-      rows: new PublishingRepository(db),
-      names: {
-        give: async (publication) => {
-          if (this.registry === 'down') {
-            this.refused++;
-            throw unavailable('no registry answers');
-          }
-          this.given.push(publication);
-        },
-      },
-      ended: (id) => this.logs.settle(id),
-    });
-  }
-
-  static async open(db: PoolDatabase): Promise<Pool> {
-    const tenants = new TenantsRepository(db);
-    for (const name of ['a', 'b']) await tenants.ensure(name);
-    return new Pool(db);
-  }
-
-  queue(): DatabaseJobQueue {
-    const { jobs: rows, claims, requirements, logs, publisher, summons } = this;
-    const contexts = new Contexts(
-      { rows: new ContextsRepository(this.#db), content: this.content },
-      { maxBytes: 1000 },
-    );
-    const ended = (id: string) => logs.settle(id);
-    const policies = async () => new Map();
-    return new DatabaseJobQueue({
-      rows,
-      claims,
-      requirements,
-      policies,
-      logs,
-      contexts,
-      publisher,
-      summons,
-      ended,
-    });
-  }
-
-  worker(name: string, duration = 60_000): Promise<Claimant> {
-    return this.leases.acquire({ name, address: 'unix:///w', offer: OFFER }, duration);
-  }
-
-  agent(
-    claimant: Claimant,
-    slots: number,
-    run: (attempt: Attempt) => Promise<Made>,
-    queue: JobQueue = this.queue(),
-  ): Agent {
-    return new Agent(
-      {
-        queue,
-        runners: new Map([['run', { run }]]),
-        claimant: () => claimant,
-        log: pino({ enabled: false }),
-      },
-      { slots, maxLogBytes: MAX_LOG },
-    );
-  }
-
-  async add(tenant: string, name: string, changes: Partial<NewJob> = {}): Promise<string> {
-    const { job } = await this.jobs.enqueue({
-      tenant,
-      name,
-      kind: 'run',
-      spec: name,
-      requirement: '',
-      priority: 0,
-      maxAttempts: 3,
-      timeout: 60_000,
-      ...changes,
-    });
-    this.summons.queued();
-    return job.id;
-  }
-
-  /** Once it is in one of these states. */
-  async until(id: string, ...states: Job['state'][]): Promise<Job> {
-    for (;;) {
-      const job = await this.jobs.get(id);
-      if (states.includes(job.state)) return job;
-      await sleep(10);
-    }
-  }
-
-  async log(id: string): Promise<string> {
-    const bytes = await Array.fromAsync(this.logs.read(id, 0));
-    return Buffer.concat(bytes).toString();
-  }
-}
 
 /** Until it is to end, as a process that is told to. */
 function untilEnded({ signal }: Attempt): Promise<never> {
@@ -165,7 +20,7 @@ function untilEnded({ signal }: Attempt): Promise<never> {
 onEachPoolDatabase('an agent', (create) => {
   it('does jobs, and keeps what they write', async () => {
     await using database = await create();
-    const pool = await Pool.open(database.db);
+    const pool = await AgentPool.open(database.db);
     const made = { repository: 'r.example/app', digest: 'sha256:1', tags: ['1'] };
     await using _ = pool.agent(await pool.worker('one'), 2, async ({ job, log }) => {
       await log(`this is ${job.kind}`);
@@ -180,7 +35,7 @@ onEachPoolDatabase('an agent', (create) => {
 
   it('gives back what it claimed, and did not hear of', async () => {
     await using database = await create();
-    const pool = await Pool.open(database.db);
+    const pool = await AgentPool.open(database.db);
     const queue = pool.queue();
     const claim = queue.claim.bind(queue);
     let lost = 0;
@@ -199,7 +54,7 @@ onEachPoolDatabase('an agent', (create) => {
 
   it('gives back what it could not keep the log of', async () => {
     await using database = await create();
-    const pool = await Pool.open(database.db);
+    const pool = await AgentPool.open(database.db);
     const queue = pool.queue();
     const log = queue.log.bind(queue);
     let isUp = false;
@@ -220,7 +75,7 @@ onEachPoolDatabase('an agent', (create) => {
 
   it('has no more at once than it has room for, and begins the next as soon as there is', async () => {
     await using database = await create();
-    const pool = await Pool.open(database.db);
+    const pool = await AgentPool.open(database.db);
     let running = 0;
     let most = 0;
     const full = Promise.withResolvers<void>();
@@ -238,7 +93,7 @@ onEachPoolDatabase('an agent', (create) => {
 
   it('starts a tenant’s single job within its share, though another has 500', async () => {
     await using database = await create();
-    const pool = await Pool.open(database.db);
+    const pool = await AgentPool.open(database.db);
     const many = Array.from({ length: 500 }, (_, i) => ({
       tenant: 'a',
       name: `${i}`,
@@ -269,7 +124,7 @@ onEachPoolDatabase('an agent', (create) => {
 
   it('ends what is canceled, and what takes too long', async () => {
     await using database = await create();
-    const pool = await Pool.open(database.db);
+    const pool = await AgentPool.open(database.db);
     await using _ = pool.agent(await pool.worker('one'), 2, untilEnded);
     const canceled = await pool.add('a', 'canceled');
     const slow = await pool.add('a', 'slow', { timeout: 50 });
@@ -283,7 +138,7 @@ onEachPoolDatabase('an agent', (create) => {
 
   it('does again what others are to blame for, not what the job is', async () => {
     await using database = await create();
-    const pool = await Pool.open(database.db);
+    const pool = await AgentPool.open(database.db);
     await using _ = pool.agent(await pool.worker('one'), 2, async ({ job }) => {
       if (job.spec === 'bad') throw new JobFailure('exit code 1', { exitCode: 1 });
       if (job.attempt === 1) throw unavailable('the disk is full');
@@ -303,7 +158,7 @@ onEachPoolDatabase('an agent', (create) => {
 
   it('publishes nothing in the name of a lease that it lost', async () => {
     await using database = await create();
-    const pool = await Pool.open(database.db);
+    const pool = await AgentPool.open(database.db);
     const late = await pool.worker('late');
     const finish = Promise.withResolvers<void>();
     const made = (by: string) => ({ repository: 'r.example/app', digest: `sha256:${by}`, tags: ['1'] });
@@ -331,7 +186,7 @@ onEachPoolDatabase('an agent', (create) => {
 
   it('gives names later when no registry answers now', async () => {
     await using database = await create();
-    const pool = await Pool.open(database.db);
+    const pool = await AgentPool.open(database.db);
     pool.registry = 'down';
     const made = { repository: 'r.example/app', digest: 'sha256:1', tags: ['1'] };
     await using _ = pool.agent(await pool.worker('one'), 1, async () => ({
@@ -350,7 +205,7 @@ onEachPoolDatabase('an agent', (create) => {
 
   it('gives no names that a job did not ask for, whatever its worker says', async () => {
     await using database = await create();
-    const pool = await Pool.open(database.db);
+    const pool = await AgentPool.open(database.db);
     const worker = await pool.worker('liar');
     const id = await pool.add('a', 'work', { spec: { tags: ['r.example/app:1'] } });
     const queue = pool.queue();
@@ -364,7 +219,7 @@ onEachPoolDatabase('an agent', (create) => {
 
   it('has done again what its worker was at before it got another lease', async () => {
     await using database = await create();
-    const pool = await Pool.open(database.db);
+    const pool = await AgentPool.open(database.db);
     const before = await pool.worker('one');
     const id = await pool.add('a', 'work');
     expect(await pool.queue().claim(before, 1)).toHaveLength(1);
@@ -376,7 +231,7 @@ onEachPoolDatabase('an agent', (create) => {
 
   it('keeps so much of a log without lines, and no more', async () => {
     await using database = await create();
-    const pool = await Pool.open(database.db);
+    const pool = await AgentPool.open(database.db);
     await using _ = pool.agent(await pool.worker('one'), 1, async ({ log }) => {
       for (let i = 0; i < 1000; i++) await log(Buffer.alloc(10_000, 'x'));
       return DONE;
@@ -390,7 +245,7 @@ onEachPoolDatabase('an agent', (create) => {
 
   it('lets others read a log while it is written', async () => {
     await using database = await create();
-    const pool = await Pool.open(database.db);
+    const pool = await AgentPool.open(database.db);
     const go = Promise.withResolvers<void>();
     await using _ = pool.agent(await pool.worker('one'), 1, async ({ log }) => {
       await log('one\n');
@@ -415,7 +270,7 @@ onEachPoolDatabase('an agent', (create) => {
 
   it('gives back what it is at when it stops', async () => {
     await using database = await create();
-    const pool = await Pool.open(database.db);
+    const pool = await AgentPool.open(database.db);
     const agent = pool.agent(await pool.worker('one'), 1, untilEnded);
     const id = await pool.add('a', 'work');
     await pool.until(id, 'running');

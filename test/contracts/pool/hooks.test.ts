@@ -17,6 +17,7 @@ import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.t
 import { verifySignature } from '#webhooks/signature.ts';
 import { TargetPolicy } from '#webhooks/target-policy.ts';
 import { onEachPoolDatabase } from '../../database/pool-databases.ts';
+import { newJob } from './fixtures.ts';
 
 const OFFER = { platforms: ['linux/amd64'], labels: {}, cpus: 2, memory: 2 ** 30 };
 
@@ -48,16 +49,7 @@ async function receiver(answer: () => number) {
   };
 }
 
-const job = (tenant: string) => ({
-  tenant,
-  name: 'j',
-  kind: 'run',
-  spec: {},
-  requirement: '',
-  priority: 0,
-  maxAttempts: 3,
-  timeout: 60_000,
-});
+const job = (tenant: string) => newJob({ tenant });
 
 onEachPoolDatabase('hooks', (create, dialect) => {
   const open = async (db: PoolDatabase) => {

@@ -15,8 +15,8 @@ import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { onEachPoolDatabase } from '../../database/pool-databases.ts';
 import { s3Content } from '../../s3/shared-s3.ts';
+import { newJob, OFFER } from './fixtures.ts';
 
-const OFFER = { platforms: ['linux/amd64'], labels: {}, cpus: 2, memory: 2 ** 30 };
 const LARGE = 200_000;
 
 interface Storage extends AsyncDisposable {
@@ -65,16 +65,7 @@ class World {
       { name: 'w', address: 'unix:///w', offer: OFFER },
       600_000,
     );
-    await new JobsRepository(db).enqueue({
-      tenant: 'a',
-      name: 'j',
-      kind: 'run',
-      spec: {},
-      requirement: '',
-      priority: 0,
-      maxAttempts: 3,
-      timeout: 60_000,
-    });
+    await new JobsRepository(db).enqueue(newJob());
     const [claim] = await new ClaimsRepository(db).claim(worker, [''], 1);
     return new World(db, content, { worker, claim: claim! });
   }

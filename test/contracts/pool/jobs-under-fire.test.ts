@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openPoolDatabase, poolDatabase } from '#database/pool/open.ts';
 import { ClaimsRepository } from '#pool/jobs/claims-repository.ts';
 import { DueRepository } from '#pool/jobs/due-repository.ts';
-import type { NewJob } from '#pool/jobs/job.ts';
 import { JobsRepository } from '#pool/jobs/jobs-repository.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
 import { DemandRepository } from '#pool/scheduler/demand-repository.ts';
@@ -12,21 +11,9 @@ import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.t
 import { onEachPoolDatabase } from '../../database/pool-databases.ts';
 import { PostgresServer } from '../../database/postgres-server.ts';
 import { postgresOptions } from '../../database/registry-databases.ts';
+import { newJob, OFFER } from './fixtures.ts';
 
-const OFFER = { platforms: ['linux/amd64'], labels: {}, cpus: 2, memory: 2 ** 30 };
 const MINUTE = 60_000;
-
-const job = (changes: Partial<NewJob> = {}): NewJob => ({
-  tenant: 'a',
-  name: 'j',
-  kind: 'run',
-  spec: {},
-  requirement: '',
-  priority: 0,
-  maxAttempts: 3,
-  timeout: MINUTE,
-  ...changes,
-});
 
 /** As a process whose clock is wrong by so many milliseconds. */
 async function skewed<T>(skew: number, task: () => Promise<T>): Promise<T> {
@@ -54,8 +41,8 @@ onEachPoolDatabase('clocks that are wrong', (create) => {
     expect(await skewed(skew, expired)).toEqual([]);
     expect(await skewed(skew, () => leases.renew(here, 2 * MINUTE))).toBe(true);
 
-    await jobs.enqueue(job());
-    const later = await jobs.enqueue(job({ notBefore: Date.now() + 5 * MINUTE }));
+    await jobs.enqueue(newJob());
+    const later = await jobs.enqueue(newJob({ notBefore: Date.now() + 5 * MINUTE }));
     await skewed(skew, () => due.release());
     expect((await jobs.get(later.job.id)).state).toBe('delayed');
     const [claim] = await skewed(skew, () => claims.claim(there, [''], 9));
@@ -85,7 +72,7 @@ describe('on a PostgreSQL of its own', () => {
       const [jobs, claims] = [new JobsRepository(db), new ClaimsRepository(db)];
       const leases = new WorkerLeasesRepository(db);
       const COUNT = 300;
-      await jobs.enqueueAll(Array.from({ length: COUNT }, () => job()));
+      await jobs.enqueueAll(Array.from({ length: COUNT }, () => newJob()));
       const started = new Map<string, number>();
       const ended = new Map<string, number>();
       let faults = 0;
@@ -164,7 +151,7 @@ describe('on a PostgreSQL of its own', () => {
     try {
       await new TenantsRepository(db).ensure('a');
       const jobs = new JobsRepository(db);
-      const [first] = await jobs.enqueueAll([job(), job({ requirement: '["linux/arm64",[]]' })]);
+      const [first] = await jobs.enqueueAll([newJob(), newJob({ requirement: '["linux/arm64",[]]' })]);
       await client.query(`insert into jobs (public_id, tenant, name, kind, spec, requirement, priority, turn, state,
           attempt, max_attempts, timeout, created_at, finished_at)
         select 'over ' || n, 'a', 'j', 'run', '{}', '', 0, n, 'succeeded', 1, 3, 1, n, n from generate_series(1, 20000) n`);

@@ -6,23 +6,11 @@ import type { Claimant, NewJob } from '#pool/jobs/job.ts';
 import { JobsRepository } from '#pool/jobs/jobs-repository.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { onEachPoolDatabase, type TestPool } from '../../database/pool-databases.ts';
+import { newJob, OFFER } from './fixtures.ts';
 
 const LEASE = 60_000;
-const OFFER = { platforms: ['linux/amd64'], labels: {}, cpus: 2, memory: 2 ** 30 };
 
-function job(tenant: string, changes: Partial<NewJob> = {}): NewJob {
-  return {
-    tenant,
-    name: 'a job',
-    kind: 'run',
-    spec: {},
-    requirement: '',
-    priority: 0,
-    maxAttempts: 3,
-    timeout: 60_000,
-    ...changes,
-  };
-}
+const job = (tenant: string, changes: Partial<NewJob> = {}): NewJob => newJob({ tenant, ...changes });
 
 /** A pool with tenants and workers. */
 class Pool {

@@ -10,6 +10,7 @@ import { Summons } from '#pool/jobs/summons.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { onEachPoolDatabase } from '../../database/pool-databases.ts';
+import { newJob } from './fixtures.ts';
 
 const LONG = 60_000;
 const ARM = requirementOf({ platform: 'linux/arm64' });
@@ -68,17 +69,7 @@ class Waiters implements Disposable {
   }
 
   async add(changes: Partial<NewJob> = {}): Promise<void> {
-    await this.#jobs.enqueue({
-      tenant: 'a',
-      name: 'job',
-      kind: 'run',
-      spec: 'job',
-      requirement: '',
-      priority: 0,
-      maxAttempts: 3,
-      timeout: LONG,
-      ...changes,
-    });
+    await this.#jobs.enqueue(newJob({ spec: 'job', ...changes }));
   }
 
   async queued(): Promise<number> {
