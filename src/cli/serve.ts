@@ -11,8 +11,11 @@ import { onStopRequest } from './process/stop-requests.ts';
 import { SupervisedRole, type SupervisedRoleOptions } from './process/supervised-role.ts';
 import { Refusal } from './refusal.ts';
 
-// Workers in namespaces publish ports where nobody looks for them, and the whole pool stops with the gateway.
-const ofOwnGateway = ['--set', 'gateway.publishPorts=true', '--set', 'gateway.drainTimeout=0s'];
+/** The whole pool stops with the gateway; workers in namespaces publish ports where nobody looks for them. */
+const ofOwnGateway = ({ pool }: Config) => [
+  ...['--set', 'gateway.drainTimeout=0s'],
+  ...['--set', `gateway.publishPorts=${pool.namespaces !== null}`],
+];
 
 /** Runs every role that this user may run, each as its own process, until it is asked to stop. */
 export async function serve(config: Config, options: Arguments): Promise<number> {
@@ -48,11 +51,11 @@ export async function serve(config: Config, options: Arguments): Promise<number>
 
   try {
     for (const name of rolesFor(process.getuid?.(), options.workers)) {
-      begin({ name, flags: name === 'gateway' ? [...flags, ...ofOwnGateway] : flags });
+      begin({ name, flags: name === 'gateway' ? [...flags, ...ofOwnGateway(config)] : flags });
     }
     const first = await Promise.race([all(roles), stopped.promise]);
     if (first && options.workers !== undefined) {
-      namespaces = await (await import('./own-workers/namespaces.ts')).WorkerNamespaces.open(config);
+      namespaces = await openNamespaces(config);
       for (const worker of await ownWorkers(config, options.workers, namespaces)) {
         begin({ ...worker, name: 'worker', flags: [...flags, ...worker.flags] });
       }
@@ -68,6 +71,13 @@ export async function serve(config: Config, options: Arguments): Promise<number>
     await Promise.all(roles.map((role) => role.stop()));
     await namespaces?.[Symbol.asyncDispose]();
   }
+}
+
+/** Undefined where workers share this machine's network. */
+async function openNamespaces(config: Config): Promise<WorkerNamespaces | undefined> {
+  const { namespaces } = config.pool;
+  if (namespaces === null) return undefined;
+  return await (await import('./own-workers/namespaces.ts')).WorkerNamespaces.open(config, namespaces);
 }
 
 /** All that were begun, once they serve. */

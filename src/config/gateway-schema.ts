@@ -37,7 +37,7 @@ export const poolSchema = z.strictObject({
   certificateLife: duration,
   jobs: jobsSchema,
   overlay: z.strictObject({ addressPools }),
-  namespaces: z.cidrv4(),
+  namespaces: z.cidrv4().nullable(),
 });
 
 const hostName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.:-]*$/, 'expected a host name or an address');

@@ -281,8 +281,9 @@ it('builds for buildctl', async () => {
 
 it('lets go of the connections of clients that are gone', async () => {
   const connections = () => {
-    const folder = `/proc/${slipway.rolePid('worker')}/fd`;
-    return readdirSync(folder).filter((name) => isSocket(join(folder, name))).length;
+    const folders = slipway.enginePids.map((pid) => `/proc/${pid}/fd`);
+    const files = folders.flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)));
+    return files.filter(isSocket).length;
   };
   const before = connections();
   const args = ['build', '--target', 'files', '--secret', `id=token,src=${join(context, 'secret')}`, context];

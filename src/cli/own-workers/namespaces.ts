@@ -5,7 +5,7 @@ import type { Config } from '#config/schema.ts';
 import { messageOf } from '#errors/errors.ts';
 import { parseResolvConf } from '#worker/networks/dns/resolv-conf.ts';
 import { IptablesFirewall } from '#worker/networks/firewall/iptables-firewall.ts';
-import { addressAt, formatSubnet, parseSubnet } from '#worker/networks/ip/subnet.ts';
+import { addressAt, formatSubnet, parseSubnet, type Subnet } from '#worker/networks/ip/subnet.ts';
 import { LinuxNetworkDriver } from '#worker/networks/linux/linux-network-driver.ts';
 import { insideNamespace } from '#worker/networks/linux/namespace.ts';
 import { Refusal } from '../refusal.ts';
@@ -27,17 +27,24 @@ export interface WorkerNamespace {
  */
 export class WorkerNamespaces implements AsyncDisposable {
   readonly #config: Config;
+  readonly #subnet: Subnet;
   readonly #driver = new LinuxNetworkDriver();
   readonly #bridge: string;
   readonly #firewall: IptablesFirewall;
   readonly #relays = new AsyncDisposableStack();
   readonly #repairs: NodeJS.Timeout;
 
-  private constructor(config: Config) {
+  private constructor(config: Config, subnet: string) {
     this.#config = config;
+    this.#subnet = parseSubnet(subnet);
     this.#bridge = `${config.worker.network.defaultBridge.name.slice(0, 11)}-ns`;
-    const subnet = formatSubnet(parseSubnet(config.pool.namespaces));
-    const network = { bridge: this.#bridge, subnet, internal: false, masquerade: true, interContainer: true };
+    const network = {
+      bridge: this.#bridge,
+      subnet: formatSubnet(this.#subnet),
+      internal: false,
+      masquerade: true,
+      interContainer: true,
+    };
     this.#firewall = new IptablesFirewall({
       prefix: this.#bridge.toUpperCase(),
       state: () => ({ networks: [network], ports: [] }),
@@ -48,9 +55,9 @@ export class WorkerNamespaces implements AsyncDisposable {
     ).unref();
   }
 
-  /** Throws `Refusal` where that cannot be. */
-  static async open(config: Config): Promise<WorkerNamespaces> {
-    const namespaces = new WorkerNamespaces(config);
+  /** All in `subnet`. Throws `Refusal` where that cannot be. */
+  static async open(config: Config, subnet: string): Promise<WorkerNamespaces> {
+    const namespaces = new WorkerNamespaces(config, subnet);
     try {
       await namespaces.#openBridge();
       return namespaces;
@@ -103,10 +110,6 @@ export class WorkerNamespaces implements AsyncDisposable {
     if (kept > 0) return;
     await this.#driver.removeBridge(this.#bridge);
     await this.#firewall.remove().catch(() => {});
-  }
-
-  get #subnet() {
-    return parseSubnet(this.#config.pool.namespaces);
   }
 
   async #openBridge(): Promise<void> {

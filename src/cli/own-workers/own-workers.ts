@@ -16,17 +16,17 @@ interface OwnWorker {
   readonly title: string;
   readonly flags: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  readonly startWith: WorkerNamespace['start'];
+  readonly startWith?: WorkerNamespace['start'];
 }
 
 /**
- * Several workers of one machine, in the pool of a gateway that serves here: each in a network namespace of its own, with
- * folders and subnets of its own, the n-th of sixteen parts, and a token, if it did not join before.
+ * Several workers of one machine, in the pool of a gateway that serves here: each in a network namespace of its own, if
+ * there are any, with folders and subnets of its own, the n-th of sixteen parts, and a token, if it did not join before.
  */
 export async function ownWorkers(
   config: Config,
   count: number,
-  namespaces: WorkerNamespaces,
+  namespaces: WorkerNamespaces | undefined,
 ): Promise<OwnWorker[]> {
   const db = await openPoolDatabase(await poolDatabaseOptions(config));
   try {
@@ -35,15 +35,18 @@ export async function ownWorkers(
     });
     const workers: OwnWorker[] = [];
     for (let n = 1; n <= count; n++) {
-      const { start, address } = await namespaces.ensure(n);
-      const settings = { ...settingsOf(config, n), 'worker.overlay.address': address };
+      const own = await namespaces?.ensure(n);
+      const settings = {
+        ...settingsOf(config, n),
+        ...(own && { 'worker.overlay.address': own.address }),
+      };
       const hasJoined = existsSync(join(settings.dataDir, 'worker', 'pool', 'certificate.pem'));
       const token = hasJoined ? undefined : (await enrolment.createToken(TOKEN_LIFE)).text;
       workers.push({
         title: `worker-${n}`,
         flags: Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
+        ...(own && { startWith: own.start }),
         // Not on the command line, which everybody can read.
-        startWith: start,
         env: token === undefined ? {} : { SLIPWAY_WORKER_POOL_TOKEN: token },
       });
     }

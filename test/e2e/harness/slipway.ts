@@ -16,18 +16,22 @@ const program = fileURLToPath(new URL('../../../bin/slipway', import.meta.url));
 export interface SlipwayOptions {
   /** `serve` runs both roles under the supervisor. */
   readonly command?: 'serve' | 'registry' | 'gateway' | 'worker';
+  /** Behind a gateway with so many workers, unless `TEST_GATEWAY` says otherwise. */
+  readonly workers?: number;
   /** More options of the command line. */
   readonly args?: readonly string[];
   /** Where a gateway listens besides. */
   readonly listen?: readonly string[];
+  /** In a network namespace of its own, in which there is nothing but a loopback. */
+  readonly apart?: boolean;
   /** Serve BuildKit's API on a socket of its own too. */
   readonly buildkit?: boolean;
   /** More settings, as `SLIPWAY_*` variables. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** `TEST_GATEWAY=3`: what tests ask of a worker, they ask of a gateway with that many. */
-const behindGateway = process.env.TEST_GATEWAY;
+/** `TEST_GATEWAY=3`: what tests ask of a worker, they ask of a gateway with that many. 0: of a worker, whatever they say. */
+const { TEST_GATEWAY: behindGateway } = process.env;
 
 /** Starts Slipway on folders, ports, a bridge and a subnet of its own, and waits until it answers. */
 export async function startSlipway(options: SlipwayOptions = {}): Promise<Slipway> {
@@ -51,6 +55,7 @@ export class Slipway implements AsyncDisposable {
   readonly registry: string;
   readonly #command: NonNullable<SlipwayOptions['command']>;
   readonly #args: readonly string[];
+  readonly #apart: boolean;
   readonly #env: NodeJS.ProcessEnv;
   #process: ChildProcess | undefined;
   #output = '';
@@ -63,10 +68,12 @@ export class Slipway implements AsyncDisposable {
     this.dataDir = join(this.folder, 'data');
     this.socket = join(this.folder, 'docker.sock');
     this.registry = `127.0.0.1:${port}`;
-    const { command = 'serve', args = [] } = options;
-    const gateway = behindGateway !== undefined && args.length === 0 && ['serve', 'worker'].includes(command);
+    const { command = 'serve', args = [], apart = false } = options;
+    this.#apart = apart;
+    const workers = apart ? 0 : Number(behindGateway ?? options.workers ?? 0);
+    const gateway = workers > 0 && args.length === 0 && ['serve', 'worker'].includes(command);
     this.#command = gateway ? 'serve' : command;
-    this.#args = gateway ? ['--workers', behindGateway] : args;
+    this.#args = gateway ? ['--workers', String(workers)] : args;
     const block = `10.${220 + (port % 32)}`;
     const part = (port >> 5) % 8;
     this.#env = {
@@ -82,12 +89,11 @@ export class Slipway implements AsyncDisposable {
           `[${this.buildkit}]`,
       }),
       SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_NAME: `slipt${port}`,
-      SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_SUBNET: `${block}.${part * 32}.0/24`,
       // Of a pool's, each worker gets a sixteenth.
-      SLIPWAY_WORKER_NETWORK_ADDRESS_POOLS: gateway
-        ? '[{ base: 10.219.0.0/16, size: 24 }]'
-        : `[{ base: ${block}.${part * 32 + 16}.0/20, size: 24 }]`,
-      SLIPWAY_POOL_NAMESPACES: `10.254.${port % 256}.0/24`,
+      SLIPWAY_WORKER_NETWORK_DEFAULT_BRIDGE_SUBNET: `${block}.${part * 32}.0/${gateway ? 20 : 24}`,
+      SLIPWAY_WORKER_NETWORK_ADDRESS_POOLS: `[{ base: ${block}.${part * 32 + 16}.0/20, size: ${gateway ? 28 : 24} }]`,
+      // Tests of workers have servers of their own on the loopback.
+      SLIPWAY_POOL_NAMESPACES: gateway ? 'null' : `10.254.${port % 256}.0/24`,
       SLIPWAY_POOL_OVERLAY_ADDRESS_POOLS: `[{ base: 10.${192 + (port % 14)}.0.0/16, size: 24 }]`,
       ...options.env,
     };
@@ -121,7 +127,9 @@ export class Slipway implements AsyncDisposable {
 
   /** Starts it (again, on the same data) and waits until every role answers. */
   async start(): Promise<void> {
-    const child = spawn(program, [this.#command, ...this.#args], {
+    const own = ['--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', program];
+    const command = [...(this.#apart ? ['unshare', ...own] : [program]), this.#command, ...this.#args];
+    const child = spawn(command[0]!, command.slice(1), {
       env: this.#env,
       cwd: this.folder,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -165,6 +173,12 @@ export class Slipway implements AsyncDisposable {
     return Number(readFileSync(join(this.dataDir, role, 'pid'), 'utf8'));
   }
 
+  /** Of all that the engine is: the worker; or the gateway and its workers. */
+  get enginePids(): number[] {
+    const roles = this.#engineRoles().filter((role) => this.#hasBegun(role));
+    return roles.map((role) => this.rolePid(role));
+  }
+
   /** Sends a signal to the supervisor, or the one role, and waits for its end. Resolves to the exit code. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     const child = this.#process;
@@ -180,12 +194,20 @@ export class Slipway implements AsyncDisposable {
 
   /** After a supervisor that was killed its roles end by themselves. */
   async #rolesEnded(): Promise<void> {
-    const own = existsSync(this.dataDir) ? readdirSync(this.dataDir) : [];
-    const workers = own.filter((name) => name.startsWith('worker-')).map((name) => `${name}/worker` as const);
-    for (const role of ['registry', 'gateway', 'worker', ...workers] as const) {
-      const pid = existsSync(join(this.dataDir, role, 'pid')) ? this.rolePid(role as RoleFolder) : 0;
+    for (const role of ['registry', ...this.#engineRoles()] as const) {
+      const pid = this.#hasBegun(role) ? this.rolePid(role) : 0;
       while (pid > 0 && isRunning(pid)) await sleep(20);
     }
+  }
+
+  #engineRoles(): RoleFolder[] {
+    const own = existsSync(this.dataDir) ? readdirSync(this.dataDir) : [];
+    const workers = own.filter((name) => name.startsWith('worker-')).map((name) => `${name}/worker`);
+    return ['gateway', 'worker', ...(workers as RoleFolder[])];
+  }
+
+  #hasBegun(role: RoleFolder): boolean {
+    return existsSync(join(this.dataDir, role, 'pid'));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
