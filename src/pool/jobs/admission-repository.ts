@@ -58,7 +58,7 @@ async function giveWay(trx: PoolDatabase, tenant: string): Promise<void> {
 }
 
 /** SQLite takes no partial index for a state that it learns later: it would read all jobs of the tenant, whatever they are. */
-const HELD = sql.lit('held');
+const HELD = sql.lit('held' as const);
 
 async function promote(trx: PoolDatabase, tenant: string, limit: number | undefined): Promise<number> {
   let next = trx
