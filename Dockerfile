@@ -42,7 +42,7 @@ FROM base AS worker
 RUN node src/cli/compile.mjs
 RUN apt-get update \
  && apt-get install -y --no-install-recommends runc conmon socat iptables iproute2 netavark \
-    golang-github-containers-common procps ca-certificates catatonit xz-utils bzip2 libdeflate0 \
+    golang-github-containers-common procps ca-certificates catatonit e2fsprogs xz-utils bzip2 libdeflate0 \
  && rm -rf /var/lib/apt/lists/*
 # Containers' monitors outlive the processes that started them: something has to reap them.
 ENTRYPOINT ["catatonit", "--", "slipway"]

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isLoopback, parseListenAddress } from './address.ts';
-import { buildkitSchema } from './buildkit-schema.ts';
+import { gatewayBuildkitSchema, openListeners } from './buildkit-schema.ts';
 import { databaseSchema } from './database-schema.ts';
 import { jobsSchema } from './jobs-schema.ts';
 import { workerMonitoringSchema } from './monitoring-schema.ts';
@@ -50,7 +50,7 @@ const gatewayShape = z.strictObject({
   placement: z.enum(['spread', 'binpack']),
   drainTimeout: duration,
   monitoring: workerMonitoringSchema,
-  buildkit: buildkitSchema,
+  buildkit: gatewayBuildkitSchema,
   scale: z.strictObject({
     url: z.url({ protocol: /^https?$/, error: 'expected a URL such as https://scaler/pool' }).nullable(),
     secretFile: file,
@@ -63,11 +63,15 @@ const gatewayShape = z.strictObject({
 });
 
 /** Beyond loopback nobody is heard who has not shown who they are, in TLS. */
-export const gatewaySchema = gatewayShape.superRefine(({ listen, tls }, context) => {
+export const gatewaySchema = gatewayShape.superRefine(({ listen, tls, buildkit }, context) => {
   if ((tls.certificate === null) !== (tls.key === null)) {
     context.addIssue({ code: 'custom', path: ['tls'], message: 'expected a certificate and its key' });
   }
   if (tls.certificate !== null || tls.names.length > 0) return;
+  for (const { at, text } of openListeners(buildkit)) {
+    const message = `'${text}': listening beyond loopback is refused without TLS and the identity of clients (gateway.tls, gateway.buildkit.tls)`;
+    context.addIssue({ code: 'custom', path: ['buildkit', 'listen', at], message });
+  }
   for (const [at, text] of listen.entries()) {
     const parsed = parseListenAddress(text);
     if (!parsed || 'path' in parsed || isLoopback(parsed.host)) continue;

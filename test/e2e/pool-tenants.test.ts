@@ -5,11 +5,13 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startIssuer } from '../api/auth/oidc-issuer.ts';
 import { run, succeed } from './harness/command.ts';
 import type { Slipway } from './harness/slipway.ts';
 import { type Asked, startTenantPool, type TenantPool } from './harness/tenant-pool.ts';
 
 const program = fileURLToPath(new URL('../../bin/slipway', import.meta.url));
+const composeProgram = fileURLToPath(new URL('../../.cache/clients/docker-compose', import.meta.url));
 
 let pool: TenantPool;
 let folder: string;
@@ -46,6 +48,34 @@ it('lets in who shows a certificate or credentials, as the tenant that they belo
   expect(
     (await ask('/containers/json', { certificate: 'a', headers: { 'Slipway-Tenant': 'operator' } })).status,
   ).toBe(403);
+});
+
+it('lets jobs of a CI in by their OpenID tokens, each as the tenant that its claims are of', async () => {
+  await using issuer = await startIssuer();
+  const audience = 'https://pool.example';
+  for (const tenant of ['a', 'b']) {
+    const said = ['--issuer', issuer.url, '--audience', audience, '--claim', `repository=team-${tenant}/*`];
+    await slipway('policy', 'trust', `ci-${tenant}`, ...said);
+    await slipway('pool', 'tenant-grant', tenant, `federated:ci-${tenant}`);
+  }
+  const { text: own } = await ask('/info', { certificate: 'a' });
+  const asks = async (claims: object, headers: Record<string, string> = {}) => {
+    const token = await issuer.token({ aud: audience, sub: 'job', ...claims });
+    return await ask('/info', { headers: { Authorization: `Bearer ${token}`, ...headers } });
+  };
+  const idOf = (text: string) => JSON.parse(text).ID as string;
+  const ofA = await asks({ repository: 'team-a/app' });
+  expect(ofA.status).toBe(200);
+  expect(idOf(ofA.text)).toBe(idOf(own));
+  expect(idOf((await asks({ repository: 'team-b/app' })).text)).not.toBe(idOf(own));
+  expect((await asks({ repository: 'team-a/app' }, { 'Slipway-Tenant': 'b' })).status).toBe(403);
+  for (const claims of [
+    { repository: 'team-c/app' },
+    { repository: 'team-a/app', aud: 'https://elsewhere.example' },
+    { repository: 'team-a/app', exp: Math.floor(Date.now() / 1000) - 3600 },
+  ]) {
+    expect({ claims, status: (await asks(claims)).status }).toMatchObject({ status: 401 });
+  }
 });
 
 it('shows nobody what another one has, by whatever name', async () => {
@@ -231,7 +261,33 @@ it('holds tenants to their policy, in the worker as well', async () => {
       stderr: expect.stringContaining('policy does not allow'),
     });
   }
+  const mounted = ['--opt', 'type=none', '--opt', 'o=bind', '--opt', 'device=/etc'];
+  expect((await docker('a', 'volume', 'create', ...mounted)).stderr).toContain('policy does not allow');
+  // What there is no part of for anybody.
+  for (const [method, path] of [
+    ['POST', '/swarm/init'],
+    ['GET', '/secrets'],
+    ['POST', '/plugins/pull?remote=x'],
+    ['POST', '/services/create'],
+  ] as const) {
+    const asked = { method, certificate: 'a', ...(method === 'POST' && { body: {} }) };
+    expect({ path, status: (await ask(path, asked)).status }).toMatchObject({
+      status: expect.toBeOneOf([404, 501, 503]),
+    });
+  }
   const made = await dockerOk('a', 'create', 'busybox', 'true');
+  expect((await docker('a', 'update', '--memory', '1g', '--memory-swap', '1g', made)).stderr).toContain(
+    'policy does not allow',
+  );
+  const compose = join(folder, 'compose.yaml');
+  for (const asked of ['privileged: true', 'pid: host', 'volumes: ["/etc:/x"]', 'cgroup_parent: /x']) {
+    await writeFile(compose, `services: { x: { image: busybox, ${asked} } }\n`);
+    const { code, stderr } = await pool.as('a', composeProgram, '--file', compose, 'up', '--detach');
+    expect({ asked, code, stderr }).toMatchObject({
+      stderr: expect.stringContaining('policy does not allow'),
+    });
+    expect(await pool.as('a', composeProgram, '--file', compose, 'down')).toSucceed();
+  }
   expect(await dockerOk('a', 'inspect', made, '--format', '{{.HostConfig.Memory}}')).toBe('268435456');
   expect((await docker('a', 'exec', '--privileged', made, 'id')).stderr).toContain('policy does not allow');
   expect((await docker('a', 'pull', 'elsewhere.example/x')).stderr).toContain('policy does not allow');

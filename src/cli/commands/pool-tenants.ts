@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { parseSubject } from '#auth/policies/subject.ts';
 import { openPoolDatabase } from '#database/pool/open.ts';
-import { invalid, messageOf, notFound } from '#errors/errors.ts';
+import { invalid, isKind, messageOf, notFound } from '#errors/errors.ts';
+import { JobChangesRepository } from '#pool/jobs/changes-repository.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
 import { ClientsRepository } from '#pool/tenants/clients-repository.ts';
 import { TenantAccessRepository } from '#pool/tenants/tenant-access-repository.ts';
 import { TENANT_NAME } from '#pool/tenants/tenant-header.ts';
 import { parseTenantPolicy } from '#pool/tenants/tenant-policy.ts';
+import { TenantRemovalRepository } from '#pool/tenants/tenant-removal-repository.ts';
 import { issueCertificate, keyDigest } from '#pool/workers/certificates.ts';
 import { Enrolment } from '#pool/workers/enrolment.ts';
 import { MembershipRepository } from '#pool/workers/membership-repository.ts';
@@ -25,6 +27,8 @@ interface Access {
   readonly shares: TenantsRepository;
   readonly access: TenantAccessRepository;
   readonly clients: ClientsRepository;
+  readonly removals: TenantRemovalRepository;
+  readonly changes: JobChangesRepository;
   enrolment(): Promise<Enrolment>;
 }
 
@@ -45,7 +49,8 @@ export const tenantCommands = {
       }
       const { policy: file } = invocation.options as { policy?: string };
       const policy = parseTenantPolicy(file === undefined ? {} : readYaml(file));
-      await withAccess(invocation, async ({ shares, access }) => {
+      await withAccess(invocation, async ({ shares, access, removals }) => {
+        await removals.revive(name);
         await shares.ensure(name);
         if (file !== undefined) await access.setPolicy(name, policy);
       });
@@ -66,6 +71,26 @@ export const tenantCommands = {
         { title: 'NAME', value: ({ name }) => name },
         { title: 'MEMBERS', value: ({ members }) => members.join(' ') },
       ]);
+    },
+  },
+  'tenant-remove': {
+    summary:
+      'Shut a tenant out, and take away all that it has: containers, images, volumes, networks, caches',
+    arguments: ['NAME'],
+    async run(invocation) {
+      const [name] = invocation.arguments as [string];
+      const workers = await withAccess(invocation, async ({ removals, changes }) => {
+        const remains = await removals.remove(name);
+        for (const job of await removals.openJobs(name)) {
+          await changes.cancel(job, 'its tenant was removed').catch((error: unknown) => {
+            // It was over before.
+            if (!isKind(error, 'conflict') && !isKind(error, 'not-found')) throw error;
+          });
+        }
+        return remains;
+      });
+      const going = workers.length > 0 ? `; what ${workers.join(', ')} have of it goes` : '';
+      invocation.output.result(`${name}: removed${going}`, { name, workers });
     },
   },
   'tenant-grant': {
@@ -167,6 +192,8 @@ async function withAccess<T>({ config }: Invocation, task: (access: Access) => P
       shares: new TenantsRepository(db),
       access: new TenantAccessRepository(db),
       clients: new ClientsRepository(db),
+      removals: new TenantRemovalRepository(db),
+      changes: new JobChangesRepository(db),
       enrolment: () => Enrolment.open(new MembershipRepository(db), { life: config.pool.certificateLife }),
     });
   } finally {

@@ -30,6 +30,7 @@ import { guardRoutes } from '#pool/http/guard-routes.ts';
 import { lendingRoute } from '#pool/http/lending-route.ts';
 import { operatorRoutes } from '#pool/http/operator-routes.ts';
 import { queueRoutes } from '#pool/http/queue-routes.ts';
+import { remainsRoutes } from '#pool/http/remains-routes.ts';
 import { triggerEvents } from '#pool/http/trigger-events.ts';
 import { gatewayCredentials, WorkerServer } from '#pool/http/worker-server.ts';
 import { OverlayEndpointsRepository } from '#pool/overlay/overlay-endpoints-repository.ts';
@@ -37,7 +38,10 @@ import { OverlayNetworksRepository } from '#pool/overlay/overlay-networks-reposi
 import { Overlays } from '#pool/overlay/overlays.ts';
 import { PortClaimsRepository } from '#pool/ports/port-claims-repository.ts';
 import { PublishedPorts } from '#pool/ports/published-ports.ts';
+import { TenantAccessRepository } from '#pool/tenants/tenant-access-repository.ts';
 import type { TenantIdentity } from '#pool/tenants/tenant-header.ts';
+import { allowsGatewayPort } from '#pool/tenants/tenant-policy.ts';
+import { TenantRemovalRepository } from '#pool/tenants/tenant-removal-repository.ts';
 import { fingerprint } from '#pool/workers/certificates.ts';
 import { Enrolment } from '#pool/workers/enrolment.ts';
 import { MembershipRepository } from '#pool/workers/membership-repository.ts';
@@ -58,7 +62,7 @@ import { watchGateway } from './monitoring.ts';
 import { overlayRequests } from './overlays.ts';
 import { peerRequests } from './peers.ts';
 import { stepRequests } from './steps.ts';
-import { type CreateTenantServer, clientTls, GatewayTenants } from './tenants.ts';
+import { type CreateTenantServer, clientTls, GatewayTenants, gatewayContext } from './tenants.ts';
 
 /** The Docker Engine API of a pool. All that it knows is in the pool's database: there may be any number of gateways. */
 export async function startGateway(config: Config, role: RoleContext): Promise<RunningRole> {
@@ -111,9 +115,10 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
     config,
     started,
   );
-  overlayRequests(workerServer, { db, database, parts, leases, started });
+  overlayRequests(workerServer, { db, database, leases, started });
   stepRequests(workerServer, { db, database, started });
   peerRequests(workerServer, { db, parts, leases, credentials: credentials.current, started });
+  remainsRoutes(workerServer, { removals: new TenantRemovalRepository(db), leases });
   lendingRoute(workerServer, parts);
   queueRoutes(workerServer, { queue: jobs.queue(), summons: jobs.summons });
   contextRoutes(router, jobs.jobs);
@@ -161,7 +166,18 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
   }
   const { buildkit, drainTimeout } = config.gateway;
   const builders = { buildkit, socketGroup: config.worker.socketGroup };
-  addresses.push(...(await listenForBuildkit(builders, { grpc: parts.grpc, role, started, clients })));
+  const building = isSecure
+    ? {
+        context: () => gatewayContext(config.gateway.tls, credentials.current()),
+        onRenewed: (renew: () => void) => {
+          credentials.onRenewed(renew);
+          role.onReload(renew);
+        },
+        grpcOf: (certificate: string) => tenants.grpcOf(certificate),
+      }
+    : undefined;
+  const listening = { grpc: parts.grpc, role, started, clients, tenants: building };
+  addresses.push(...(await listenForBuildkit(builders, listening)));
   await watchGateway(config, { db, observability, logger, started, signal: role.signal });
   addresses.push(await listen(workerServer.server, workersAt, { secure: true }));
   const running = started.move();
@@ -186,7 +202,7 @@ function tenantServer(
     jobs: ReturnType<PoolJobs['forTenant']>;
     observed: ReturnType<typeof observedRequests>;
   },
-): Server {
+): ReturnType<CreateTenantServer> {
   const { identity, id, jobs, observed, logger, started } = options;
   const parts = gatewayParts(db, options);
   const router = createEngineRouter();
@@ -204,7 +220,7 @@ function tenantServer(
     stopping.abort();
     await watching;
   });
-  return createEngineServer(router, logger, observed);
+  return { server: createEngineServer(router, logger, observed), grpc: parts.grpc };
 }
 
 function gatewayParts(
@@ -231,7 +247,8 @@ function gatewayParts(
   const tenant = identity?.().name ?? '';
   const agents = started.use(new WorkerAgents());
   const client = new WorkerClient(agents);
-  const workers = new Workers({ leases, agents, credentials, ...(identity && { tenant: identity }) });
+  const members = { leases, agents, credentials };
+  const workers = new Workers({ ...members, ...(identity && { tenant: identity }) });
   const placements = new PlacementsRepository(db, tenant);
   const objects = new PoolObjects({ placements, workers, client, log });
   const contents = new PoolContents(
@@ -239,18 +256,26 @@ function gatewayParts(
     { tenant },
   );
   const images = new PoolImages({ workers, client, contents });
-  const endpoints = new OverlayEndpointsRepository(db);
+  const endpoints = new OverlayEndpointsRepository(db, tenant);
   const overlays = new Overlays(
     { networks: new OverlayNetworksRepository(db, tenant), endpoints },
-    config.pool.overlay,
+    { ...config.pool.overlay, ...(identity && { most: () => identity().policy.overlays }) },
   );
   const addressOf = (worker: string) => endpoints.addressOf(worker);
-  const published =
-    config.gateway.publishPorts && !identity
-      ? started.use(
-          new PublishedPorts({ workers, client, claims: new PortClaimsRepository(db), addressOf, log }),
-        )
-      : undefined;
+  const published = config.gateway.publishPorts
+    ? started.use(
+        new PublishedPorts({
+          workers,
+          client,
+          claims: new PortClaimsRepository(db),
+          tenant,
+          allows: (port) => !identity || allowsGatewayPort(identity().policy, port),
+          workersOf: async (name) => new Workers({ ...members, tenant: await tenantNamed(db, name) }),
+          addressOf,
+          log,
+        }),
+      )
+    : undefined;
   const placer = new Placer(
     { workers, placements, objects, images, contents, client, metrics },
     { strategy: config.gateway.placement },
@@ -284,6 +309,13 @@ function gatewayParts(
     grpc,
     log,
   };
+}
+
+/** Undefined for the operator. */
+async function tenantNamed(db: PoolDatabase, name: string): Promise<(() => TenantIdentity) | undefined> {
+  if (name === '') return undefined;
+  const policies = await new TenantAccessRepository(db).policies([name]);
+  return () => ({ name, policy: policies.get(name)! });
 }
 
 /** This gateway's key and certificate, made anew in time. */

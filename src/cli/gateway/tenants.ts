@@ -6,21 +6,31 @@ import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import { unauthorized } from '#errors/errors.ts';
+import type { GrpcProxy } from '#pool/gateway/grpc-proxy.ts';
 import type { GatewayCredentials } from '#pool/gateway/workers.ts';
 import { createDispatchServer } from '#pool/http/dispatch-server.ts';
 import { ClientsRepository } from '#pool/tenants/clients-repository.ts';
 import { TenantAccessRepository } from '#pool/tenants/tenant-access-repository.ts';
 import { TenantAuthenticator } from '#pool/tenants/tenant-authenticator.ts';
 import type { TenantIdentity } from '#pool/tenants/tenant-header.ts';
+import { TenantRemovalRepository } from '#pool/tenants/tenant-removal-repository.ts';
 import type { RoleContext } from '../process/role.ts';
 import { openPoolAccounts } from './accounts.ts';
 
 /** What of a gateway a tenant has to itself. `identity` is theirs with the policy as it is. */
-export type CreateTenantServer = (identity: () => TenantIdentity, closing: AsyncDisposableStack) => Server;
+export type CreateTenantServer = (
+  identity: () => TenantIdentity,
+  closing: AsyncDisposableStack,
+) => { readonly server: Server; readonly grpc: GrpcProxy };
+
+/** In milliseconds: how often it is looked who is a tenant no more. */
+const LOOK = 2_000;
 
 interface TenantGateway {
   identity: TenantIdentity;
+  readonly closing: AsyncDisposableStack;
   readonly server: Server;
+  readonly grpc: GrpcProxy;
 }
 
 /**
@@ -31,6 +41,7 @@ export class GatewayTenants {
   readonly #authenticator: TenantAuthenticator;
   readonly #create: CreateTenantServer;
   readonly #events: Server;
+  readonly #access: TenantAccessRepository;
   readonly #closing: AsyncDisposableStack;
   readonly #log: Logger;
   readonly #gateways = new Map<string, TenantGateway>();
@@ -48,15 +59,26 @@ export class GatewayTenants {
       });
       return accounts;
     };
+    this.#access = new TenantAccessRepository(ports.db);
     this.#authenticator = new TenantAuthenticator({
       accounts: open,
-      tenants: new TenantAccessRepository(ports.db),
+      tenants: this.#access,
       clients: new ClientsRepository(ports.db),
     });
     this.#create = ports.create;
     this.#events = ports.events;
     this.#log = ports.log;
+    const removals = new TenantRemovalRepository(ports.db);
+    const look = setInterval(() => {
+      this.#look(removals, config.gateway.publishPorts).catch((err: unknown) =>
+        ports.log.warn({ err }, 'who is a tenant is not known'),
+      );
+    }, LOOK);
     this.#closing = closing.use(new AsyncDisposableStack());
+    this.#closing.defer(async () => {
+      clearInterval(look);
+      await Promise.all([...this.#gateways.values()].map((each) => each.closing.disposeAsync()));
+    });
   }
 
   /**
@@ -77,6 +99,26 @@ export class GatewayTenants {
     }, this.#log);
   }
 
+  /** What the tenant of a client's certificate (PEM) builds with. Throws as `TenantAuthenticator.tenantOf`. */
+  async grpcOf(certificate: string): Promise<GrpcProxy> {
+    return this.#of(await this.#authenticator.tenantOfCertificate(certificate)).grpc;
+  }
+
+  /**
+   * Nobody asks workers in the name of who was removed any more; and who may have ports here has them, whichever gateway its
+   * clients come to.
+   */
+  async #look(removals: TenantRemovalRepository, publishPorts: boolean): Promise<void> {
+    if (publishPorts) for (const tenant of await this.#access.withGatewayPorts()) this.#of(tenant);
+    const names = [...this.#gateways.keys()];
+    const existing = await removals.existing(names);
+    for (const name of names.filter((each) => !existing.has(each))) {
+      const gone = this.#gateways.get(name);
+      this.#gateways.delete(name);
+      await gone?.closing.disposeAsync();
+    }
+  }
+
   #of(identity: TenantIdentity): TenantGateway {
     const known = this.#gateways.get(identity.name);
     if (known) {
@@ -84,7 +126,8 @@ export class GatewayTenants {
       return known;
     }
     const current = () => this.#gateways.get(identity.name)?.identity ?? identity;
-    const made = { identity, server: this.#create(current, this.#closing) };
+    const own = new AsyncDisposableStack();
+    const made = { identity, closing: own, ...this.#create(current, own) };
     this.#gateways.set(identity.name, made);
     return made;
   }
@@ -95,18 +138,23 @@ function isEvent({ method, url }: IncomingMessage): boolean {
   return method === 'POST' && /^\/api\/v1\/triggers\/[\w-]+\/events$/.test(url ?? '');
 }
 
+/** What a gateway shows its clients, and what it knows theirs by. */
+export function gatewayContext(
+  { certificate, key }: Config['gateway']['tls'],
+  credentials: GatewayCredentials,
+): SecureContextOptions {
+  const own = certificate !== null &&
+    key !== null && { cert: readFileSync(certificate), key: readFileSync(key) };
+  return { ...credentials, ...own, minVersion: 'TLSv1.2' };
+}
+
 /** TLS in front of a server, with certificates of clients where they have any: the server says who may come in without. */
 export function clientTls(
   server: Server,
   { tls }: Config['gateway'],
   { credentials, role }: { credentials: () => GatewayCredentials; role: RoleContext },
 ): ReturnType<typeof createTlsServer> & { renew(): void } {
-  const context = (): SecureContextOptions => ({
-    ...(tls.certificate !== null && tls.key !== null
-      ? { cert: readFileSync(tls.certificate), key: readFileSync(tls.key), ca: credentials().ca }
-      : credentials()),
-    minVersion: 'TLSv1.2',
-  });
+  const context = () => gatewayContext(tls, credentials());
   const secure = createTlsServer(
     {
       ...context(),

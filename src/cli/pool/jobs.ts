@@ -26,7 +26,7 @@ import { ContextsRepository } from '#pool/jobs/contexts-repository.ts';
 import { DatabaseJobQueue } from '#pool/jobs/database-job-queue.ts';
 import { DueRepository } from '#pool/jobs/due-repository.ts';
 import { Housekeeping } from '#pool/jobs/housekeeping.ts';
-import type { Claimant } from '#pool/jobs/job.ts';
+import { type Claimant, DEFAULT_TENANT } from '#pool/jobs/job.ts';
 import { JobLogRepository } from '#pool/jobs/job-log-repository.ts';
 import { JobLogs } from '#pool/jobs/job-logs.ts';
 import { Jobs } from '#pool/jobs/jobs.ts';
@@ -48,9 +48,6 @@ import { TriggersRepository } from '#pool/triggers/triggers-repository.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { TargetPolicy } from '#webhooks/target-policy.ts';
 import { openContentStorage } from '../storage/content-storage.ts';
-
-/** Whoever asks without saying for whom. */
-const DEFAULT_TENANT = 'default';
 
 interface Ports {
   readonly db: PoolDatabase;

@@ -5,42 +5,42 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
-import { GatewayOverlayLink } from '#pool/member/gateway-overlay-link.ts';
+import type { GatewayOverlayLink } from '#pool/member/gateway-overlay-link.ts';
+import { LinuxNetworkDriver } from '#worker/networks/linux/linux-network-driver.ts';
 import type { NetworkServiceDependencies } from '#worker/networks/network-service.ts';
 import { HostUnderlay } from '#worker/networks/overlay/host-underlay.ts';
+import { SharedUnderlay } from '#worker/networks/overlay/shared-underlay.ts';
 import { WireguardTunnel } from '#worker/networks/overlay/wireguard-tunnel.ts';
 
-/** What a worker of a pool has beside its own networks. `link` asks the gateway once it was told how. */
-export function workerOverlay(
-  config: Config,
-  log: Logger,
-): { link: GatewayOverlayLink; overlay: NonNullable<NetworkServiceDependencies['overlay']> } | undefined {
-  const { pool, overlay } = config.worker;
-  if (pool.join === null) return undefined;
-  const link = new GatewayOverlayLink();
-  const folder = join(config.dataDir, 'worker', 'pool');
-  return {
-    link,
-    overlay: {
-      link,
-      worker: workerName(config),
-      warn: (message) => log.warn(message),
-      underlay: (driver) =>
-        new HostUnderlay(
-          {
-            driver,
-            tunnel: new WireguardTunnel(
-              { driver },
-              { keyFile: join(folder, 'wireguard.pem'), port: overlay.wireguardPort },
-            ),
-          },
-          {
-            address: async () => overlay.address ?? (await addressTowards(pool.join!)),
-            port: overlay.port,
-          },
-        ),
-    },
-  };
+type PoolOverlay = NonNullable<NetworkServiceDependencies['overlay']>;
+
+/** What the engines of a worker of a pool have beside their own networks. */
+export class WorkerOverlays {
+  readonly #config: Config;
+  readonly #underlay: SharedUnderlay;
+
+  /** Undefined for a worker of nobody's pool. */
+  static of(config: Config): WorkerOverlays | undefined {
+    return config.worker.pool.join === null ? undefined : new WorkerOverlays(config, config.worker.pool.join);
+  }
+
+  private constructor(config: Config, gateway: string) {
+    this.#config = config;
+    const { overlay } = config.worker;
+    const driver = new LinuxNetworkDriver();
+    const keyFile = join(config.dataDir, 'worker', 'pool', 'wireguard.pem');
+    const tunnel = new WireguardTunnel({ driver }, { keyFile, port: overlay.wireguardPort });
+    const address = async () => overlay.address ?? (await addressTowards(gateway));
+    this.#underlay = new SharedUnderlay(
+      new HostUnderlay({ driver, tunnel }, { address, port: overlay.port }),
+    );
+  }
+
+  /** For an engine whose link asks the gateway, once it was told how. */
+  part(link: GatewayOverlayLink, log: Logger): PoolOverlay {
+    const underlay = this.#underlay.part();
+    return { link, worker: workerName(this.#config), warn: (message) => log.warn(message), underlay };
+  }
 }
 
 /** In the pool. */

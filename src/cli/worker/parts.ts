@@ -19,7 +19,7 @@ import { createContainers } from '#worker/containers/containers.ts';
 import { EventBus } from '#worker/events/event-bus.ts';
 import { createImages, type ImagesOptions } from '#worker/images/images.ts';
 import type { SharedFirewall } from '#worker/networks/firewall/shared-firewall.ts';
-import { NetworkService } from '#worker/networks/network-service.ts';
+import { NetworkService, type NetworkServiceDependencies } from '#worker/networks/network-service.ts';
 import { ConmonRuntime } from '#worker/runtime/conmon/conmon-runtime.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import { listProcesses } from '#worker/runtime/host/list-processes.ts';
@@ -37,7 +37,6 @@ import { readCredentials } from '../registry/upstreams.ts';
 import { basePuller } from './base-puller.ts';
 import { createWorkerBuilds } from './builds.ts';
 import { layerGzip } from './layer-gzip.ts';
-import { workerOverlay } from './overlay.ts';
 
 export type WorkerParts = Awaited<ReturnType<typeof createWorkerParts>>;
 
@@ -65,6 +64,8 @@ export async function createWorkerParts(
     claims,
     peers,
     traces,
+    overlay,
+    tunnelPort,
   }: {
     logger: Logger;
     metrics: Metrics;
@@ -74,6 +75,10 @@ export async function createWorkerParts(
     allowRegistry?: (domain: string) => void;
     /** What builds' steps get as of now, in place of what is configured. */
     stepBounds?: () => StepBounds;
+    /** The pool's, for networks that reach over all workers. */
+    overlay?: NonNullable<NetworkServiceDependencies['overlay']> | undefined;
+    /** UDP between workers that is not for containers. */
+    tunnelPort?: number;
     /** Agrees with the other workers of a pool on who does a step. */
     claims?: Pick<GatewayStepClaims, 'of'>;
     /** Do steps of other platforms. */
@@ -122,12 +127,11 @@ export async function createWorkerParts(
   );
   closing.defer(() => images.stop());
   const { defaultBridge, addressPools } = config.worker.network;
-  const pooled = workerOverlay(config, log);
   const networks = new NetworkService({
     database,
     events,
-    options: { runDir, defaultBridge, addressPools },
-    ...(pooled && { overlay: pooled.overlay }),
+    options: { runDir, defaultBridge, addressPools, ...(tunnelPort && { tunnelPort }) },
+    ...(overlay && { overlay }),
     firewall: ({ state }) => firewall.part(state),
   });
   const volumes = new VolumeService({ database, events, mounter, options: { dataDir: directory } });
@@ -207,7 +211,6 @@ export async function createWorkerParts(
     events,
     images,
     networks,
-    overlayLink: pooled?.link,
     volumes,
     containers,
     builds,

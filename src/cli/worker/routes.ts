@@ -9,7 +9,7 @@ import { eventsRoutes } from '#worker/http/events-routes.ts';
 import { imagesRoutes } from '#worker/http/images-routes.ts';
 import { networksRoutes } from '#worker/http/networks-routes.ts';
 import type { EngineRouter } from '#worker/http/router.ts';
-import { systemRoutes } from '#worker/http/system-routes.ts';
+import { type SystemServices, systemRoutes } from '#worker/http/system-routes.ts';
 import { volumesRoutes } from '#worker/http/volumes-routes.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import { readHost } from '#worker/system/host.ts';
@@ -22,6 +22,7 @@ export async function addWorkerRoutes(
   parts: WorkerParts,
   host: HostFacts,
   config: Config,
+  disk?: SystemServices['disk'],
 ): Promise<void> {
   const { containers, events, images, networks, volumes, builds } = parts;
   systemRoutes(router, {
@@ -37,6 +38,7 @@ export async function addWorkerRoutes(
     seccomp: host.seccompProfile !== undefined,
     registryMirrors: config.worker.registryMirrors,
     insecureRegistries: { cidrs: ['127.0.0.0/8', '::1/128'], names: config.worker.insecureRegistries },
+    disk,
     counts: async () => ({ ...containers.counts(), images: await images.lister.count() }),
   });
   containersRoutes(router, { containers, images: images.store });

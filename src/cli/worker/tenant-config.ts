@@ -29,7 +29,6 @@ export function tenantConfig(config: Config, { name, number, policy }: TenantPla
     runDir: join(config.runDir, 't', String(number)),
     worker: {
       ...worker,
-      // What follows from being in a pool, overlay networks, is the operator's engine's.
       pool: { ...worker.pool, join: null },
       network: {
         defaultBridge: {

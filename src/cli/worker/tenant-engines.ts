@@ -1,43 +1,17 @@
 import type { IncomingMessage, Server } from 'node:http';
 import { join } from 'node:path';
-import type Koa from 'koa';
-import type { Logger } from 'pino';
 import { SingleFlight } from '#async/single-flight.ts';
 import type { Config } from '#config/schema.ts';
-import { forbidden, unauthorized } from '#errors/errors.ts';
-import { NO_METRICS } from '#observability/metrics.ts';
+import { unauthorized, unavailable } from '#errors/errors.ts';
 import { createDispatchServer } from '#pool/http/dispatch-server.ts';
-import { guardRoutes } from '#pool/http/guard-routes.ts';
-import type { GatewayPeers } from '#pool/member/gateway-peers.ts';
-import type { GatewayStepClaims } from '#pool/member/gateway-step-claims.ts';
+import type { Membership } from '#pool/member/membership.ts';
 import { readTenant, TENANT_HEADER, type TenantIdentity } from '#pool/tenants/tenant-header.ts';
 import { type TenantPlace, TenantPlaces } from '#pool/tenants/tenant-places.ts';
-import { allowsRegistry } from '#pool/tenants/tenant-policy.ts';
-import { tighter } from '#worker/build/drivers/exec/step-resources.ts';
-import { apiRoutes } from '#worker/http/api/api.ts';
-import { buildOperations } from '#worker/http/api/build-operations.ts';
-import { createEngineRouter, type EngineState } from '#worker/http/router.ts';
-import { createEngineServer } from '#worker/http/server.ts';
-import type { SharedFirewall } from '#worker/networks/firewall/shared-firewall.ts';
-import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
-import { createWorkerParts } from './parts.ts';
-import { addWorkerRoutes } from './routes.ts';
-import { tenantConfig, tenantRoom } from './tenant-config.ts';
+import { tenantRoom } from './tenant-config.ts';
+import { TenantEngine, type TenantEnginePorts } from './tenant-engine.ts';
 
-interface Ports {
-  readonly host: HostFacts;
-  readonly firewall: SharedFirewall;
-  readonly observed: Koa.Middleware<EngineState>;
-  readonly claims: GatewayStepClaims;
-  readonly peers: GatewayPeers;
-  readonly log: Logger;
-}
-
-interface TenantEngine {
-  readonly server: Server;
-  /** As last heard of. */
-  policy: TenantIdentity['policy'];
-}
+/** In milliseconds. */
+const GONE = 20_000;
 
 /**
  * The engines of a worker's tenants: each has containers, images, networks, volumes, builds and caches of its own, in
@@ -45,22 +19,34 @@ interface TenantEngine {
  * request, and again with the worker.
  */
 export class TenantEngines {
-  readonly #ports: Ports;
+  readonly #ports: TenantEnginePorts;
   readonly #config: Config;
   readonly #places: TenantPlaces;
-  readonly #closing: AsyncDisposableStack;
+  readonly #gone = new Map<string, number>();
   readonly #engines = new Map<string, TenantEngine>();
   readonly #starts = new SingleFlight<TenantEngine>();
+  #membership: Membership | undefined;
 
-  private constructor(ports: Ports, config: Config, places: TenantPlaces, closing: AsyncDisposableStack) {
+  private constructor(
+    ports: TenantEnginePorts,
+    config: Config,
+    places: TenantPlaces,
+    closing: AsyncDisposableStack,
+  ) {
     this.#ports = ports;
     this.#config = config;
     this.#places = places;
-    this.#closing = closing.use(new AsyncDisposableStack());
+    closing.defer(async () => {
+      await Promise.all([...this.#engines.values()].map((engine) => engine[Symbol.asyncDispose]()));
+    });
   }
 
   /** Those that were there before are there when this resolves; one that cannot begin keeps none of the others from it. */
-  static async open(ports: Ports, config: Config, closing: AsyncDisposableStack): Promise<TenantEngines> {
+  static async open(
+    ports: TenantEnginePorts,
+    config: Config,
+    closing: AsyncDisposableStack,
+  ): Promise<TenantEngines> {
     const file = join(config.dataDir, 'tenants', 'tenants.json');
     const engines = new TenantEngines(
       ports,
@@ -97,6 +83,12 @@ export class TenantEngines {
     }, this.#ports.log);
   }
 
+  /** From now on this is the worker's place in its pool. */
+  follow(membership: Membership): void {
+    this.#membership = membership;
+    for (const engine of this.#engines.values()) engine.follow(membership);
+  }
+
   /** Those that this worker has something of, each with the policy that it is held to. */
   list(): TenantIdentity[] {
     return [...this.#engines].map(([name, { policy }]) => ({ name, policy }));
@@ -104,51 +96,41 @@ export class TenantEngines {
 
   /** The engine of a tenant, held to this policy from now on. */
   async of(tenant: TenantIdentity): Promise<TenantEngine> {
+    this.#refuseGone(tenant.name);
     const place = await this.#places.of(tenant);
     const engine =
       this.#engines.get(tenant.name) ?? (await this.#starts.run(tenant.name, () => this.#start(place)));
-    engine.policy = tenant.policy;
+    await engine.use(tenant.policy);
     return engine;
+  }
+
+  /** Takes away everything that a tenant has here; whoever asks in its name for a while yet is told so. */
+  async remove(name: string): Promise<void> {
+    this.#gone.set(name, performance.now());
+    const place = this.#places.list().find((each) => each.name === name);
+    if (!place) return;
+    const engine = this.#engines.get(name) ?? (await this.#starts.run(name, () => this.#start(place)));
+    this.#engines.delete(name);
+    await engine.remove();
+    await this.#places.remove(name);
+    this.#ports.log.info({ tenant: name }, 'what a tenant had here is gone');
   }
 
   async #start(place: TenantPlace): Promise<TenantEngine> {
     const known = this.#engines.get(place.name);
     if (known) return known;
-    const { host, firewall, observed, claims, peers } = this.#ports;
-    const log = this.#ports.log.child({ tenant: place.name });
-    const config = tenantConfig(this.#config, place);
-    await using started = new AsyncDisposableStack();
-    const router = createEngineRouter();
-    const engine: TenantEngine = { server: createEngineServer(router, log, observed), policy: place.policy };
-    const allowRegistry = (domain: string) => {
-      if (!allowsRegistry(engine.policy, domain)) {
-        throw forbidden(`your tenant's policy does not allow the registry ${domain}`);
-      }
-    };
-    const parts = await createWorkerParts(
-      config,
-      host,
-      {
-        logger: log,
-        claims,
-        peers: peers.of(place.name),
-        metrics: NO_METRICS,
-        firewall,
-        allowRegistry,
-        stepBounds: () => tighter({ ...config.worker.build.steps, unconfined: true }, engine.policy),
-      },
-      started,
-    );
-    guardRoutes(router, {
-      policy: () => engine.policy,
-      countContainers: () => parts.containers.counts().containers,
-    });
-    await addWorkerRoutes(router, parts, host, config);
-    apiRoutes(router, buildOperations(parts.builds.catalog), log);
+    const engine = await TenantEngine.start(this.#ports, this.#config, place);
+    if (this.#membership) engine.follow(this.#membership);
     this.#engines.set(place.name, engine);
-    const running = started.move();
-    this.#closing.defer(() => running.disposeAsync());
     return engine;
+  }
+
+  /** Gateways may not have heard of it yet, and would have it made anew. */
+  #refuseGone(name: string): void {
+    const at = this.#gone.get(name);
+    if (at === undefined) return;
+    if (performance.now() - at < GONE) throw unavailable(`the tenant '${name}' was removed just now`);
+    this.#gone.delete(name);
   }
 }
 

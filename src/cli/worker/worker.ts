@@ -8,6 +8,8 @@ import type { Agent } from '#pool/agent/agent.ts';
 import { GatewayJobQueue } from '#pool/agent/gateway-job-queue.ts';
 import { contextRoutes } from '#pool/http/context-routes.ts';
 import { triggerEvents } from '#pool/http/trigger-events.ts';
+import { followRemovals } from '#pool/member/follow-removals.ts';
+import { GatewayOverlayLink } from '#pool/member/gateway-overlay-link.ts';
 import { GatewayPeers } from '#pool/member/gateway-peers.ts';
 import { GatewayStepClaims } from '#pool/member/gateway-step-claims.ts';
 import type { Membership } from '#pool/member/membership.ts';
@@ -29,6 +31,7 @@ import { drainWorker } from './drain.ts';
 import { createOwnJobs, startAgent } from './jobs.ts';
 import { joinPool } from './membership.ts';
 import { watchWorker } from './monitoring.ts';
+import { WorkerOverlays } from './overlay.ts';
 import { createWorkerParts, type WorkerParts } from './parts.ts';
 import { addWorkerRoutes } from './routes.ts';
 import { TenantEngines } from './tenant-engines.ts';
@@ -48,7 +51,11 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const claims = new GatewayStepClaims();
   const peers = new GatewayPeers();
   const isPooled = config.worker.pool.join !== null;
-  const pooled = isPooled ? { claims, peers: peers.of(undefined) } : {};
+  const overlays = WorkerOverlays.of(config);
+  const overlayLink = new GatewayOverlayLink();
+  const pooled = isPooled
+    ? { claims, peers: peers.of(undefined), overlay: overlays?.part(overlayLink, logger) }
+    : {};
   const ports = { logger, metrics, traces, firewall, ...pooled };
   const parts = await createWorkerParts(config, host, ports, started);
   const router = createEngineRouter();
@@ -62,7 +69,11 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const observed = observedRequests(observability);
   const own = createEngineServer(router, logger, observed);
   const tenants = isPooled
-    ? await TenantEngines.open({ host, firewall, observed, claims, peers, log: logger }, config, started)
+    ? await TenantEngines.open(
+        { host, firewall, observed, claims, peers, overlays: overlays!, log: logger },
+        config,
+        started,
+      )
     : undefined;
   for (const address of config.worker.listen) {
     const server = tenants?.server(own, { must: false }) ?? createEngineServer(router, logger, observed);
@@ -75,7 +86,10 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const engine = tenants?.server(own, { must: true }) ?? own;
   const content = newContent(parts, started);
   const membership = await joinPool(config, { engine, content, logger, started });
-  if (membership) followPool(parts, { claims, peers }, membership);
+  if (membership) followPool(parts, { claims, peers, overlayLink, tenants }, membership);
+  if (membership && tenants) {
+    started.use(followRemovals(membership, (tenant) => tenants.remove(tenant), logger));
+  }
   const agent = membership && (await startPoolAgent(membership, config, { parts, tenants, logger, started }));
   await jobs?.start();
   const running = started.move();
@@ -92,14 +106,25 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
 
 /** Overlay networks are the pool's, and what other workers have. */
 function followPool(
-  { overlayLink, networks, lender }: WorkerParts,
-  { claims, peers }: { claims: GatewayStepClaims; peers: GatewayPeers },
+  { networks, lender }: WorkerParts,
+  {
+    claims,
+    peers,
+    overlayLink,
+    tenants,
+  }: {
+    claims: GatewayStepClaims;
+    peers: GatewayPeers;
+    overlayLink: GatewayOverlayLink;
+    tenants: TenantEngines | undefined;
+  },
   membership: Membership,
 ): void {
   lender.join(membership);
   claims.use(membership);
   peers.use(membership);
-  overlayLink?.use((method, path, body) => membership.ask(method, path, body));
+  overlayLink.use((method, path, body) => membership.ask(method, path, body));
+  tenants?.follow(membership);
   membership.on('held', () => networks.doubtOverlays());
 }
 

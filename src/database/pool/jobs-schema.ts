@@ -17,6 +17,8 @@ interface TenantsTable {
   max_running: number | null;
   /** Where the next job's turn is at the earliest; see `Turns`. */
   next_turn: Generated<number>;
+  /** When it was removed; what its jobs were is remembered for a while. */
+  removed_at: Generated<number | null>;
 }
 
 /**

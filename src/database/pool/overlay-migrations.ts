@@ -5,7 +5,11 @@ import type { TableWords } from '../table-words.ts';
 const FIRST_VNI = 4_097;
 
 export function overlayMigrations(words: TableWords): Record<string, Migration> {
-  return { 'pool-0040-overlay': overlay(words), 'pool-0041-published-ports': ports(words) };
+  return {
+    'pool-0040-overlay': overlay(words),
+    'pool-0041-published-ports': ports(words),
+    'pool-0062-ports-of-tenants': portsOfTenants(words),
+  };
 }
 
 function overlay(words: TableWords): Migration {
@@ -72,6 +76,17 @@ function ports(words: TableWords): Migration {
         .createIndex('published_ports_container')
         .on('published_ports')
         .column('container_id')
+        .execute();
+    },
+  };
+}
+
+function portsOfTenants(words: TableWords): Migration {
+  return {
+    async up(db) {
+      await db.schema
+        .alterTable('published_ports')
+        .addColumn('tenant', words.name, (column) => column.notNull().defaultTo(''))
         .execute();
     },
   };

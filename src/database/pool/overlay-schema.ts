@@ -1,3 +1,5 @@
+import type { Generated } from 'kysely';
+
 export interface OverlaySchema {
   overlay_lock: OverlayLockTable;
   overlay_networks: OverlayNetworksTable;
@@ -59,6 +61,8 @@ interface PublishedPortsTable {
   port: number;
   container_id: string;
   worker: string;
+  /** Whose container it is; '': the operator's. */
+  tenant: Generated<string>;
   /** Null once it runs. */
   starting_at: number | null;
 }

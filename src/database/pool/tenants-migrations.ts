@@ -5,6 +5,7 @@ export function tenantsMigrations(words: TableWords): Record<string, Migration> 
   return {
     'pool-0050-tenants': tenants(words),
     'pool-0051-placements-of-tenants': placements(words),
+    'pool-0061-removed-tenants': removed(words),
   };
 }
 
@@ -34,6 +35,21 @@ function tenants(words: TableWords): Migration {
         .addColumn('subject', words.name, (column) => column.notNull())
         .addColumn('created_at', 'bigint', (column) => column.notNull())
         .addColumn('expires_at', 'bigint', (column) => column.notNull())
+        .execute();
+    },
+  };
+}
+
+function removed(words: TableWords): Migration {
+  return {
+    async up(db) {
+      await db.schema.alterTable('tenants').addColumn('removed_at', 'bigint').execute();
+      await db.schema
+        .createTable('tenant_remains')
+        .addColumn('tenant', words.name, (column) => column.notNull())
+        .addColumn('worker', words.name, (column) => column.notNull())
+        .addColumn('due_at', 'bigint', (column) => column.notNull())
+        .addPrimaryKeyConstraint('tenant_remains_key', ['tenant', 'worker'])
         .execute();
     },
   };

@@ -2,6 +2,16 @@ export interface TenantsSchema {
   tenant_policies: TenantPoliciesTable;
   tenant_members: TenantMembersTable;
   pool_clients: PoolClientsTable;
+  tenant_remains: TenantRemainsTable;
+}
+
+/** What is still on workers of tenants that were removed. */
+interface TenantRemainsTable {
+  tenant: string;
+  /** Its name. */
+  worker: string;
+  /** By then nobody asks for it in the tenant's name any more. */
+  due_at: number;
 }
 
 /** What a tenant may; one without a row may use the pool as nobody may in particular: see `tenantPolicy`. */

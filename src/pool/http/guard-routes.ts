@@ -17,7 +17,7 @@ type Body = Readonly<Record<string, unknown>>;
 /** Options of networks that concern nothing but them. */
 const NETWORK_OPTIONS = new Set([
 'com.docker.network.bridge.enable_icc', 'com.docker.network.bridge.enable_ip_masquerade',
-  'com.docker.network.driver.mtu', 'com.docker.network.container_iface_prefix',
+  'com.docker.network.driver.mtu', 'com.docker.network.container_iface_prefix', 'encrypted',
 ]); // biome-ignore format: one word after another
 
 /**
@@ -77,10 +77,10 @@ export function guardRoutes(router: EngineRouter, { policy, countContainers }: G
   });
 }
 
-function checkNetwork(body: Body, { subnets }: TenantPolicy): void {
+function checkNetwork(body: Body, { subnets, overlays }: TenantPolicy): void {
   const { Driver = '', Options, IPAM } = body as { Driver?: unknown; Options?: unknown; IPAM?: unknown };
-  // Overlay networks are the pool's own: their engines are not a tenant's.
-  allow(['', 'default', 'bridge', null].includes(Driver as string), `networks of the driver ${Driver}`);
+  const drivers = ['', 'default', 'bridge', null, ...(overlays === 0 ? [] : ['overlay'])];
+  allow(drivers.includes(Driver as string | null), `networks of the driver ${Driver}`);
   const option = Object.keys((Options ?? {}) as object).find((name) => !NETWORK_OPTIONS.has(name));
   allow(option === undefined, `the network option ${option}`);
   const config = (IPAM as { Config?: unknown } | null | undefined)?.Config;

@@ -1,11 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
 import type { Wakes } from '#async/wakes.ts';
-import { invalid, unauthorized } from '#errors/errors.ts';
+import { unauthorized } from '#errors/errors.ts';
 import type { Claimant } from '../jobs/job.ts';
 import type { OverlayEndpointsRepository } from '../overlay/overlay-endpoints-repository.ts';
 import { newsOf } from '../overlay/overlays.ts';
+import { TENANT_NAME } from '../tenants/tenant-header.ts';
 import type { WorkerLeasesRepository } from '../workers/worker-leases-repository.ts';
+import { parseBody } from './worker-server.ts';
 
 /** Where workers ask: each request is one of a worker that is known by its certificate. */
 interface WorkerRoutes {
@@ -14,12 +16,20 @@ interface WorkerRoutes {
 }
 
 interface Ports {
-  readonly endpoints: OverlayEndpointsRepository;
   readonly leases: WorkerLeasesRepository;
   readonly wakes: Wakes;
+  /** The networks of a tenant, or of the operator (''). */
+  readonly networksOf: (tenant: string) => AskedNetworks;
+}
+
+interface AskedNetworks {
+  readonly endpoints: OverlayEndpointsRepository;
   /** By ID or name. */
   readonly find: (reference: string) => Promise<unknown>;
 }
+
+/** On each request: whose engine asks; the operator's says nothing. */
+const whose = z.object({ tenant: z.string().regex(TENANT_NAME).default('') });
 
 const id = z.string().min(1).max(256);
 const ipv4 = z.ipv4();
@@ -41,42 +51,42 @@ const self = z.strictObject({
 });
 
 /** What `GatewayOverlayLink` asks for. */
-export function overlayRoutes(workers: WorkerRoutes, { endpoints, leases, wakes, find }: Ports): void {
-  const on = <T>(what: string, shape: z.ZodType<T>, task: (worker: string, body: T) => Promise<unknown>) =>
-    workers.route(`POST /overlay/${what}`, async (req, body) => {
+export function overlayRoutes(workers: WorkerRoutes, { leases, wakes, networksOf }: Ports): void {
+  type Task<T> = (worker: string, body: T, networks: AskedNetworks) => Promise<unknown>;
+  const on = <T>(what: string, shape: z.ZodType<T>, task: Task<T>) =>
+    workers.route(`POST /overlay/${what}`, async (req, given) => {
+      const { tenant } = parseBody(whose, given);
+      const { tenant: _, ...body } = given as Record<string, unknown>;
       const worker = await holderOf(leases, await workers.authenticate(req));
-      const checked = shape.safeParse(body);
-      if (!checked.success) {
-        const issue = checked.error.issues[0];
-        throw invalid(`${what}: ${issue?.path.join('.')}: ${issue?.message}`);
-      }
-      return await task(worker, checked.data);
+      return await task(worker, parseBody(shape, body), networksOf(tenant));
     });
 
-  on('network', z.strictObject({ reference: id }), async (_worker, { reference }) => ({
+  on('network', z.strictObject({ reference: id }), async (_worker, { reference }, { find }) => ({
     network: await find(reference),
   }));
-  on('join', wish, async (worker, asked) => {
+  on('join', wish, async (worker, asked, { endpoints }) => {
     await endpoints.join(worker, asked as Parameters<OverlayEndpointsRepository['join']>[1]);
     wakes.wake();
     return { state: (await endpoints.states([asked.networkId]))[0] };
   });
-  on('leave', z.strictObject({ networkId: id, containerId: id }), async (worker, asked) => {
+  on('leave', z.strictObject({ networkId: id, containerId: id }), async (worker, asked, { endpoints }) => {
     await endpoints.leave(worker, asked.networkId, asked.containerId);
     wakes.wake();
   });
-  on('rename', endpoint, async (worker, asked) => {
+  on('rename', endpoint, async (worker, asked, { endpoints }) => {
     await endpoints.rename(worker, asked);
     wakes.wake();
   });
   const all = z.strictObject({ self, endpoints: z.array(endpoint).max(65_536) });
-  on('sync', all, async (worker, asked) => {
+  on('sync', all, async (worker, asked, { endpoints }) => {
     const refused = await endpoints.sync(worker, asked.self, asked.endpoints);
     wakes.wake();
     return { refused };
   });
   const news = z.strictObject({ networkIds: z.array(id).max(4_096), tag: z.string().max(100).optional() });
-  on('news', news, (_worker, asked) => newsOf({ endpoints, wakes }, asked.networkIds, asked.tag));
+  on('news', news, (_worker, asked, { endpoints }) =>
+    newsOf({ endpoints, wakes }, asked.networkIds, asked.tag),
+  );
 }
 
 /** The name of a worker whose lease is the current one: what an earlier process of it says does not count. */

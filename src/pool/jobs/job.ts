@@ -3,6 +3,9 @@ import type { TenantIdentity } from '../tenants/tenant-header.ts';
 
 export type { JobState };
 
+/** Whoever asks without saying for whom. */
+export const DEFAULT_TENANT = 'default';
+
 /** What somebody wants done once. */
 export interface NewJob {
   readonly tenant: string;

@@ -20,6 +20,7 @@ export class TenantsRepository {
     const rows = await this.#db
       .selectFrom('tenants')
       .select(['name', 'weight', 'max_running'])
+      .where('removed_at', 'is', null)
       .orderBy('name')
       .execute();
     return rows.map(({ name, weight, max_running }) => ({ name, weight, maxRunning: max_running }));

@@ -23,9 +23,12 @@ const AT_ONCE = 64;
 /** Who is on which overlay network, at which worker, with which address: one address is one container's in the whole pool. */
 export class OverlayEndpointsRepository {
   readonly #db: PoolDatabase;
+  readonly #tenant: string;
 
-  constructor(db: PoolDatabase) {
+  /** `tenant`: whose networks; without, those of the pool's operator. */
+  constructor(db: PoolDatabase, tenant = '') {
     this.#db = db;
+    this.#tenant = tenant;
   }
 
   /**
@@ -73,7 +76,7 @@ export class OverlayEndpointsRepository {
   }
 
   /**
-   * Makes true what a worker says of itself: these endpoints are its, and no others. One whose address is another's by now
+   * Makes true what a worker says of itself: these endpoints are its, and no others on networks of this tenant. One whose address is another's by now
    * stays out; those are answered.
    */
   async sync(
@@ -94,8 +97,10 @@ export class OverlayEndpointsRepository {
         .execute();
       const known = await trx
         .selectFrom('overlay_endpoints')
+        .innerJoin('overlay_networks', 'overlay_networks.id', 'network_id')
         .select(['network_id', 'container_id'])
         .where('worker', '=', worker)
+        .where('tenant', '=', this.#tenant)
         .execute();
       const touched = new Set([
         ...known.map((row) => row.network_id),
@@ -122,7 +127,7 @@ export class OverlayEndpointsRepository {
     });
   }
 
-  /** A worker that was removed from the pool has no endpoints. */
+  /** A worker that was removed from the pool has no endpoints, whosever networks they were on. */
   async forgetWorker(worker: string): Promise<void> {
     await inTransaction(this.#db, async (trx) => {
       const gone = await trx
@@ -142,6 +147,7 @@ export class OverlayEndpointsRepository {
       .selectFrom('overlay_networks')
       .select(['id', 'network', 'revision'])
       .where('id', 'in', ids)
+      .where('tenant', '=', this.#tenant)
       .orderBy('id')
       .execute();
     const rows = await this.#db
@@ -197,6 +203,7 @@ export class OverlayEndpointsRepository {
       .updateTable('overlay_networks')
       .set({ revision: sql<number>`revision + 1` })
       .where('id', '=', id)
+      .where('tenant', '=', this.#tenant)
       .returning(['network', 'last_address'])
       .executeTakeFirst();
     if (!row) throw notFound(`network ${id} not found`);
@@ -265,6 +272,7 @@ export class OverlayEndpointsRepository {
       .selectFrom('overlay_networks')
       .select('id')
       .where('id', '=', endpoint.networkId)
+      .where('tenant', '=', this.#tenant)
       .executeTakeFirst();
     if (!network) return false;
     const result = await trx

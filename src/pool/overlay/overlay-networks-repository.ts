@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { databaseNow } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import { inTransaction } from '#database/transaction.ts';
-import { conflict, forbidden, unsupported } from '#errors/errors.ts';
+import { conflict, forbidden } from '#errors/errors.ts';
 import { addressToNumber } from '#worker/networks/ip/address.ts';
 import { parseSubnet } from '#worker/networks/ip/subnet.ts';
 import { type Network, subnetOf } from '#worker/networks/network.ts';
@@ -24,11 +24,12 @@ export class OverlayNetworksRepository {
 
   /**
    * Adds the network that `plan` makes of all others and the next free number, one at a time in the whole pool. Throws
-   * `conflict` for a name or a number that is taken, `unsupported` for tenants, and what `plan` throws.
+   * `conflict` for a name or a number that is taken, `forbidden` when a tenant has as many as it may, and what `plan` throws.
    */
-  async create(plan: (others: readonly Network[], vni: number) => Network): Promise<Network> {
-    // Their engines do not speak to the pool of what is on them.
-    if (this.#tenant !== '') throw unsupported('overlay networks are not for tenants yet');
+  async create(
+    plan: (others: readonly Network[], vni: number) => Network,
+    { most = null }: { most?: number | null } = {},
+  ): Promise<Network> {
     return await inTransaction(this.#db, async (trx) => {
       const { next_vni } = await trx
         .updateTable('overlay_lock')
@@ -36,7 +37,11 @@ export class OverlayNetworksRepository {
         .where('id', '=', 1)
         .returning('next_vni')
         .executeTakeFirstOrThrow();
-      const rows = await trx.selectFrom('overlay_networks').select(['network', 'vni']).execute();
+      const rows = await trx.selectFrom('overlay_networks').select(['network', 'vni', 'tenant']).execute();
+      const own = rows.filter(({ tenant }) => tenant === this.#tenant);
+      if (most !== null && own.length >= most) {
+        throw forbidden(`your tenant's policy does not allow more than ${most} overlay networks`);
+      }
       const network = plan(
         rows.map((row) => parseNetwork(row.network)),
         next_vni - 1,

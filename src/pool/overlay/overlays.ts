@@ -18,21 +18,24 @@ export class Overlays {
   readonly #networks: OverlayNetworksRepository;
   readonly #endpoints: OverlayEndpointsRepository;
   readonly #pools: readonly AddressPool[];
+  readonly #most: () => number | null;
 
   constructor(
     ports: { networks: OverlayNetworksRepository; endpoints: OverlayEndpointsRepository },
-    options: { addressPools: readonly AddressPool[] },
+    /** `most`: how many there may be; null for any number. */
+    options: { addressPools: readonly AddressPool[]; most?: () => number | null },
   ) {
     this.#networks = ports.networks;
     this.#endpoints = ports.endpoints;
     this.#pools = options.addressPools;
+    this.#most = options.most ?? (() => null);
   }
 
   /** Throws `conflict` (name, number), `forbidden` (subnet, predefined name), `invalid`. */
   async create(request: CreateNetworkRequest): Promise<Network> {
     const hasIpv6 = request.ipv6 || request.ipam?.config?.some(({ subnet }) => subnet?.includes(':'));
     if (hasIpv6) throw invalid('overlay networks have no IPv6');
-    return await this.#networks.create((others, vni) => {
+    const plan = (others: readonly Network[], vni: number): Network => {
       const around = { networks: others, hostSubnets: [], pools: this.#pools };
       const options = { [VNI_OPTION]: String(vni), ...request.options };
       const network = {
@@ -42,7 +45,8 @@ export class Overlays {
       overlayOptions(network);
       bridgeOptions(network);
       return network;
-    });
+    };
+    return await this.#networks.create(plan, { most: this.#most() });
   }
 
   list(): Promise<Network[]> {

@@ -14,6 +14,8 @@ export interface PublicPort {
 export interface PortHolder {
   readonly container: string;
   readonly worker: string;
+  /** Whose it is; '': the operator's. */
+  readonly tenant: string;
   /** It is being started. */
   readonly isStarting: boolean;
 }
@@ -29,11 +31,11 @@ export class PortClaimsRepository {
   /** Takes a port that nobody has, or that `former` had; answers who has it otherwise. */
   async claim(
     { protocol, port }: PublicPort,
-    { container, worker }: { container: string; worker: string },
+    { container, worker, tenant }: Pick<PortHolder, 'container' | 'worker' | 'tenant'>,
     former?: PortHolder,
   ): Promise<PortHolder | undefined> {
     const now = databaseNow(this.#db);
-    const taken = { container_id: container, worker, starting_at: now };
+    const taken = { container_id: container, worker, tenant, starting_at: now };
     const result = await this.#db
       .insertInto('published_ports')
       .values({ protocol, port, ...taken })
@@ -47,13 +49,13 @@ export class PortClaimsRepository {
     if ((result.numInsertedOrUpdatedRows ?? 0n) > 0n) return undefined;
     const row = await this.#db
       .selectFrom('published_ports')
-      .select(['container_id', 'worker', sql<number>`${now} - starting_at`.as('age')])
+      .select(['container_id', 'worker', 'tenant', sql<number>`${now} - starting_at`.as('age')])
       .where('protocol', '=', protocol)
       .where('port', '=', port)
       .executeTakeFirst();
-    if (!row) return await this.claim({ protocol, port }, { container, worker });
+    if (!row) return await this.claim({ protocol, port }, { container, worker, tenant });
     const isStarting = row.age !== null && Number(row.age) < STARTING;
-    return { container: row.container_id, worker: row.worker, isStarting };
+    return { container: row.container_id, worker: row.worker, tenant: row.tenant, isStarting };
   }
 
   /** It runs: from now on it has its ports for as long as it does. */

@@ -1,17 +1,25 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { KeyedLock } from '#async/keyed-lock.ts';
-import { messageOf, SlipwayError } from '#errors/errors.ts';
+import { isKind, messageOf, SlipwayError } from '#errors/errors.ts';
 import type { WorkerClient } from '../gateway/worker-client.ts';
 import type { LivingWorker, Workers } from '../gateway/workers.ts';
 import type { PortClaimsRepository, PortHolder, PublicPort } from './port-claims-repository.ts';
 import { relayPort } from './port-relay.ts';
 
 const PATIENCE = 10_000;
+const RETRY = 100;
 
 export interface PublishedPortsPorts {
   readonly workers: Workers;
   readonly client: WorkerClient;
   readonly claims: PortClaimsRepository;
+  /** Whose containers these are; '': the operator's. */
+  readonly tenant: string;
+  /** Which ports may be gateways'; others are their worker's alone. */
+  readonly allows: (port: number) => boolean;
+  /** The workers as another tenant sees them, to look whether what it has runs. */
+  readonly workersOf: (tenant: string) => Promise<Workers>;
   /** Where published ports of a worker are reached. */
   readonly addressOf: (worker: string) => Promise<string | undefined>;
   readonly log: Logger;
@@ -79,9 +87,10 @@ export class PublishedPorts implements AsyncDisposable {
   ): Promise<void> {
     const id = body.Id;
     for (const port of fixedPorts(body.HostConfig.PortBindings)) {
+      if (!this.#ports.allows(port.port)) continue;
       try {
-        await this.#claimOne(port, { container: id, worker: worker.name });
-        await this.#lock.run('ports', () => this.#listen(port, worker.name));
+        const former = await this.#claimOne(port, { container: id, worker: worker.name });
+        await this.#listenAfter(port, worker.name, former);
       } catch (error) {
         await this.#ports.claims.release(id);
         this.changed(worker.name);
@@ -96,21 +105,29 @@ export class PublishedPorts implements AsyncDisposable {
     }
   }
 
-  async #claimOne(port: PublicPort, asker: { container: string; worker: string }): Promise<void> {
+  /** Answers who had it before. */
+  async #claimOne(
+    port: PublicPort,
+    { container, worker }: { container: string; worker: string },
+  ): Promise<PortHolder | undefined> {
+    const { tenant } = this.#ports;
+    const asker = { container, worker, tenant };
     let former: PortHolder | undefined;
     for (;;) {
       const holder = await this.#ports.claims.claim(port, asker, former);
-      if (!holder) return;
-      if (holder.isStarting || (await this.#runs(holder))) throw taken(port, holder);
-      if (former?.container === holder.container) throw taken(port, holder);
+      if (!holder) return former;
+      const isOwn = holder.tenant === tenant;
+      if (holder.isStarting || (await this.#runs(holder))) throw taken(port, isOwn ? holder : undefined);
+      if (former?.container === holder.container) throw taken(port, isOwn ? holder : undefined);
       former = holder;
     }
   }
 
   /** One whose worker is away may well run. */
-  async #runs({ worker, container }: PortHolder): Promise<boolean> {
+  async #runs({ worker, container, tenant }: PortHolder): Promise<boolean> {
     try {
-      const living = await this.#ports.workers.named(worker);
+      const { workers, workersOf } = this.#ports;
+      const living = await (tenant === this.#ports.tenant ? workers : await workersOf(tenant)).named(worker);
       const { status, body } = await this.#ports.client.ask(living, {
         path: `/containers/${container}/json`,
         patience: PATIENCE,
@@ -118,6 +135,20 @@ export class PublishedPorts implements AsyncDisposable {
       return status === 200 && body.State?.Running === true;
     } catch {
       return true;
+    }
+  }
+
+  /** Another tenant's, of a container that ended just now, may still be listened at. */
+  async #listenAfter(port: PublicPort, worker: string, former: PortHolder | undefined): Promise<void> {
+    const patience = former && former.tenant !== this.#ports.tenant ? PATIENCE : 0;
+    for (const began = performance.now(); ; ) {
+      try {
+        await this.#lock.run('ports', () => this.#listen(port, worker));
+        return;
+      } catch (error) {
+        if (!isKind(error, 'conflict') || performance.now() - began >= patience) throw error;
+        await sleep(RETRY);
+      }
     }
   }
 
@@ -166,6 +197,7 @@ export class PublishedPorts implements AsyncDisposable {
     const ports = rows
       .flatMap(({ Ports }) => Ports ?? [])
       .filter(({ IP, PublicPort, Type }) => PublicPort && isAnywhere(IP) && isRelayed(Type))
+      .filter(({ PublicPort }) => this.#ports.allows(PublicPort!))
       .map(({ PublicPort, Type }) => ({ protocol: Type as PublicPort['protocol'], port: PublicPort! }));
     return new Map(ports.map((port) => [keyOf(port), port]));
   }
@@ -199,9 +231,8 @@ const isAnywhere = (ip: string | undefined) => ['', '0.0.0.0', '::'].includes(ip
 const isRelayed = (protocol: string) => protocol === 'tcp' || protocol === 'udp';
 const keyOf = ({ protocol, port }: PublicPort) => `${port}/${protocol}`;
 
-function taken({ port }: PublicPort, { container, worker }: PortHolder): SlipwayError {
-  return new SlipwayError(
-    'conflict',
-    `Bind for 0.0.0.0:${port} failed: port is already allocated (container ${container.slice(0, 12)} on worker ${worker})`,
-  );
+/** What other tenants have is not told. */
+function taken({ port }: PublicPort, holder: PortHolder | undefined): SlipwayError {
+  const whose = holder ? ` (container ${holder.container.slice(0, 12)} on worker ${holder.worker})` : '';
+  return new SlipwayError('conflict', `Bind for 0.0.0.0:${port} failed: port is already allocated${whose}`);
 }

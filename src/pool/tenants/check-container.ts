@@ -88,8 +88,9 @@ export function checkUpdate(body: unknown, policy: TenantPolicy): Body {
  * Limits at the policy's, where they are larger or, if `isNew`, not given. An update keeps what it does not name (0, null),
  * which is within the limits already.
  */
-function limited(host: Body, { memory, cpus, pids }: TenantPolicy, isNew: boolean): Body {
+function limited(host: Body, { memory, cpus, pids, worker }: TenantPolicy, isNew: boolean): Body {
   const changed: Record<string, unknown> = {};
+  allowed(coresOf(host) <= (worker.cpus ?? Number.POSITIVE_INFINITY), `more than ${worker.cpus} cores`);
   if (memory !== null) {
     const given = Number(host.Memory ?? 0);
     allowed(given <= memory, `more memory than ${memory} bytes`);
@@ -103,9 +104,8 @@ function limited(host: Body, { memory, cpus, pids }: TenantPolicy, isNew: boolea
   if (cpus !== null) {
     const quota = Number(host.CpuQuota ?? 0);
     const period = Number(host.CpuPeriod ?? 0);
-    const byQuota = quota > 0 ? quota / (period > 0 ? period : 100_000) : 0;
     allowed(quota >= 0, 'a quota of no end');
-    allowed(Math.max(Number(host.NanoCpus ?? 0) / 1e9, byQuota) <= cpus, `more than ${cpus} cores`);
+    allowed(coresOf(host) <= cpus, `more than ${cpus} cores`);
     // A longer or shorter period alone would make more of the quota that is there.
     allowed(isNew || period === 0 || quota > 0, 'a period without its quota');
     if (isNew && !(Number(host.NanoCpus) > 0) && quota === 0) {
@@ -119,6 +119,14 @@ function limited(host: Body, { memory, cpus, pids }: TenantPolicy, isNew: boolea
     if (given < 0 || (isNew ? given === 0 : host.PidsLimit === 0)) changed.PidsLimit = pids;
   }
   return changed;
+}
+
+/** How many it asks for; 0: none in particular. */
+function coresOf(host: Body): number {
+  const quota = Number(host.CpuQuota ?? 0);
+  const period = Number(host.CpuPeriod ?? 0);
+  const byQuota = quota > 0 ? quota / (period > 0 ? period : 100_000) : 0;
+  return Math.max(Number(host.NanoCpus ?? 0) / 1e9, byQuota);
 }
 
 function checkMount(mount: Body, policy: TenantPolicy): void {

@@ -44,6 +44,14 @@ export class TenantAccessRepository {
     return new Map(names.map((name) => [name, policyOf(known.get(name) ?? null)]));
   }
 
+  /** Who may have ports at gateways. */
+  async withGatewayPorts(): Promise<TenantIdentity[]> {
+    const rows = await this.#db.selectFrom('tenant_policies').select(['tenant', 'policy']).execute();
+    return rows
+      .map(({ tenant, policy }) => ({ name: tenant, policy: policyOf(policy) }))
+      .filter(({ policy }) => policy.gatewayPorts.length > 0);
+  }
+
   async setPolicy(tenant: string, policy: TenantPolicy): Promise<void> {
     const text = JSON.stringify(policy);
     await this.#db
@@ -69,6 +77,7 @@ export class TenantAccessRepository {
         .selectFrom('tenants')
         .select('name')
         .where('name', '=', tenant)
+        .where('removed_at', 'is', null)
         .executeTakeFirst();
       if (!found) throw notFound(`there is no tenant '${tenant}'`);
       await trx

@@ -56,6 +56,10 @@ export class TenantPlaces {
     return place;
   }
 
+  async remove(name: string): Promise<void> {
+    if (this.#places.delete(name)) await this.#write();
+  }
+
   #next(): number {
     const taken = new Set(this.list().map(({ number }) => number));
     for (let number = 1; number <= this.#limit; number++) if (!taken.has(number)) return number;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { invalid } from '#errors/errors.ts';
+import { LEAST_DISK } from '#worker/disk/limited-folder.ts';
 
 const limit = z.number().positive().nullable().default(null);
 
@@ -26,6 +27,11 @@ export const tenantPolicy = z.strictObject({
     .enum(['none', 'high', 'any'])
     .default('high')
     .describe('Which of the machine may be published: high are those from 1024 on.'),
+  gatewayPorts: z
+    .array(z.string().regex(/^[1-9]\d{0,4}(?:-[1-9]\d{0,4})?$/, 'expected a port, or 30000-32767'))
+    .max(100)
+    .default([])
+    .describe('Which of those that are published are gateways’ as well, where gateways publish ports.'),
   subnets: z.boolean().default(false).describe('Networks of addresses that they choose themselves.'),
   registries: z
     .array(z.string().min(1).max(300))
@@ -36,6 +42,18 @@ export const tenantPolicy = z.strictObject({
   memory: limit.describe('Bytes of a container, or a step of a build: at most, and where nothing is said.'),
   cpus: limit.describe('Cores of a container, or a step of a build: at most, and where nothing is said.'),
   pids: limit.describe('Processes of a container, or a step of a build: at most, and where nothing is said.'),
+  worker: z
+    .strictObject({
+      memory: limit,
+      cpus: limit,
+      pids: limit,
+      disk: z.int().min(LEAST_DISK, 'expected 256 MiB at least').nullable().default(null),
+    })
+    .prefault({})
+    .describe(
+      'What all containers and builds together may take of one worker; disk: all that they leave, too.',
+    ),
+  overlays: z.int().min(0).nullable().default(10).describe('How many overlay networks there may be.'),
   containers: limit.describe('How many containers there may be, in the pool, running or not.'),
 });
 
@@ -47,6 +65,17 @@ export function parseTenantPolicy(value: unknown): TenantPolicy {
   if (read.success) return read.data;
   const issue = read.error.issues[0];
   throw invalid(`policy: ${issue?.path.join('.') || 'it'}: ${issue?.message ?? 'invalid'}`);
+}
+
+/** Whether what is published at a port of workers is at gateways, too. */
+export function allowsGatewayPort(
+  { gatewayPorts }: Pick<TenantPolicy, 'gatewayPorts'>,
+  port: number,
+): boolean {
+  return gatewayPorts.some((entry) => {
+    const [first, last = first] = entry.split('-').map(Number);
+    return port >= first! && port <= last!;
+  });
 }
 
 /** Whether `docker.io`, `registry.example:5000` is one of the registries that a policy names. */

@@ -4,6 +4,7 @@ import type { PoolDatabase } from '#database/pool/open.ts';
 import { inTransaction } from '#database/transaction.ts';
 import { conflict, unauthorized } from '#errors/errors.ts';
 import { OverlayEndpointsRepository } from '../overlay/overlay-endpoints-repository.ts';
+import { TenantRemovalRepository } from '../tenants/tenant-removal-repository.ts';
 import type { Authority } from './certificates.ts';
 import { joinTokenMatches, readJoinToken } from './join-token.ts';
 
@@ -128,6 +129,7 @@ export class MembershipRepository {
         .execute();
       await trx.deleteFrom('placements').where('worker', '=', name).execute();
       await new OverlayEndpointsRepository(trx).forgetWorker(name);
+      await new TenantRemovalRepository(trx).forgetWorker(name);
       return result.numDeletedRows > 0n;
     });
   }

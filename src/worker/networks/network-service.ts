@@ -35,6 +35,8 @@ export interface NetworkOptions {
   readonly defaultBridge?: { readonly name: string; readonly subnet?: string };
   /** Where networks that name no subnet get theirs from. */
   readonly addressPools?: readonly AddressPool[];
+  /** UDP, here and on other machines, that who is on these networks may not send to. */
+  readonly tunnelPort?: number;
 }
 
 export interface NetworkServiceDependencies {
@@ -47,7 +49,7 @@ export interface NetworkServiceDependencies {
   /** The pool's, for overlay networks. */
   readonly overlay?: {
     readonly link: OverlayLink;
-    readonly underlay: (driver: NetworkDriver) => Underlay;
+    readonly underlay: Underlay;
     /** This worker's name in the pool. */
     readonly worker: string;
     readonly warn: (message: string) => void;
@@ -79,6 +81,7 @@ export class NetworkService implements Sandboxes {
   readonly #underlay: Underlay | undefined;
   readonly #overlay: OverlayMember | undefined;
   readonly #namespaceDir: string;
+  readonly #tunnelPort: number | undefined;
   #loaded: Promise<void> | undefined;
   #repairs: NodeJS.Timeout | undefined;
 
@@ -96,6 +99,7 @@ export class NetworkService implements Sandboxes {
     const repository = new NetworksRepository(database);
     this.#driver = driver ?? new LinuxNetworkDriver();
     this.#events = events;
+    this.#tunnelPort = options.tunnelPort;
     this.#namespaceDir = join(options.runDir, 'netns');
     this.#catalog = new NetworkCatalog({
       repository,
@@ -103,7 +107,7 @@ export class NetworkService implements Sandboxes {
       options: { defaultBridge, addressPools },
     });
     this.#table = new SandboxTable(repository);
-    this.#underlay = overlay?.underlay(this.#driver);
+    this.#underlay = overlay?.underlay;
     this.#bridges = new Bridges(this.#driver, this.#underlay);
     const zoneOf = (containerId: string) => {
       const record = this.#table.get(containerId);
@@ -311,7 +315,10 @@ export class NetworkService implements Sandboxes {
       if (address === undefined) return [];
       return record.ports.filter(({ hostIp }) => !hostIp.includes(':')).map((port) => ({ ...port, address }));
     });
-    return { networks: this.#bridges.up().map(firewallNetwork), ports };
+    const networks = this.#bridges
+      .up()
+      .map((network) => ({ ...firewallNetwork(network), tunnelPort: this.#tunnelPort }));
+    return { networks, ports };
   }
 
   #announce(action: 'create' | 'destroy', network: Network): void {

@@ -4,15 +4,17 @@ import type { PoolDatabase } from '#database/pool/open.ts';
 import { OverlayEndpointsRepository } from '#pool/overlay/overlay-endpoints-repository.ts';
 import { OverlayNetworksRepository } from '#pool/overlay/overlay-networks-repository.ts';
 import { newsOf, Overlays } from '#pool/overlay/overlays.ts';
-import { PortClaimsRepository } from '#pool/ports/port-claims-repository.ts';
+import { PortClaimsRepository, type PortHolder } from '#pool/ports/port-claims-repository.ts';
 import { onEachPoolDatabase } from '../../database/pool-databases.ts';
+
+type Holder = Omit<PortHolder, 'isStarting'>;
 
 const SELF = { address: '192.0.2.1', publicKey: null, wireguardPort: null };
 
-function open(db: PoolDatabase) {
-  const endpoints = new OverlayEndpointsRepository(db);
-  const networks = new OverlayNetworksRepository(db);
-  const options = { addressPools: [{ base: '10.9.0.0/16', size: 24 }] };
+function open(db: PoolDatabase, tenant = '', most: number | null = null) {
+  const endpoints = new OverlayEndpointsRepository(db, tenant);
+  const networks = new OverlayNetworksRepository(db, tenant);
+  const options = { addressPools: [{ base: '10.9.0.0/16', size: 24 }], most: () => most };
   return { endpoints, overlays: new Overlays({ networks, endpoints }, options) };
 }
 
@@ -158,14 +160,56 @@ onEachPoolDatabase('overlay networks', (create) => {
   });
 });
 
+onEachPoolDatabase('overlay networks of tenants', (create) => {
+  it('have names of their tenant’s own and subnets of the pool’s, and are as many as it may have', async () => {
+    await using database = await create();
+    const { overlays: operators } = open(database.db);
+    const [a, b] = [open(database.db, 'a', 3).overlays, open(database.db, 'b').overlays];
+    const same = await Promise.all([operators, a, b].map((each) => each.create({ name: 'same' })));
+    expect(new Set(same.map(({ ipam }) => ipam.config[0]!.subnet)).size).toBe(3);
+    const made = await Promise.allSettled(
+      Array.from({ length: 6 }, (_, index) => a.create({ name: `n${index}` })),
+    );
+    expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
+    await expect(a.create({ name: 'more' })).rejects.toThrow('not allow more than 3 overlay networks');
+    expect((await b.list()).map(({ name }) => name)).toEqual(['same']);
+    expect(await b.find(same[1]!.id)).toBeUndefined();
+    expect(await b.state(same[1]!.id)).toBeUndefined();
+  });
+
+  it('are joined by engines of their tenant alone, whichever worker asks', async () => {
+    await using database = await create();
+    const [a, b, operators] = [open(database.db, 'a'), open(database.db, 'b'), open(database.db)];
+    const { id } = await a.overlays.create({ name: 'wide' });
+    for (const { endpoints } of [a, b, operators]) await endpoints.sync('w1', SELF, []);
+    const joined = await a.endpoints.join('w1', wish(id, 'c1'));
+    for (const { endpoints } of [b, operators]) {
+      await expect(endpoints.join('w1', wish(id, 'c2'))).rejects.toMatchObject({ kind: 'not-found' });
+      // What another engine of the same worker says of itself is of its own networks.
+      expect(await endpoints.sync('w1', SELF, [])).toEqual([]);
+      const theirs = {
+        ...joined,
+        containerId: 'c3-id',
+        ipv4Address: joined.ipv4Address.replace(/\d+$/, '77'),
+      };
+      expect(await endpoints.sync('w1', SELF, [theirs])).toEqual([theirs]);
+      expect(await endpoints.states([id])).toEqual([]);
+    }
+    const [state] = await a.endpoints.states([id]);
+    expect(state!.endpoints.map(({ containerId }) => containerId)).toEqual(['c1-id']);
+    await operators.endpoints.forgetWorker('w1');
+    expect((await a.endpoints.states([id]))[0]!.endpoints).toEqual([]);
+  });
+});
+
 onEachPoolDatabase('ports of gateways', (create) => {
   it('are one container’s', async () => {
     await using database = await create();
     const claims = new PortClaimsRepository(database.db);
     const port = { protocol: 'tcp', port: 8080 } as const;
-    const [a, b] = ['a', 'b'].map((container) => ({ container, worker: 'w1' })) as [
-      { container: string; worker: string },
-      { container: string; worker: string },
+    const [a, b] = ['a', 'b'].map((container) => ({ container, worker: 'w1', tenant: '' })) as [
+      Holder,
+      Holder,
     ];
     const both = await Promise.all([claims.claim(port, a), claims.claim(port, b)]);
     expect(both.filter((holder) => holder === undefined)).toHaveLength(1);

@@ -127,12 +127,66 @@ export class TenantPool implements AsyncDisposable {
       if (ids.length > 0) await this.docker(tenant, 'rm', '--force', '--volumes', ...ids);
     }
     await this.worker[Symbol.asyncDispose]();
-    await this.gateway[Symbol.asyncDispose]();
+    if (this.gateway !== this.worker) await this.gateway[Symbol.asyncDispose]();
     await rm(this.folder, { recursive: true, force: true });
   }
 }
 
-export async function startTenantPool(): Promise<TenantPool> {
+/** The same with several workers, each in a network namespace of its own; all in one process group, which is both `gateway` and `worker`. */
+export async function startTenantWorkers(
+  workers: number,
+  { policy = POLICY, env: more = {} }: { policy?: string; env?: Record<string, string> } = {},
+): Promise<TenantPool> {
+  await using started = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-'));
+  started.defer(() => rm(folder, { recursive: true, force: true }));
+  const [port] = (await freePorts(1)) as [number];
+  const address = `tcp://127.0.0.1:${port}`;
+  const slipway = await startSlipway({
+    args: ['--workers', String(workers), '--set', 'gateway.tls.names=[127.0.0.1]'],
+    listen: [address],
+    // Each worker has a sixteenth.
+    env: { SLIPWAY_WORKER_TENANTS_SUBNET: '10.160.0.0/13', ...more },
+  });
+  started.use(slipway);
+  const env = environmentOf(slipway);
+  const secrets = await admitTenants(env, folder, policy);
+  const both = { gateway: slipway, worker: slipway };
+  const pool = new TenantPool({ folder, address, workerAddress: '', secrets, env, ...both });
+  for (const tenant of TENANTS) await pool.dockerOk(tenant, 'load', '--input', await busyboxArchive());
+  started.move();
+  return pool;
+}
+
+const environmentOf = (gateway: Slipway): NodeJS.ProcessEnv => ({
+  ...process.env,
+  SLIPWAY_DATA_DIR: gateway.dataDir,
+  DOCKER_HOST: `unix://${gateway.socket}`,
+});
+
+/** Makes the tenants, each with a folder of certificates and one of docker's settings; answers their robots' secrets. */
+async function admitTenants(
+  env: NodeJS.ProcessEnv,
+  folder: string,
+  policyText: string,
+): Promise<Record<string, string>> {
+  const slipway = (...args: string[]) => succeed(slipwayProgram, args, { env });
+  const secrets: Record<string, string> = {};
+  for (const tenant of TENANTS) {
+    secrets[tenant] = /slr_\S+/.exec(await slipway('robot', 'add', `ci-${tenant}`))![0];
+    const policy = join(folder, `${tenant}.yaml`);
+    await writeFile(policy, policyText);
+    await slipway('pool', 'tenant-set', tenant, '--policy', policy);
+    await slipway('pool', 'tenant-grant', tenant, `robot:ci-${tenant}`);
+    const output = ['--output', join(folder, tenant)];
+    await slipway('pool', 'client-create', tenant, '--for', `robot:ci-${tenant}`, ...output);
+    await mkdir(join(folder, `config-${tenant}`, 'cli-plugins'), { recursive: true });
+    symlinkSync(buildx, join(folder, `config-${tenant}`, 'cli-plugins', 'docker-buildx'));
+  }
+  return secrets;
+}
+
+export async function startTenantPool({ policy = POLICY }: { policy?: string } = {}): Promise<TenantPool> {
   await using started = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'slipway-'));
   started.defer(() => rm(folder, { recursive: true, force: true }));
@@ -146,24 +200,9 @@ export async function startTenantPool(): Promise<TenantPool> {
     env: { SLIPWAY_GATEWAY_WORKERS_LISTEN: `tcp://127.0.0.1:${workers}` },
   });
   started.use(gateway);
-  const env = {
-    ...process.env,
-    SLIPWAY_DATA_DIR: gateway.dataDir,
-    DOCKER_HOST: `unix://${gateway.socket}`,
-  };
+  const env = environmentOf(gateway);
   const slipway = (...args: string[]) => succeed(slipwayProgram, args, { env });
-  const secrets: Record<string, string> = {};
-  for (const tenant of TENANTS) {
-    secrets[tenant] = /slr_\S+/.exec(await slipway('robot', 'add', `ci-${tenant}`))![0];
-    const policy = join(folder, `${tenant}.yaml`);
-    await writeFile(policy, POLICY);
-    await slipway('pool', 'tenant-set', tenant, '--policy', policy);
-    await slipway('pool', 'tenant-grant', tenant, `robot:ci-${tenant}`);
-    const output = ['--output', join(folder, tenant)];
-    await slipway('pool', 'client-create', tenant, '--for', `robot:ci-${tenant}`, ...output);
-    await mkdir(join(folder, `config-${tenant}`, 'cli-plugins'), { recursive: true });
-    symlinkSync(buildx, join(folder, `config-${tenant}`, 'cli-plugins', 'docker-buildx'));
-  }
+  const secrets = await admitTenants(env, folder, policy);
   const worker = await startSlipway({
     command: 'worker',
     args: ['--join', `https://127.0.0.1:${workers}`],

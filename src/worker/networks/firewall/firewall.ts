@@ -13,6 +13,8 @@ export interface FirewallNetwork {
   readonly masquerade: boolean;
   /** Whether containers of the network may talk to each other. */
   readonly interContainer: boolean;
+  /** UDP of this and other machines that is not for who is on it: whoever reaches it can send to any overlay network. */
+  readonly tunnelPort?: number | undefined;
 }
 
 /** A port of the host that leads to one of a container. */

@@ -28,7 +28,7 @@ export function rulesOf(prefix: string, state: FirewallState): RulesByChain {
     [`${prefix}-DNAT`, state.ports.map(destinationRule)],
     [`${prefix}-SNAT`, state.networks.flatMap(sourceRules)],
     [`${prefix}-FORWARD`, forwardRules(state.networks)],
-    [`${prefix}-INPUT`, state.networks.map(inputRule)],
+    [`${prefix}-INPUT`, state.networks.flatMap(inputRules)],
   ]);
 }
 
@@ -102,10 +102,16 @@ function forwardRules(networks: readonly FirewallNetwork[]): string[] {
     if (internal) return [within, foreign];
     return [`-o ${bridge} -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT`, within, foreign];
   });
+  const tunnels = networks.flatMap(tunnelRule);
   const outward = networks.map(({ bridge, internal }) => `-i ${bridge} -j ${internal ? 'DROP' : 'ACCEPT'}`);
-  return [...inward, ...outward];
+  return [...tunnels, ...inward, ...outward];
 }
 
 /** 127.0.0.1 of the host is routable on our bridges; only answers may come in by it. */
-const inputRule = ({ bridge }: FirewallNetwork): string =>
-  `-d 127.0.0.0/8 -i ${bridge} -m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP`;
+const inputRules = (network: FirewallNetwork): string[] => [
+  ...tunnelRule(network),
+  `-d 127.0.0.0/8 -i ${network.bridge} -m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP`,
+];
+
+const tunnelRule = ({ bridge, tunnelPort }: FirewallNetwork): string[] =>
+  tunnelPort === undefined ? [] : [`-i ${bridge} -p udp -m udp --dport ${tunnelPort} -j DROP`];

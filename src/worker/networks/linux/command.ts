@@ -6,7 +6,18 @@ import { exitCodeOf, spawnProcess } from '../../runtime/process/spawn-process.ts
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Debian's packages of the tools that are not in iptables. */
-const PACKAGES: Readonly<Record<string, string>> = { wg: 'wireguard-tools', 'wireguard-go': 'wireguard-go' };
+const PACKAGES: Readonly<Record<string, string>> = {
+  wg: 'wireguard-tools',
+  'wireguard-go': 'wireguard-go',
+  'mkfs.ext4': 'e2fsprogs',
+  e2fsck: 'e2fsprogs',
+  resize2fs: 'e2fsprogs',
+  losetup: 'mount',
+  mount: 'mount',
+  umount: 'mount',
+  fallocate: 'util-linux',
+  cp: 'coreutils',
+};
 
 /**
  * Runs a system tool with `input` on its stdin and answers its output. It starts before this function first waits,

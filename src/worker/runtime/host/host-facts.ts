@@ -24,6 +24,8 @@ export interface CgroupFacts {
   /** Whether memory and swap are limited together (`memory.memsw`, `memory.swap.max`). */
   readonly swapAccounting: boolean;
   readonly blkioWeight: boolean;
+  /** Below which those are whose own parent nobody chose; `/slipway` unless it is said. */
+  readonly parent?: string;
 }
 
 export type ToolName = 'runc' | 'conmon' | 'socat' | 'iptables' | 'init' | 'git';

@@ -57,7 +57,7 @@ export async function createSpec(request: SpecRequest, host: HostFacts): Promise
     linux: {
       namespaces: namespacesFor(request, host),
       devices: devices.nodes,
-      cgroupsPath: cgroupPathFor(request),
+      cgroupsPath: cgroupPathFor(request, host),
       resources: { ...resourcesFor(request.resources, host), devices: devices.rules },
       sysctl: sysctlsFor(request),
       ...(seccomp && { seccomp }),
@@ -69,8 +69,9 @@ export async function createSpec(request: SpecRequest, host: HostFacts): Promise
 }
 
 /** Always absolute: a relative one would be below wherever the worker itself happens to be. */
-function cgroupPathFor({ cgroupParent, id }: SpecRequest): string {
-  return posix.join('/', posix.normalize(`/${cgroupParent || CGROUP_PARENT}`), id);
+function cgroupPathFor({ cgroupParent, id }: SpecRequest, { cgroup }: HostFacts): string {
+  const parent = cgroupParent || cgroup.parent || CGROUP_PARENT;
+  return posix.join('/', posix.normalize(`/${parent}`), id);
 }
 
 async function createProcess(

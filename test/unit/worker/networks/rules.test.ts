@@ -41,6 +41,17 @@ COMMIT
 `);
   });
 
+  test('of a network whose containers may not send to the workers’ tunnels', () => {
+    const rules = rulesOf('SW', {
+      networks: [network, { ...network, bridge: 'br1', tunnelPort: 4789 }],
+      ports: [],
+    });
+    const drop = '-i br1 -p udp -m udp --dport 4789 -j DROP';
+    // Before whatever lets packets out.
+    expect(rules.get('SW-FORWARD')![0]).toBe(drop);
+    expect(rules.get('SW-INPUT')!.filter((rule) => rule.includes('4789'))).toEqual([drop]);
+  });
+
   test('one more port is appended, one less rewrites its chain alone', () => {
     const before = rulesOf('SW', state);
     const second = { ...port, hostIp: '127.0.0.1', hostPort: 8081 };

@@ -1,0 +1,156 @@
+import { sql } from 'kysely';
+import { databaseNow } from '#database/dialect.ts';
+import type { PoolDatabase } from '#database/pool/open.ts';
+import { inTransaction } from '#database/transaction.ts';
+import { conflict, notFound } from '#errors/errors.ts';
+import { DEFAULT_TENANT } from '../jobs/job.ts';
+
+/** After so long, in milliseconds, no gateway asks in the name of a tenant that was removed. */
+const LAST_WORDS = 10_000;
+const ENDS = ['succeeded', 'failed', 'canceled', 'skipped'] as const;
+
+/** The end of tenants: what the pool knows of one goes at once, and what workers have of it when they hear of it. */
+export class TenantRemovalRepository {
+  readonly #db: PoolDatabase;
+
+  constructor(db: PoolDatabase) {
+    this.#db = db;
+  }
+
+  /** Answers the workers that may have something of it. Throws `not-found`, `conflict` for whom jobs are for unless they say otherwise. */
+  async remove(name: string): Promise<string[]> {
+    if (name === DEFAULT_TENANT)
+      throw conflict(`'${name}' stays: jobs are on its share unless they say otherwise`);
+    return await inTransaction(this.#db, async (trx) => {
+      const now = databaseNow(trx);
+      const marked = await trx
+        .updateTable('tenants')
+        .set({ removed_at: now })
+        .where('name', '=', name)
+        .where('removed_at', 'is', null)
+        .executeTakeFirst();
+      if (marked.numUpdatedRows === 0n) throw notFound(`there is no tenant '${name}'`);
+      for (const table of ['tenant_members', 'tenant_policies'] as const)
+        await trx.deleteFrom(table).where('tenant', '=', name).execute();
+      const triggers = trx.selectFrom('job_triggers').select('id').where('tenant', '=', name);
+      await trx.deleteFrom('job_trigger_events').where('trigger_id', 'in', triggers).execute();
+      await trx.deleteFrom('job_triggers').where('tenant', '=', name).execute();
+      const hooks = trx.selectFrom('job_hooks').select('id').where('tenant', '=', name);
+      await trx.deleteFrom('job_hook_deliveries').where('hook_id', 'in', hooks).execute();
+      await trx.deleteFrom('job_hooks').where('tenant', '=', name).execute();
+      const networks = trx.selectFrom('overlay_networks').select('id').where('tenant', '=', name);
+      await trx.deleteFrom('overlay_endpoints').where('network_id', 'in', networks).execute();
+      for (const table of [
+        'overlay_networks',
+        'placements',
+        'build_sessions',
+        'build_projects',
+        'session_projects',
+        'worker_contents',
+        'published_ports',
+      ] as const)
+        await trx.deleteFrom(table).where('tenant', '=', name).execute();
+      const workers = await trx.selectFrom('workers').select('name').distinct().orderBy('name').execute();
+      for (const { name: worker } of workers) {
+        await trx
+          .insertInto('tenant_remains')
+          .values({ tenant: name, worker, due_at: sql<number>`${now} + ${LAST_WORDS}` })
+          .onConflict((known) => known.doNothing())
+          .execute();
+      }
+      return workers.map(({ name: worker }) => worker);
+    });
+  }
+
+  /**
+   * Lets the name be somebody's again; not removed is no error. Throws `conflict` while workers have something of whose it was.
+   * What jobs these had asked for is the operator's to look at.
+   */
+  async revive(name: string): Promise<void> {
+    await inTransaction(this.#db, async (trx) => {
+      const removed = await trx
+        .selectFrom('tenants')
+        .select('name')
+        .where('name', '=', name)
+        .where('removed_at', 'is not', null)
+        .executeTakeFirst();
+      if (!removed) return;
+      const remains = await this.#workersWith(trx, name);
+      if (remains.length > 0) {
+        throw conflict(
+          `the former tenant '${name}' is still on ${remains.join(', ')}: wait, or remove workers that do not come back (slipway pool worker-remove)`,
+        );
+      }
+      const open = await trx
+        .selectFrom('jobs')
+        .select('id')
+        .where('tenant', '=', name)
+        .where('confined', '=', 1)
+        .where('state', 'not in', ENDS)
+        .executeTakeFirst();
+      if (open) throw conflict(`jobs of the former tenant '${name}' are not over`);
+      await trx.updateTable('jobs').set({ confined: 0 }).where('tenant', '=', name).execute();
+      await trx.updateTable('tenants').set({ removed_at: null }).where('name', '=', name).execute();
+    });
+  }
+
+  /** Jobs that its clients have asked for and that are not over. */
+  async openJobs(name: string): Promise<string[]> {
+    const rows = await this.#db
+      .selectFrom('jobs')
+      .select('public_id')
+      .where('tenant', '=', name)
+      .where('confined', '=', 1)
+      .where('state', 'not in', [...ENDS, 'publishing'])
+      .execute();
+    return rows.map(({ public_id }) => public_id);
+  }
+
+  /** Which of these are tenants. */
+  async existing(names: readonly string[]): Promise<Set<string>> {
+    if (names.length === 0) return new Set();
+    const rows = await this.#db
+      .selectFrom('tenants')
+      .select('name')
+      .where('name', 'in', names)
+      .where('removed_at', 'is', null)
+      .execute();
+    return new Set(rows.map(({ name }) => name));
+  }
+
+  /** The tenants of which a worker is to keep nothing. */
+  async of(worker: string): Promise<string[]> {
+    const rows = await this.#db
+      .selectFrom('tenant_remains')
+      .select('tenant')
+      .where('worker', '=', worker)
+      .where('due_at', '<=', databaseNow(this.#db))
+      .orderBy('tenant')
+      .execute();
+    return rows.map(({ tenant }) => tenant);
+  }
+
+  /** Nothing of a tenant is on this worker any more. */
+  async done(worker: string, tenant: string): Promise<void> {
+    await this.#db
+      .deleteFrom('tenant_remains')
+      .where('worker', '=', worker)
+      .where('tenant', '=', tenant)
+      .execute();
+  }
+
+  /** A worker that was removed from the pool is heard of no more. */
+  async forgetWorker(worker: string): Promise<void> {
+    await this.#db.deleteFrom('tenant_remains').where('worker', '=', worker).execute();
+  }
+
+  async #workersWith(db: PoolDatabase, tenant: string): Promise<string[]> {
+    const rows = await db
+      .selectFrom('tenant_remains')
+      .select('worker')
+      .where('tenant', '=', tenant)
+      .orderBy('worker')
+      .execute();
+    return rows.map(({ worker }) => worker);
+  }
+}
