@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { makeTopDirectory } from '#worker/snapshots/top-directory.ts';
 import type { CacheContents, CacheUsage } from '../cache/cache-contents.ts';
+import type { TreeChanges } from '../files/tree-memory.ts';
 import type { SyncedDirectory } from '../session/build-session.ts';
 
 /** A client's directory that a build has to itself: to sync into first, to read from afterwards. */
@@ -11,9 +12,18 @@ export interface RetainedDirectory extends SyncedDirectory {
   /** A file, which may not be there, for whatever whoever fills the directory knows of it. */
   readonly notes: string;
   /** Says what a sync came to; `id` is another afterwards if anything changed. Without it nothing is kept. */
-  settle(synced: { readonly changed: boolean; readonly entries: number; readonly bytes: number }): void;
+  settle(synced: Settled): void;
   /** It is not kept, unless `drop(false)` follows. */
   drop(dropped?: boolean): void;
+}
+
+/** What a sync came to. */
+interface Settled {
+  readonly changed: boolean;
+  readonly entries: number;
+  readonly bytes: number;
+  /** As of `TreeChanges`; undefined: there may be others. */
+  readonly directories?: readonly string[] | undefined;
 }
 
 export interface RetainOptions {
@@ -132,15 +142,20 @@ export class RetainedDirectories implements CacheContents {
     }
     let settled = false;
     let dropping = false;
+    let changes: TreeChanges | undefined;
     let released: Promise<void> | undefined;
     return {
       root,
       notes: join(directory, 'notes'),
       get id() {
-        return `${kept.id}-${kept.state.generation}`;
+        return idOf(kept);
       },
-      settle({ changed, entries, bytes }) {
+      get changes() {
+        return changes;
+      },
+      settle({ changed, entries, bytes, directories }) {
         settled = true;
+        if (changed && directories) changes = { since: idOf(kept), directories };
         const generation = changed ? randomUUID() : kept.state.generation;
         kept.state = { ...kept.state, variant, generation, entries, bytes };
       },
@@ -195,6 +210,10 @@ export class RetainedDirectories implements CacheContents {
       return undefined;
     }
   }
+}
+
+function idOf({ id, state }: Kept): string {
+  return `${id}-${state.generation}`;
 }
 
 /** A key is `[name, hint, shared key]`. */

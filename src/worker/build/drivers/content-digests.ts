@@ -24,7 +24,7 @@ const MAX_KNOWN = 20_000;
 
 /**
  * Digests of what is in refs. What was computed of layers or of a directory as it is now is remembered; of a
- * directory that has changed, only changed files are read.
+ * directory that has changed, only changed files are read, and only what has changed is looked at where that is known.
  */
 export class ContentDigests {
   readonly #ports: ContentDigestsPorts;
@@ -57,7 +57,9 @@ export class ContentDigests {
   async #compute(ref: Ref, selectors: readonly ContentSelector[], options: RequireOptions): Promise<string> {
     await using view = await this.#ports.views.open(ref, options);
     const lasting = ref.kind === 'directory' && !ref.passing;
-    const memory = lasting ? await this.#memoryOf(ref.root) : undefined;
+    const memory = lasting
+      ? { file: await this.#memoryOf(ref.root), id: ref.id, changes: ref.changes }
+      : undefined;
     const rootKnown = ref.kind !== 'directory' || !ref.bare;
     const manifests = await this.#ports.manifests.directory();
     const request = { root: view.root, rootKnown, selectors, memory, manifests };
@@ -73,7 +75,7 @@ export class ContentDigests {
 
   async #memoryOf(root: string): Promise<string> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    return join(this.#directory, hash(`headers ${root}`));
+    return join(this.#directory, hash(`tree ${root}`));
   }
 }
 

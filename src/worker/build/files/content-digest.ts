@@ -167,6 +167,8 @@ export class ContentDigest {
   /** All that a file is; of a directory, with everything in it. */
   #whole(path: string, stats: Stats): string {
     if (!stats.isDirectory()) return this.#file(path, stats);
+    const known = this.#files.whole(path, (name, entry) => this.#manifest?.addKnown(name, entry));
+    if (known !== undefined) return known;
     // Piece by piece: a directory may hold a million files.
     const hash = createHash('sha256');
     const bare = path === this.#root && !this.#rootKnown;
@@ -175,7 +177,9 @@ export class ContentDigest {
       if (file.stats.isSocket()) continue;
       hash.update(encodeText(`\0${file.name}`)).update(this.#whole(file.path, file.stats));
     }
-    return `sha256:${hash.digest('hex')}`;
+    const digest = `sha256:${hash.digest('hex')}`;
+    this.#files.noteWhole(path, digest);
+    return digest;
   }
 
   #file(path: string, stats: Stats): string {
@@ -190,6 +194,7 @@ export class ContentDigest {
   }
 
   #noted(path: string, stats: Stats, digest: string): string {
+    this.#files.note(path, stats, digest);
     this.#manifest?.add(path.slice(this.#root.length + 1), stats, digest);
     return `sha256:${digest}`;
   }

@@ -21,11 +21,13 @@ export class ContentManifest {
 
   /** `path` is relative to the tree's root; `digest` is of header and contents, in hexadecimal. */
   add(path: string, stats: Stats, digest: string): void {
-    const { mode, uid, gid } = stats;
-    // What a directory's size is differs from one file system to another; that of a link is of where it leads.
-    const size = stats.isDirectory() ? 0 : stats.size;
+    this.addKnown(path, { header: headerOf(stats), digest });
+  }
+
+  /** One that was not looked at again. */
+  addKnown(path: string, { header, digest }: { readonly header: string; readonly digest: string }): void {
     if (++this.#files > MAX_FILES) this.#lines.length = 0;
-    else this.#lines.push(`${mode}:${uid}:${gid} ${size} ${digest.slice(-32)} ${JSON.stringify(path)}`);
+    else this.#lines.push(`${header} ${digest.slice(-32)} ${JSON.stringify(path)}`);
   }
 
   /** Writes it down, unless it is there. It is used now, either way. */
@@ -40,6 +42,14 @@ export class ContentManifest {
     writeFileSync(temporary, this.#lines.join('\n'), { mode: 0o600 });
     renameSync(temporary, file);
   }
+}
+
+/**
+ * `mode:uid:gid size`. What a directory's size is differs from one file system to another; that of a link is of where
+ * it leads.
+ */
+export function headerOf(stats: Stats): string {
+  return `${stats.mode}:${stats.uid}:${stats.gid} ${stats.isDirectory() ? 0 : stats.size}`;
 }
 
 /** By path; undefined when it is not there any more. */

@@ -26,6 +26,7 @@ import { type CopiedLayer, copyIntoLayer } from './layer-copy.ts';
 import { PathFilter } from './path-filter.ts';
 import { absolutePath, rootPath, statOf } from './root-path.ts';
 import type { Owner } from './rooted-directory.ts';
+import type { WritingHelp } from './shared-writing.ts';
 import { TreeCopy, type TreeCopyOptions } from './tree-copy.ts';
 
 /** An action whose owner is looked up and whose source is a directory of this machine. */
@@ -100,11 +101,11 @@ function copyOptions(action: Extract<ReadyAction, { type: 'copy' }>): TreeCopyOp
 /** A plain copy as a layer; see `copyIntoLayer`. */
 export function copyAsLayer(
   action: Extract<ReadyAction, { type: 'copy' }>,
-  { upper, lowers }: { upper: string; lowers: readonly string[] },
+  { upper, lowers, help }: { upper: string; lowers: readonly string[]; help?: WritingHelp | undefined },
 ): CopiedLayer | undefined {
   const { source, dirCopyContents: contents, followSymlink: follow } = action;
   const [path, destination] = [cleanSource(action.src), cleanSource(action.dest)];
-  const request = { source, path, destination, contents, follow, upper, lowers };
+  const request = { source, path, destination, contents, follow, upper, lowers, help };
   try {
     return copyIntoLayer(request, copyOptions(action));
   } catch (error) {

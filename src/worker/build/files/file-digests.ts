@@ -1,66 +1,62 @@
 import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  openSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  type Stats,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, constants, openSync, readSync, type Stats } from 'node:fs';
 import { systemPath } from '#tar/byte-text.ts';
+import { headerOf } from './content-manifest.ts';
+import { type KeptTree, type KnownEntry, TreeMemory } from './tree-memory.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
-/** A file is small below it. Of those there may be a million: so many are remembered. */
+/** A file is small below it. Of what is small there may be a million: so much is remembered. */
 const SMALL_BYTES = 4096;
 const MAX_SMALL = 100_000;
 
 /**
- * Digests of the contents of a directory's files. With a `memory` file they are kept from one build to the next: a
- * file whose inode, size and time of change are as they were is not read again.
+ * Digests of a directory's files. With `kept` they stay from one build to the next: a file whose inode, size and time of
+ * change are as they were is not read again, and a directory in which nothing has changed is not even looked at.
  */
 export class FileDigests {
   readonly #root: string;
-  readonly #memory: string | undefined;
-  readonly #known: ReadonlyMap<string, string>;
-  readonly #seen = new Map<string, string>();
+  readonly #memory: TreeMemory | undefined;
   readonly #buffer = Buffer.allocUnsafe(CHUNK_BYTES);
   #small = 0;
-  #changed = false;
 
-  constructor(root: string, memory: string | undefined) {
+  constructor(root: string, kept: KeptTree | undefined) {
     this.#root = root;
-    this.#memory = memory;
-    this.#known = memory === undefined ? new Map() : recall(memory);
+    this.#memory = kept && new TreeMemory(kept);
   }
 
   /** Of a regular file: of its header, which nothing but `stats` and xattrs make, and of its bytes. */
   of(path: string, stats: Stats, header: () => Buffer): string {
-    const forgotten = stats.size < SMALL_BYTES && ++this.#small > MAX_SMALL;
-    if (this.#memory === undefined || forgotten) return this.#read(path, header());
-    const name = path.slice(this.#root.length);
-    const state = `${stats.ino} ${stats.size} ${stats.ctimeMs} ${stats.mtimeMs}`;
-    const before = this.#known.get(name);
-    const digest = before?.startsWith(`${state} `)
-      ? before.slice(state.length + 1)
-      : this.#read(path, header());
-    const entry = `${state} ${digest}`;
-    this.#changed ||= before !== entry;
-    this.#seen.set(name, entry);
-    return digest;
+    const before = this.#memory?.known(this.#nameOf(path));
+    const same = before?.state === stateOf(stats) && before.header === headerOf(stats);
+    return same ? before.digest : this.#read(path, header());
   }
 
-  /** Files that were not asked for this time stay known; those that are gone are forgotten by and by. */
+  /** Everything that has a digest of its own is to be told, each directory before what is in it. */
+  note(path: string, stats: Stats, digest: string): void {
+    if (!this.#memory) return;
+    const forgotten = (!stats.isFile() || stats.size < SMALL_BYTES) && ++this.#small > MAX_SMALL;
+    const state = stats.isFile() ? stateOf(stats) : '';
+    if (forgotten) this.#memory.leaveOut();
+    else this.#memory.note(this.#nameOf(path), { header: headerOf(stats), digest, state });
+  }
+
+  /** Of a directory with everything in it, if nothing in it has changed; `each` hears of all that it is made of. */
+  whole(path: string, each: (name: string, entry: KnownEntry) => void): string | undefined {
+    return this.#memory?.whole(this.#nameOf(path), each);
+  }
+
+  /** All that is in a directory was noted, and it comes to this. */
+  noteWhole(path: string, digest: string): void {
+    this.#memory?.noteWhole(this.#nameOf(path), digest);
+  }
+
+  /** Files that were not asked for this time stay known. */
   keep(): void {
-    if (this.#memory === undefined || !this.#changed) return;
-    // Twice as many as there are now are mostly of files that are no more.
-    const merged =
-      this.#known.size > 2 * this.#seen.size + 1000 ? this.#seen : new Map([...this.#known, ...this.#seen]);
-    const text = [...merged].map(([name, entry]) => `${JSON.stringify(name)} ${entry}`).join('\n');
-    const temporary = `${this.#memory}.${process.pid}.${performance.now()}`;
-    writeFileSync(temporary, text, { mode: 0o600 });
-    renameSync(temporary, this.#memory);
+    this.#memory?.keep();
+  }
+
+  #nameOf(path: string): string {
+    return path.slice(this.#root.length + 1);
   }
 
   #read(path: string, header: Buffer): string {
@@ -78,17 +74,7 @@ export class FileDigests {
   }
 }
 
-function recall(file: string): Map<string, string> {
-  const known = new Map<string, string>();
-  let text = '';
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    return known;
-  }
-  for (const line of text.split('\n')) {
-    const end = line.lastIndexOf('" ');
-    if (end > 0) known.set(JSON.parse(line.slice(0, end + 1)) as string, line.slice(end + 2));
-  }
-  return known;
+/** Changes with a file. */
+function stateOf({ ino, ctimeMs, mtimeMs }: Stats): string {
+  return `${ino} ${ctimeMs} ${mtimeMs}`;
 }

@@ -5,6 +5,8 @@ import type { ReadyAction, UnpackLimits } from './file-actions.ts';
 import type { FileChanges } from './file-changes.ts';
 import type { CopiedLayer } from './layer-copy.ts';
 import type { FilePart, PathStat } from './read-tree.ts';
+import type { WritingHelp } from './shared-writing.ts';
+import type { KeptTree } from './tree-memory.ts';
 
 /** What a file thread does. */
 export interface FileOperations {
@@ -15,17 +17,20 @@ export interface FileOperations {
     upper: string;
     lowers: readonly string[];
     action: Extract<ReadyAction, { type: 'copy' }>;
+    help?: WritingHelp | undefined;
   }): CopiedLayer | undefined;
+  /** Writes some of the files of another thread's copy, until that has ended. */
+  writeShared(request: WritingHelp): void;
   /**
-   * A digest over what the selectors select of a tree. `memory`: a file that keeps what is known of the tree's files
-   * until the next time. `manifests`: a directory for what the digest was made of. `rootKnown`: the root's own mode and
+   * A digest over what the selectors select of a tree. `memory`: where what is known of the tree's files is kept until
+   * the next time. `manifests`: a directory for what the digest was made of. `rootKnown`: the root's own mode and
    * owner are part of the tree. Throws `not-found`, `invalid`.
    */
   contentDigest(request: {
     root: string;
     rootKnown: boolean;
     selectors: readonly ContentSelector[];
-    memory: string | undefined;
+    memory: KeptTree | undefined;
     manifests: string;
   }): string;
   /** How two manifests differ; undefined when one is not there any more. */

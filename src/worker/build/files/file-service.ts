@@ -8,6 +8,7 @@ import { FileDigests } from './file-digests.ts';
 import type { FileOperation, FileRequest, FileResult } from './file-messages.ts';
 import { readDirectory, readPart, statPath } from './read-tree.ts';
 import { removeExcluded } from './remove-excluded.ts';
+import { writeShared } from './shared-writing.ts';
 import { TreeCopy } from './tree-copy.ts';
 import { TreeDifference } from './tree-difference.ts';
 
@@ -23,6 +24,10 @@ export class FileService implements Operations {
 
   copyAsLayer({ action, ...layer }: FileRequest<'copyAsLayer'>): FileResult<'copyAsLayer'> {
     return copyAsLayer(action, layer);
+  }
+
+  writeShared(request: FileRequest<'writeShared'>): Promise<void> {
+    return writeShared(request);
   }
 
   contentDigest({ root, rootKnown, selectors, memory, manifests }: FileRequest<'contentDigest'>): string {

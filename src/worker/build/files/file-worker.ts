@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { type MessagePort, Worker } from 'node:worker_threads';
 import { canceled, SlipwayError, unavailable } from '#errors/errors.ts';
 import type {
   FileOperation,
@@ -27,13 +27,18 @@ export class FileWorker {
     return this.#failure === undefined;
   }
 
-  call<O extends FileOperation>(operation: O, request: FileRequest<O>): Promise<FileResult<O>> {
+  /** `ports`: what of the request goes over to the thread. */
+  call<O extends FileOperation>(
+    operation: O,
+    request: FileRequest<O>,
+    ports: readonly MessagePort[] = [],
+  ): Promise<FileResult<O>> {
     if (this.#failure) return Promise.reject(this.#failure);
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     if (this.#calls.size === 0) this.#worker.ref();
     this.#calls.set(id, { resolve, reject });
-    this.#worker.postMessage({ id, operation, request } satisfies ToFileThread);
+    this.#worker.postMessage({ id, operation, request } satisfies ToFileThread, [...ports]);
     return promise as Promise<FileResult<O>>;
   }
 
@@ -68,6 +73,11 @@ export class FileWorkers {
 
   constructor(options: { maxIdle?: number } = {}) {
     this.#maxIdle = options.maxIdle ?? 2;
+  }
+
+  /** How many are ready. */
+  get idle(): number {
+    return this.#idle.filter((worker) => worker.alive).length;
   }
 
   acquire(): FileWorker {

@@ -21,11 +21,13 @@ import { type FoundFile, sameFile, sameMetadata } from '#worker/snapshots/tree/s
 import { copyContents } from './file-contents.ts';
 import { type FileTime, modifiedAt, setTime } from './file-metadata.ts';
 import { absolutePath, rootPath, statOf } from './root-path.ts';
+import { SharedWriting, type WritingHelp } from './shared-writing.ts';
 import type { TreeCopyOptions } from './tree-copy.ts';
 
 const CHUNK_BYTES = 256 * 1024;
 /** Every file system keeps times up to it, in seconds. */
 const LATEST = 2 ** 31 - 1;
+const NOT_SHARED = new SharedWriting(undefined);
 const NOTHING: Below = { stats: undefined, path: undefined, directories: [] };
 
 /** A layer as its tar is. */
@@ -47,6 +49,8 @@ interface LayerCopyRequest {
   /** An empty directory that becomes the layer, and those that it stands on, top first. Not mounted. */
   readonly upper: string;
   readonly lowers: readonly string[];
+  /** A thread that writes some of the files. */
+  readonly help?: WritingHelp | undefined;
 }
 
 /** Somewhere in the layer, made when something in it is. */
@@ -74,11 +78,14 @@ interface Attributes {
  * something else. Synchronous, for a thread of its own.
  */
 export function copyIntoLayer(request: LayerCopyRequest, options: TreeCopyOptions): CopiedLayer | undefined {
+  const sharing = new SharedWriting(request.help);
   try {
-    return new LayerCopy(request, options).run();
+    return new LayerCopy(request, options, sharing).run();
   } catch (error) {
     if (error instanceof NotPlain) return undefined;
     throw error;
+  } finally {
+    sharing.close();
   }
 }
 
@@ -87,6 +94,7 @@ class NotPlain extends Error {}
 class LayerCopy {
   readonly #request: LayerCopyRequest;
   readonly #options: TreeCopyOptions;
+  readonly #sharing: SharedWriting;
   readonly #now: FileTime;
   readonly #hash = createHash('sha256');
   readonly #output: ChunkBuffer;
@@ -96,9 +104,10 @@ class LayerCopy {
   #bytes = 0;
   #tarBytes = 0;
 
-  constructor(request: LayerCopyRequest, options: TreeCopyOptions) {
+  constructor(request: LayerCopyRequest, options: TreeCopyOptions, sharing: SharedWriting) {
     this.#request = request;
     this.#options = options;
+    this.#sharing = sharing;
     this.#now = modifiedAt({ mtimeMs: Date.now() });
     this.#output = new ChunkBuffer(CHUNK_BYTES, (chunk) => {
       this.#hash.update(chunk);
@@ -114,6 +123,7 @@ class LayerCopy {
     if (!stats.isDirectory()) this.#copyFile({ name: namesOf(path).at(-1) ?? '', path: from, stats });
     else if (contents) this.#copyContents(from, stats);
     else throw new NotPlain();
+    this.#sharing.finish();
     for (const directory of this.#made.reverse()) describeDirectory(directory);
     this.#output.append(END_OF_ARCHIVE);
     this.#output.flush();
@@ -205,7 +215,9 @@ class LayerCopy {
     if (stats.isSymbolicLink()) this.#link(file.path, path, entryPath, attributes);
     else {
       this.#append({ path: entryPath, type: 'file', size: stats.size }, attributes);
-      copyContents(file, { path, ...attributes }, this.#output);
+      // One that gets another name is there at once.
+      const sharing = key === undefined ? this.#sharing : NOT_SHARED;
+      copyContents(file, { path, ...attributes }, this.#output, sharing);
       this.#bytes += stats.size;
     }
     return true;

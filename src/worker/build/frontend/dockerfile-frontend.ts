@@ -24,7 +24,10 @@ export class DockerfileFrontend implements Frontend {
   async solve(request: FrontendRequest, bridge: Bridge): Promise<FrontendResult> {
     const options = readBuildOptions(request.options);
     const context = await MainContext.open(request, bridge);
-    const source = await context.readDockerfile();
+    const { requestid } = request.options;
+    const reading = context.readDockerfile();
+    if (requestid === undefined) context.expectIgnorePatterns();
+    const source = await reading;
     const build = new DockerfileBuild({
       request,
       bridge,
@@ -36,7 +39,6 @@ export class DockerfileFrontend implements Frontend {
     try {
       refuseForeignSyntax(request.options, source.text);
       if (source.text === '') throw new DockerfileError('the Dockerfile cannot be empty');
-      const { requestid } = request.options;
       return requestid === undefined ? await compileAll(build) : await answerSubrequest(requestid, build);
     } catch (error) {
       throw withSource(error, source);

@@ -1,4 +1,5 @@
 import type { FetchedToken, TokenRequest } from '#distribution/credential-keeper.ts';
+import type { TreeChanges } from '../files/tree-memory.ts';
 import type { ProgressSink } from '../solve/progress.ts';
 
 /**
@@ -105,6 +106,8 @@ export interface SyncedDirectory extends AsyncDisposable {
   readonly root: string;
   /** Changes with its contents. */
   readonly id: string;
+  /** How it has come to be what it is, if that is known. */
+  readonly changes?: TreeChanges | undefined;
   /** It goes when it is disposed of. */
   readonly passing?: boolean;
 }

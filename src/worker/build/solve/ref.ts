@@ -1,6 +1,7 @@
 import type { Fetcher } from '#distribution/fetcher.ts';
 import type { Descriptor } from '#oci/descriptor.ts';
 import type { Digest } from '#oci/digest.ts';
+import type { TreeChanges } from '../files/tree-memory.ts';
 
 /** What an edge came to: an immutable file tree. It can be used until its build ends. */
 export type Ref = LayersRef | DirectoryRef;
@@ -40,6 +41,8 @@ export interface DirectoryRef {
   readonly root: string;
   /** Identifies its contents among directories, so that what was computed of them can be kept. */
   readonly id: string;
+  /** How it differs from what it was before, if that is known. */
+  readonly changes?: TreeChanges;
   /** There is no later build that it serves: nothing need be remembered of its files. */
   readonly passing?: boolean;
   /** Only what is in it was sent: its own mode and owner mean nothing. */

@@ -1,14 +1,5 @@
 import type { ErrorKind } from '#errors/errors.ts';
-import type { ReceiveOptions } from './tree-receiver.ts';
-
-/** What a sync came to. */
-export interface Received {
-  /** Whether the directory is another than it was. */
-  readonly changed: boolean;
-  /** What is in it. */
-  readonly entries: number;
-  readonly bytes: number;
-}
+import type { Received, ReceiveOptions } from './tree-receiver.ts';
 
 export type ToReceiver =
   | { readonly kind: 'start'; readonly root: string; readonly limits: ReceiveOptions }

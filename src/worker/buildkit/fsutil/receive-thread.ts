@@ -44,7 +44,7 @@ function take(current: TreeReceiver, batch: Uint8Array<ArrayBuffer>): void {
     current.accept(decoded(batch.subarray(at + 4, end)));
     at = end;
   }
-  const received = current.done ? { changed: current.changed, ...current.total } : undefined;
+  const received = current.done ? current.received : undefined;
   tell({ kind: 'taken', requests, fin, received });
   requests = [];
   fin = false;

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { SlipwayError, unavailable } from '#errors/errors.ts';
-import type { FromReceiver, Received, ToReceiver } from './receive-messages.ts';
-import type { ReceiveOptions } from './tree-receiver.ts';
+import type { FromReceiver, ToReceiver } from './receive-messages.ts';
+import type { Received, ReceiveOptions } from './tree-receiver.ts';
 
 /** What a receiver has to say to its sender. */
 export interface Replies {

@@ -20,6 +20,17 @@ export interface ReceiveOptions extends ReceiveLimits {
   readonly everything?: boolean;
 }
 
+/** What a sync came to. */
+export interface Received {
+  /** Whether the directory is another than it was. */
+  readonly changed: boolean;
+  /** What is in it. */
+  readonly entries: number;
+  readonly bytes: number;
+  /** In which of its directories, as of `TreeChanges`; undefined: in too many. */
+  readonly directories: readonly string[] | undefined;
+}
+
 /** A file whose contents are coming. */
 interface OpenFile {
   readonly stat: ExpectedFile;
@@ -44,6 +55,8 @@ export class TreeReceiver {
   /** Those that are open are in both. */
   readonly #expected = new ExpectedFiles();
   readonly #open = new Map<number, OpenFile>();
+  /** Entries, and bytes of regular files, that the sender has. */
+  readonly #total = { entries: 0, bytes: 0 };
   #entries = 0;
   #bytes = 0;
   #listed = false;
@@ -61,13 +74,11 @@ export class TreeReceiver {
     return this.#finished;
   }
 
-  /** Whether anything had to be changed. */
-  get changed(): boolean {
-    return this.#updater.changed;
+  /** What it came to. */
+  get received(): Received {
+    const { changed, directories } = this.#updater;
+    return { changed, directories, ...this.#total };
   }
-
-  /** Entries, and bytes of regular files, that the sender has. */
-  readonly total = { entries: 0, bytes: 0 };
 
   accept(packet: Packet): void {
     if (this.#finished) throw invalid('a packet after the last one');
@@ -107,9 +118,9 @@ export class TreeReceiver {
     if (this.#entries > this.#limits.maxEntries) {
       throw tooLarge(`more than ${this.#limits.maxEntries} files`);
     }
-    this.total.entries = this.#entries;
+    this.#total.entries = this.#entries;
     const outcome = this.#updater.apply(stat);
-    if (outcome.regular) this.total.bytes += Number(stat.size);
+    if (outcome.regular) this.#total.bytes += Number(stat.size);
     if (!outcome.wanted) return;
     this.#expected.add(id, stat);
     this.#send({ type: PacketType.PACKET_REQ, ID: id });

@@ -37,6 +37,9 @@ export interface Applied {
   readonly wanted: boolean;
 }
 
+/** Whoever has changed more looks at all of it. */
+const MAX_DIRECTORIES = 10_000;
+
 const S_IFBLK = 0o060000;
 const S_IFCHR = 0o020000;
 const S_IFIFO = 0o010000;
@@ -54,6 +57,8 @@ export class TreeUpdater {
   readonly #times: { readonly path: string; readonly modTime: bigint }[] = [];
   #last: string | undefined;
   #changed = false;
+  /** Those in which something has changed, and those that have changed themselves. */
+  readonly #directories = new Set<string>();
 
   /** `everything`: no file is taken for what it was. */
   constructor(root: string, { everything = false }: { everything?: boolean } = {}) {
@@ -64,6 +69,11 @@ export class TreeUpdater {
 
   get changed(): boolean {
     return this.#changed;
+  }
+
+  /** As of `TreeChanges`; undefined: they are too many to be told. */
+  get directories(): readonly string[] | undefined {
+    return this.#directories.size > MAX_DIRECTORIES ? undefined : [...this.#directories];
   }
 
   /** Throws `invalid` for an entry that cannot come next. */
@@ -149,7 +159,7 @@ export class TreeUpdater {
     }
     const same = kept && hasModeAndOwner(existing, stat);
     if (!same) {
-      this.#changed = true;
+      this.#note(stat.path);
       setOwnerAndMode(path, stat);
       if (!kept) setXattrs(path, stat);
     }
@@ -198,8 +208,13 @@ export class TreeUpdater {
   }
 
   #touch(level: Level): void {
-    this.#changed = true;
+    this.#note(level.path);
     level.touched = true;
+  }
+
+  #note(directory: string): void {
+    this.#changed = true;
+    if (this.#directories.size <= MAX_DIRECTORIES) this.#directories.add(directory);
   }
 
   #stat(path: string): BigIntStats | undefined {

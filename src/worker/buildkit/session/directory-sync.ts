@@ -1,8 +1,7 @@
 import { messageOf, unavailable } from '#errors/errors.ts';
 import type { DirectoryRequest } from '#worker/build/session/build-session.ts';
-import type { Received } from '../fsutil/receive-messages.ts';
 import type { ReceiveThreads } from '../fsutil/receive-threads.ts';
-import type { ReceiveLimits } from '../fsutil/tree-receiver.ts';
+import type { Received, ReceiveLimits } from '../fsutil/tree-receiver.ts';
 import type { GrpcClient } from '../grpc/grpc-client.ts';
 import { Metadata } from '../grpc/metadata.ts';
 import { FileSync } from '../proto/github.com/moby/buildkit/session/filesync/filesync_pb.ts';

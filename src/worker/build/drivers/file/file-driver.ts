@@ -107,7 +107,7 @@ export class FileDriver implements OpDriver<FileOp> {
     if (action.type !== 'copy') return undefined;
     const layer = opened.use(await workspaces.blank(ref, options));
     const { upper, lowers } = layer;
-    const copied = await files.run('copyAsLayer', { upper, lowers, action }, options);
+    const copied = await files.copyAsLayer({ upper, lowers, action }, options);
     return copied && (await layer.commit({ ...copied, diffId: copied.diffId as Digest }));
   }
 }

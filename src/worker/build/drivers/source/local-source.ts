@@ -31,8 +31,8 @@ export class LocalSource implements Source {
       },
       { signal },
     );
-    const { root, id, passing = false } = resources.use(directory);
-    return { kind: 'directory', root, id, bare: true, passing };
+    const { root, id, passing = false, changes } = resources.use(directory);
+    return { kind: 'directory', root, id, bare: true, passing, ...(changes && { changes }) };
   }
 }
 

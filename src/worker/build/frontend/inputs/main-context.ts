@@ -48,6 +48,8 @@ export class MainContext {
   /** Of `<Dockerfile>.dockerignore`, once the Dockerfile was read. */
   #ignoreFile: string | undefined;
   #patterns: Promise<readonly string[]> | undefined;
+  /** Of the context's own ignore file. */
+  #loaded: Promise<string[]> | undefined;
 
   private constructor(bridge: Bridge, options: FrontendRequest['options'], remote: Remote) {
     this.#bridge = bridge;
@@ -79,6 +81,11 @@ export class MainContext {
       text: decode(data),
       vertex: edge.vertex.digest,
     };
+  }
+
+  /** The ignore patterns will be asked for: they come beside the Dockerfile, unless that turns out to have its own. */
+  expectIgnorePatterns(): void {
+    if (!this.#remote.context) this.#loadIgnoreFile().catch(() => undefined);
   }
 
   /** What the client keeps to itself. None for a context that is not the client's. */
@@ -134,12 +141,17 @@ export class MainContext {
   async #readIgnorePatterns(): Promise<readonly string[]> {
     if (this.#remote.context) return [];
     if (this.#ignoreFile !== undefined) return readIgnoreFile(this.#ignoreFile);
-    return loadIgnoreFile(this.#bridge, {
+    return this.#loadIgnoreFile();
+  }
+
+  #loadIgnoreFile(): Promise<string[]> {
+    this.#loaded ??= loadIgnoreFile(this.#bridge, {
       directory: CONTEXT,
       session: this.#sessionOf(CONTEXT),
       sharedKeyHint: `${CONTEXT}-${IGNORE_FILE}`,
       name: `[internal] load ${IGNORE_FILE}`,
     });
+    return this.#loaded;
   }
 }
 

@@ -88,7 +88,8 @@ function sync(
   } finally {
     receiver.close();
   }
-  return { asked, changed: receiver.changed, total: receiver.total };
+  const { changed, directories, ...total } = receiver.received;
+  return { asked, changed, directories, total };
 }
 
 function tree(path = ''): string[] {
