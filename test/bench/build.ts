@@ -17,6 +17,7 @@ import { type Slipway, startSlipway } from '../e2e/harness/slipway.ts';
 import { seedImages } from '../images/stand-ins.ts';
 import { type Builder, buildctl, dockerBuild } from './build/builder.ts';
 import { MEMORY_GOAL, type MemoryRow, peakMemory } from './build/memory.ts';
+import { Nobody } from './build/nobody.ts';
 import { benchPackages } from './build/packages.ts';
 import { currentEngine, releasedBuildkitd } from './build/peer-programs.ts';
 import { SCENARIOS, type Scenario } from './build/scenarios.ts';
@@ -31,6 +32,8 @@ interface Pair {
   readonly goal: keyof Scenario['goals'];
   readonly ours: Builder;
   readonly theirs: Builder;
+  /** The same client, whom nobody keeps waiting. */
+  readonly nobody: Builder;
 }
 
 interface Row {
@@ -38,6 +41,7 @@ interface Row {
   readonly client: string;
   readonly ours: number;
   readonly theirs: number;
+  readonly alone: number | undefined;
   readonly goal: number | undefined;
 }
 
@@ -88,6 +92,7 @@ async function compareAll(
   );
   await seedImages(slipway.registry, ['busybox', 'debian', 'node']);
   const buildkitd = stack.use(await Buildkitd.start(releasedBuildkitd()));
+  const nobody = stack.use(await Nobody.start(folder));
   const images = `${slipway.registry}/library/`;
   const pairs: Pair[] = [
     {
@@ -95,6 +100,7 @@ async function compareAll(
       goal: 'buildkit',
       ours: buildctl('Slipway', `unix://${socket}`, images),
       theirs: buildctl('buildkitd', buildkitd.address, images),
+      nobody: buildctl('nobody', nobody.buildkit, images),
     },
   ];
   if (engine) {
@@ -103,12 +109,14 @@ async function compareAll(
       await slipway.dockerOk('pull', '--quiet', name);
       await copyImage(name, slipway, dockerd);
     }
+    const nobodyEnv = { ...slipway.clientEnv, DOCKER_HOST: nobody.engine };
     for (const classic of [false, true]) {
       pairs.push({
         client: classic ? 'docker build, classic' : 'docker buildx',
         goal: classic ? 'classic' : 'engine',
         ours: dockerBuild('Slipway', { env: withBuildx(slipway.clientEnv), images: '', classic }),
         theirs: dockerBuild('engine', { env: withBuildx(dockerd.clientEnv), images: '', classic }),
+        nobody: dockerBuild('nobody', { env: withBuildx(nobodyEnv), images: '', classic }),
       });
     }
   }
@@ -147,19 +155,20 @@ function processorTimes(): { idle: number; all: number } {
 
 async function compare(
   scenario: Scenario,
-  { client, goal, ours, theirs }: Pair,
+  { client, goal, ours, theirs, nobody }: Pair,
   { root, registry }: { root: string; registry: string },
 ): Promise<Row> {
-  const times = new Map<Builder, number[]>([ours, theirs].map((builder) => [builder, []]));
+  const builders = scenario.alone ? [ours, theirs, nobody] : [ours, theirs];
+  const times = new Map<Builder, number[]>(builders.map((builder) => [builder, []]));
   const contexts = new Map(
-    [ours, theirs].map((builder) => {
+    builders.map((builder) => {
       const context = mkdtempSync(join(root, 'context-'));
       scenario.prepare(context, builder.images);
       return [builder, context];
     }),
   );
   for (let round = -1; round < scenario.rounds; round++) {
-    for (const builder of [ours, theirs]) {
+    for (const builder of builders) {
       const context = contexts.get(builder)!;
       scenario.change?.(context, round);
       const buildArgs = scenario.cold ? [`NONCE=${process.pid}-${round}-${Math.random()}`] : [];
@@ -181,23 +190,27 @@ async function compare(
     client,
     ours: median(times.get(ours)!),
     theirs: median(times.get(theirs)!),
+    alone: scenario.alone ? median(times.get(nobody)!) : undefined,
     goal: scenario.goals[goal],
   };
 }
 
-function line({ scenario, client, ours, theirs, goal }: Row): string {
+function line({ scenario, client, ours, theirs, alone, goal }: Row): string {
   const ratio = ours / theirs;
   const reached = goal === undefined ? '' : ` (≤ ${goal}: ${ratio <= goal ? 'reached' : 'missed'})`;
-  return `${scenario}, ${client}: ${ours.toFixed(0)} ms, peer ${theirs.toFixed(0)} ms, ${ratio.toFixed(2)}×${reached}`;
+  const floor = alone === undefined ? '' : `, the client alone ${alone.toFixed(0)} ms`;
+  return `${scenario}, ${client}: ${ours.toFixed(0)} ms, peer ${theirs.toFixed(0)} ms${floor}, ${ratio.toFixed(2)}×${reached}`;
 }
 
 function writeTables(file: string, rows: readonly Row[], memory: readonly MemoryRow[]): void {
   const [cpu] = cpus();
-  const head = '| | client | Slipway | peer | ratio | goal |\n| --- | --- | ---: | ---: | ---: | ---: |';
-  const body = rows.map(({ scenario, client, ours, theirs, goal }) => {
+  const head =
+    '| | client | Slipway | peer | the client alone | ratio | goal |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |';
+  const body = rows.map(({ scenario, client, ours, theirs, alone, goal }) => {
+    const floor = alone === undefined ? '' : `${alone.toFixed(0)} ms`;
     const ratio = ours / theirs;
     const aim = goal === undefined ? '' : `≤ ${goal} ${ratio <= goal ? '✓' : '✗'}`;
-    return `| ${scenario} | ${client} | ${ours.toFixed(0)} ms | ${theirs.toFixed(0)} ms | ${ratio.toFixed(2)}× | ${aim} |`;
+    return `| ${scenario} | ${client} | ${ours.toFixed(0)} ms | ${theirs.toFixed(0)} ms | ${floor} | ${ratio.toFixed(2)}× | ${aim} |`;
   });
   const debian = /PRETTY_NAME="([^"]*)"/.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? '';
   const machine = `${cpus().length} × ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${debian}, Linux ${release()}, Node ${process.version.slice(1)}`;
