@@ -66,10 +66,20 @@ function context(name: string, ...lines: string[]): string {
   return folder;
 }
 
-/** The worker at an address: each has a sixteenth of the network, in their order. */
+/** The worker at an address: the n-th has the n-th sixteenth of a network of twenty bits. */
 function workerAt(text: string): string {
-  const [, third] = /inet 10\.217\.(\d+)\./.exec(text) ?? [];
-  return `worker-${Math.floor(Number(third) / 16) + 1}`;
+  const [, third] = /inet \d+\.\d+\.(\d+)\.\d+/.exec(text) ?? [];
+  if (third === undefined) throw new Error(`no address: ${JSON.stringify(text)}`);
+  return `worker-${(Number(third) % 16) + 1}`;
+}
+
+/** The steps of a build that were not found in the cache, by their names. */
+function stepsDone(progress: string): string[] {
+  const steps = [...progress.matchAll(/^(#\d+) (\[.*\] (?:RUN|COPY) .*)$/gm)];
+  const isCached = (id: string) => new RegExp(`^${id} CACHED$`, 'm').test(progress);
+  return [...new Map(steps.map(([, id, name]) => [id!, name!]))].flatMap(([id, name]) =>
+    isCached(id) ? [] : [name],
+  );
 }
 
 const read = (...path: string[]) => readFileSync(join(own, ...path), 'utf8');
@@ -149,21 +159,18 @@ it('comes to one image, of which nothing is done again', async () => {
     expect(found).toBe(arch);
   }
   const again = await build(folder, '--output', `type=oci,dest=${join(own, 'both.tar')}`);
-  expect(again.match(/^#\d+ CACHED$/gm)?.length).toBeGreaterThanOrEqual(4);
-  expect(again).not.toContain('heard-');
+  expect(stepsDone(again), again).toEqual([]);
+  expect(stepsDone(first).filter((name) => name.includes(' RUN '))).toHaveLength(2);
 });
 
 it('says why a command failed as if it were done here', async () => {
-  const folder = context(
-    'fails',
-    exec('echo before; exit $(( $(echo $TARGETARCH | /bin/busybox wc -c) - 2 ))'),
-  );
-  const asked = ['build', '--progress', 'plain', '--platform', 'linux/arm64', folder];
+  const folder = context('fails', exec('echo before; /bin/busybox test $TARGETARCH = amd64 || exit 4'));
+  const asked = ['build', '--progress', 'plain', '--platform', PLATFORMS, folder];
   const { code, stderr } = await clients.buildx(asked);
   expect(code).not.toBe(0);
   expect(stderr).toMatch(/done by worker-[23], which is linux\/arm64/);
   expect(stderr).toContain('did not complete successfully: exit code: 4');
-  expect(stderr).toMatch(/Dockerfile:4\n/);
+  expect(stderr).toMatch(/^Dockerfile:4$/m);
   expect(stderr).toMatch(/^ {3}4 \| >>> RUN /m);
 });
 
