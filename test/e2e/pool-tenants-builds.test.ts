@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -28,13 +29,18 @@ async function context(name: string, ...lines: string[]): Promise<string> {
 const build = (tenant: string, ...args: string[]) =>
   pool.docker(tenant, 'buildx', 'build', '--progress', 'plain', ...args);
 
-/** BuildKit's API as a tenant's client reaches it. */
-async function control(tenant: string): Promise<GrpcClient> {
+/** How a tenant's client comes in. */
+function connectionOf(tenant: string) {
   const { hostname: host, port } = new URL(pool.address.replace('tcp:', 'https:'));
   const pem = (name: string) => readFileSync(join(pool.folder, tenant, name));
   const tls = { ca: pem('ca.pem'), cert: pem('cert.pem'), key: pem('key.pem') };
+  return { host, port: Number(port), tls };
+}
+
+/** BuildKit's API as a tenant's client reaches it. */
+async function control(tenant: string): Promise<GrpcClient> {
   const { signal } = new AbortController();
-  return new GrpcClient(await connectUpgraded({ host, port: Number(port), tls }, '/grpc', { signal }));
+  return new GrpcClient(await connectUpgraded(connectionOf(tenant), '/grpc', { signal }));
 }
 
 async function historyOf(tenant: string): Promise<string[]> {
@@ -128,6 +134,41 @@ it('builds get nothing of the machine', async () => {
   const { code, stdout, stderr } = await build('a', '--no-cache', mounts);
   expect(code).not.toBe(0);
   expect(stdout + stderr).not.toContain('nobody is to read this');
+});
+
+it('no build of one gets at what another’s client offers, by whatever it calls its session', async () => {
+  const id = 'known-to-everybody';
+  const leaving = new AbortController();
+  const theirs = await connectUpgraded(connectionOf('b'), '/session', {
+    headers: {
+      'x-docker-expose-session-uuid': id,
+      'x-docker-expose-session-name': 'theirs',
+      'x-docker-expose-session-sharedkey': 'key',
+      'x-docker-expose-session-grpc-method': [
+        '/moby.filesync.v1.FileSync/DiffCopy',
+        '/moby.buildkit.secrets.v1.Secrets/GetSecret',
+      ],
+    },
+    signal: leaving.signal,
+  });
+  theirs.on('error', () => {});
+  const client = await control('a');
+  try {
+    const solve = async (session: string) => {
+      const reference = randomBytes(12).toString('hex');
+      const asked = { Ref: reference, Session: session, Frontend: 'dockerfile.v0' };
+      return await client.unary(Control.method.solve, asked).then(
+        () => 'built',
+        (error: Error) => error.message.replaceAll(session, '…').replaceAll(reference, '…'),
+      );
+    };
+    const [one, two] = await Promise.all([solve(id), solve('nobodys')]);
+    expect(one).not.toBe('built');
+    expect(one).toBe(two);
+  } finally {
+    client.close();
+    theirs.destroy();
+  }
 });
 
 it('an archive brings only what is in it', async () => {

@@ -48,7 +48,7 @@ export async function listenForBuildkit(
 type Files = Config['worker']['buildkit']['tls'];
 
 /** Those whose certificates of the pool say who they are, where no other authority was named. */
-export interface BuildkitTenants {
+interface BuildkitTenants {
   /** The listener's own certificate, and the pool's. */
   readonly context: () => SecureContextOptions;
   /** Has the context read again when it changes. */

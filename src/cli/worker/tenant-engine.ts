@@ -118,8 +118,9 @@ export class TenantEngine implements AsyncDisposable {
   }
 
   /** What runs goes on. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#running.disposeAsync();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#running.disposeAsync();
+    await this.#disk.close();
   }
 
   async #begin(

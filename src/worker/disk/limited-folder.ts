@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf, unavailable } from '#errors/errors.ts';
 import { runCommand } from '../networks/linux/command.ts';
@@ -7,7 +7,7 @@ import { runCommand } from '../networks/linux/command.ts';
 /** In bytes. A smaller file system would be made of little but itself. */
 export const LEAST_DISK = 256 * 1024 * 1024;
 
-export interface DiskUsage {
+interface DiskUsage {
   readonly limit: number;
   readonly used: number;
 }
@@ -28,11 +28,11 @@ export class LimitedFolder {
 
   /**
    * Holds it to a limit; null: to none. Nothing in it may be in use, except by what an earlier process has started: then it
-   * grows, and all else is done the next time (false). Throws `unavailable` when there is no room for it.
+   * grows, and all else is done the next time (false), as is what there is too much in it for. Throws `unavailable` when there is no room for it.
    */
   async open(limit: number | null): Promise<boolean> {
     await mkdir(this.#folder, { recursive: true, mode: 0o711 });
-    if (await this.#isMounted()) return await this.resize(limit);
+    if (!(await this.close())) return await this.resize(limit);
     if (!existsSync(this.#image)) {
       if (limit === null) return true;
       if (await hasMounts(this.#folder)) return false;
@@ -40,24 +40,33 @@ export class LimitedFolder {
     }
     // From a copy into the file that was cut off after it was whole.
     for (const name of await readdir(this.#folder)) await rm(join(this.#folder, name), { recursive: true });
-    const target = await this.#targetOf(limit);
-    if (target < (await stat(this.#image)).size) await this.#shrink(target);
+    const isFit = await this.#fit(limit);
     await this.#mount(this.#image, this.#folder);
-    return await this.resize(limit);
+    return isFit;
   }
 
-  /** While it is in use it only grows; false when it should be smaller. */
+  /** While it is in use it only grows, where this process may have it grow (CAP_SYS_RESOURCE); false when it is not so. */
   async resize(limit: number | null): Promise<boolean> {
     if (!(await this.#isMounted())) return limit === null;
     const target = await this.#targetOf(limit);
     const { size } = await stat(this.#image);
     if (target <= size) return target === size;
-    if (limit === null) await truncate(this.#image, target);
-    else await this.#allocate(this.#image, target);
+    await this.#enlarge(target, limit);
     const device = await deviceOf(this.#image);
     await runCommand('losetup', ['--set-capacity', device!]);
-    await runCommand('resize2fs', [device!]);
-    return true;
+    return await runCommand('resize2fs', [device!]).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Takes it off, unless something in it is in use: false. */
+  async close(): Promise<boolean> {
+    if (!(await this.#isMounted())) return true;
+    return await runCommand('umount', [this.#folder]).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** Undefined where there is no limit. */
@@ -106,15 +115,28 @@ export class LimitedFolder {
     }
   }
 
-  /** As small as what is in it lets it be. */
-  async #shrink(target: number): Promise<void> {
-    await runCommand('e2fsck', ['-f', '-p', this.#image]);
+  async #enlarge(target: number, limit: number | null): Promise<void> {
+    if (limit === null) await truncate(this.#image, target);
+    else await this.#allocate(this.#image, target);
+  }
+
+  /** While nobody uses it: as large as it is to be, or as small as what is in it lets it be. */
+  async #fit(limit: number | null): Promise<boolean> {
+    const target = await this.#targetOf(limit);
+    const { size } = await stat(this.#image);
+    if (target > size) await this.#enlarge(target, limit);
+    if ((await contentSize(this.#image)) === target) return true;
+    await runCommand('e2fsck', ['-f', '-p', this.#image]).catch((error) => {
+      // It says so of what it has put right.
+      if (!messageOf(error).includes('(exit code 1)')) throw error;
+    });
     try {
-      await runCommand('resize2fs', [this.#image, `${Math.floor(target / 1024)}K`]);
+      await runCommand('resize2fs', [this.#image, `${target / 1024}K`]);
     } catch {
-      return;
+      return false;
     }
     await truncate(this.#image, target);
+    return true;
   }
 
   /** By the device that it has already, if it has one: two would each write as if they were alone. */
@@ -135,6 +157,13 @@ export class LimitedFolder {
     const [own, above] = await Promise.all([stat(this.#folder), stat(dirname(this.#folder))]).catch(() => []);
     return own !== undefined && own.dev !== above!.dev;
   }
+}
+
+/** What the file system in a file says that it is large; its superblock follows 1 KiB of nothing. */
+async function contentSize(image: string): Promise<number> {
+  await using file = await open(image);
+  const { buffer } = await file.read(Buffer.alloc(1024), 0, 1024, 1024);
+  return buffer.readUInt32LE(4) * 1024 * 2 ** buffer.readUInt32LE(24);
 }
 
 async function deviceOf(image: string): Promise<string | undefined> {

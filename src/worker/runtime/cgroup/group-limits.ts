@@ -8,7 +8,7 @@ const ROOT = '/sys/fs/cgroup';
 const PERIOD = 100_000;
 
 /** Bytes, cores, processes; null: any. */
-export interface GroupLimits {
+interface GroupLimits {
   readonly memory: number | null;
   readonly cpus: number | null;
   readonly pids: number | null;
