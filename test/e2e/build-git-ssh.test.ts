@@ -98,3 +98,23 @@ it('is its host’s by the keys that a client knows, where it knows some', async
   expect(refused.code).toBe(1);
   expect(refused.stderr).toMatch(/Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED/);
 });
+
+it('is named as git names it, without a port', async () => {
+  await using apart = await startSlipway({ command: 'worker', apart: true });
+  using builder = createClients(`unix://${apart.socket}`);
+  await using server = await SshServer.open(join(apart.folder, 'ssh'), { beside: apart.pid });
+  await git.create('named');
+  await git.commit('named', { Dockerfile: 'FROM scratch\nCOPY . /\n', 'named.txt': 'by git@host:path' });
+  const repository = `root@127.0.0.1:${folder('repositories/named')}#main`;
+  const ssh = ['--ssh', `default=${server.agent}`];
+  const build = (dest: string, ...context: string[]) =>
+    builder.buildx(['build', ...ssh, '--output', `type=local,dest=${join(apart.folder, dest)}`, ...context]);
+  expect(await build('context', repository)).toSucceed();
+  expect(readFileSync(join(apart.folder, 'context/named.txt'), 'utf8')).toBe('by git@host:path');
+  const context = join(apart.folder, 'add');
+  mkdirSync(context);
+  writeFileSync(join(context, 'Dockerfile'), `FROM scratch\nADD ${repository} /src\n`);
+  expect(await build('added', context)).toSucceed();
+  expect(readFileSync(join(apart.folder, 'added/src/named.txt'), 'utf8')).toBe('by git@host:path');
+  expect(server.log).toContain('Accepted publickey for root from 127.0.0.1');
+});

@@ -16,17 +16,19 @@ export class SshServer implements AsyncDisposable {
   readonly hostKey: string;
   readonly #children: ChildProcess[] = [];
   readonly #folder: string;
+  readonly #beside: number | undefined;
   readonly #madeRun: boolean;
   #said = '';
 
-  static async open(folder: string): Promise<SshServer> {
+  /** `beside`: in the network of this process, in which it is where everybody expects it, at port 22. */
+  static async open(folder: string, { beside }: { beside?: number } = {}): Promise<SshServer> {
     mkdirSync(folder, { mode: 0o700 });
     for (const name of ['host', 'client']) {
       const file = join(folder, name);
       await succeed('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', file]);
     }
-    const [port] = await freePorts(1);
-    const server = new SshServer(folder, port!);
+    const [port] = beside === undefined ? await freePorts(1) : [22];
+    const server = new SshServer(folder, port!, beside);
     try {
       await server.#start();
       return server;
@@ -36,8 +38,9 @@ export class SshServer implements AsyncDisposable {
     }
   }
 
-  private constructor(folder: string, port: number) {
+  private constructor(folder: string, port: number, beside: number | undefined) {
     this.#folder = folder;
+    this.#beside = beside;
     this.port = port;
     this.agent = join(folder, 'agent.sock');
     this.hostKey = readFileSync(join(folder, 'host.pub'), 'utf8').split(' ').slice(0, 2).join(' ');
@@ -81,10 +84,12 @@ export class SshServer implements AsyncDisposable {
     };
     const lines = Object.entries(settings).map(([name, value]) => `${name} ${value}\n`);
     writeFileSync(file('config'), lines.join(''));
-    this.#run('/usr/sbin/sshd', ['-D', '-e', '-f', file('config')]);
+    const there = this.#beside === undefined ? [] : ['nsenter', `--net=/proc/${this.#beside}/ns/net`];
+    const sshd = [...there, '/usr/sbin/sshd', '-D', '-e', '-f', file('config')];
+    this.#run(sshd[0]!, sshd.slice(1));
     this.#run('ssh-agent', ['-D', '-a', this.agent]);
-    await this.#until(() => reaches({ port: this.port, host: '127.0.0.1' }));
-    await this.#until(() => reaches({ path: this.agent }));
+    await this.#until(async () => this.#said.includes('Server listening on'));
+    await this.#until(() => reaches(this.agent));
     await succeed('ssh-add', ['-q', file('client')], {
       env: { ...process.env, SSH_AUTH_SOCK: this.agent },
     });
@@ -111,8 +116,8 @@ export class SshServer implements AsyncDisposable {
   }
 }
 
-async function reaches(address: { port: number; host: string } | { path: string }): Promise<boolean> {
-  const socket = connect(address);
+async function reaches(path: string): Promise<boolean> {
+  const socket = connect({ path });
   try {
     await once(socket, 'connect');
     return true;
