@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { invalid } from '#errors/errors.ts';
-import { LEAST_DISK } from '#worker/disk/limited-folder.ts';
+import { LEAST_DISK } from '#worker/disk/least-disk.ts';
 
 const limit = z.number().positive().nullable().default(null);
 

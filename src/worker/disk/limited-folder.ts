@@ -3,9 +3,7 @@ import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, truncate } fr
 import { dirname, join } from 'node:path';
 import { messageOf, unavailable } from '#errors/errors.ts';
 import { runCommand } from '../networks/linux/command.ts';
-
-/** In bytes. A smaller file system would be made of little but itself. */
-export const LEAST_DISK = 256 * 1024 * 1024;
+import { LEAST_DISK } from './least-disk.ts';
 
 interface DiskUsage {
   readonly limit: number;
