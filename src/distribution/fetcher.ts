@@ -102,12 +102,17 @@ export class Fetcher {
   }
 
   /** Whether a blob is there, without reading it. */
-  async hasBlob(digest: Digest, options: { signal?: AbortSignal } = {}): Promise<boolean> {
+  async hasBlob(digest: Digest, options: ReadOptions = {}): Promise<boolean> {
+    return (await this.blobSize(digest, options)) !== undefined;
+  }
+
+  /** In bytes; undefined: it is not there. */
+  async blobSize(digest: Digest, options: ReadOptions = {}): Promise<number | undefined> {
     return retrying(async () => {
       const response = await this.#client.request({ method: 'HEAD', path: `blobs/${digest}`, ...options });
       response.body.resume();
-      if (response.status === 404) return false;
-      if (response.status === 200) return true;
+      if (response.status === 404) return undefined;
+      if (response.status === 200) return Number(response.headers['content-length'] ?? 0);
       throw await registryError(response, `blobs/${digest}`);
     }, this.#with(options));
   }

@@ -21,6 +21,8 @@ function listed(name) {
   return [...lists].flatMap(([, list = '']) => [...list.matchAll(/"([^"]*)"/g)].map(([, text]) => text));
 }
 
+const [, parallelism = 'null'] = /^\s*max-parallelism\s*=\s*(\d+)/m.exec(toml) ?? [];
+
 // One of 256 blocks of addresses: several workers run at once.
 const block = process.pid % 256;
 const network = `172.${16 + (block >> 4)}`;
@@ -33,6 +35,7 @@ const settings = {
   WORKER_REGISTRY_MIRRORS: JSON.stringify(listed('mirrors').map((mirror) => `http://${mirror}`)),
   WORKER_BUILD_ENTITLEMENTS: JSON.stringify(listed('insecure-entitlements')),
   WORKER_BUILD_CACHE_REPOSITORY: 'null',
+  WORKER_BUILD_PARALLELISM: parallelism,
   WORKER_NETWORK_DEFAULT_BRIDGE_NAME: `slipb${process.pid}`,
   WORKER_NETWORK_DEFAULT_BRIDGE_SUBNET: `${network}.${third}.0/24`,
   WORKER_NETWORK_ADDRESS_POOLS: `[{ base: ${network}.${third + 8}.0/21, size: 24 }]`,

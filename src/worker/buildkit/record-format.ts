@@ -1,11 +1,12 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { RecordFormat } from '#worker/build/history/record-format.ts';
 import { buildError } from './build-error.ts';
+import { buildTrace } from './build-trace.ts';
 import { StatusFeed } from './control/status-feed.ts';
 import { StatusResponseSchema } from './proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
 import { StatusSchema } from './proto/google/rpc/status_pb.ts';
 
-/** Logs and errors of builds that are over as BuildKit keeps them (solver/llbsolver/history). */
+/** Logs, traces and errors of builds that are over as BuildKit keeps them (solver/llbsolver/history). */
 export const buildkitRecordFormat: RecordFormat = {
   log: {
     mediaType: 'application/vnd.buildkit.status.v0',
@@ -25,6 +26,7 @@ export const buildkitRecordFormat: RecordFormat = {
       }
     },
   },
+  trace: { mediaType: 'application/vnd.buildkit.otlp.json.v0', encode: buildTrace },
   error: {
     // The misspelling is BuildKit's.
     mediaType: 'application/vnd.googeapis.google.rpc.status+proto',

@@ -39,6 +39,17 @@ describe('merging and comparing', () => {
     expect(await paths(diff!)).toEqual(['one', 'two']);
   });
 
+  it('ends where merges of themselves would have more layers than there is memory for', async () => {
+    let [merged] = (await on.world.run({ kind: 'merge' }, [on.base, on.base])) as LayersRef[];
+    const doubled = async () => {
+      for (let times = 0; times < 40; times++) {
+        [merged] = (await on.world.run({ kind: 'merge' }, [merged!, merged!])) as LayersRef[];
+      }
+    };
+    await expect(doubled()).rejects.toMatchObject({ kind: 'too-large' });
+    expect(merged!.layers.length).toBeLessThan(10_000);
+  });
+
   it('finds what differs between file systems that have nothing to do with each other', async () => {
     await files({ 'keep/a': 'a', 'keep/b': 'b', gone: 'x', 'type/f': 'f' });
     const before = await does([copy('/', '/')]);

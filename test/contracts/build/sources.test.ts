@@ -1,8 +1,10 @@
+import { readFile, stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Digest, digestOf } from '#oci/digest.ts';
+import { type Digest, digestOf, hexOf } from '#oci/digest.ts';
 import { hostPlatform } from '#oci/platform.ts';
 import type { TarEntry } from '#tar/entry.ts';
 import { writeTar } from '#tar/writer.ts';
@@ -51,7 +53,7 @@ describe('an image', () => {
     const type = request.url!.includes('/manifests/')
       ? 'application/vnd.oci.image.manifest.v1+json'
       : 'application/octet-stream';
-    response.writeHead(200, { 'content-type': type }).end(bytes);
+    response.writeHead(200, { 'content-type': type, 'content-length': bytes.length }).end(bytes);
   });
   let registry: string;
   let manifest: Digest;
@@ -129,6 +131,36 @@ describe('an image', () => {
     expect(on.world.reused).toBeGreaterThan(before);
     // Its layers were on another stack first, and were not brought again.
     expect(asked.filter((path) => path.includes('/blobs/'))).toHaveLength(3);
+  });
+
+  it('has blobs, each of which can be had as a file', async () => {
+    const bytes = Buffer.from('the bytes of a blob');
+    const digest = digestOf(bytes);
+    blobs.set(digest, bytes);
+    const name = `docker-image+blob://${registry}/lazy@${digest}`;
+    const attrs = { 'http.filename': 'blob.txt', 'http.perm': '0640', 'http.uid': '12', 'http.gid': '34' };
+    const ref = await source(name, attrs);
+    expect(await names(ref)).toEqual(['blob.txt']);
+    const stats = await on.world.see(ref, (root) => stat(join(root, 'blob.txt')));
+    expect({ ...stats, mode: stats.mode & 0o7777 }).toMatchObject({
+      mode: 0o640,
+      uid: 12,
+      gid: 34,
+      mtimeMs: 0,
+    });
+    expect(await on.world.see(ref, (root) => readFile(join(root, 'blob.txt'), 'utf8'))).toBe(String(bytes));
+    expect(await names(await source(name))).toEqual([hexOf(digest)]);
+    expect(await names(await source(name, { 'http.filename': '../../x' }))).not.toContain('x');
+  });
+
+  it('has no blobs but those that it has, and those that are what they are called', async () => {
+    const wrong = digestOf('something else');
+    blobs.set(wrong, Buffer.from('other bytes'));
+    const name = `docker-image+blob://${registry}/lazy`;
+    await expect(source(`${name}@${wrong}`)).rejects.toThrow(/digest mismatch/);
+    await expect(source(`${name}@${digestOf('nowhere')}`)).rejects.toThrow(/not found/);
+    await expect(source(`${name}:latest`)).rejects.toThrow(/invalid reference digest/);
+    await expect(source(`oci-layout+blob://a@${wrong}`)).rejects.toThrow(/requires store id/);
   });
 
   it.each([

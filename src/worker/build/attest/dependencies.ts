@@ -42,6 +42,12 @@ function dependencyOf(
       const uri = imagePurl(named, vertex.platform, type);
       return { uri, ...(digest && { digest: digestSet(digest) }) };
     }
+    case 'docker-image+blob':
+    case 'oci-layout+blob': {
+      const type = scheme === 'docker-image+blob' ? 'docker' : 'oci';
+      const uri = `${imagePurl(locator, undefined, type)}&ref_type=blob`;
+      return { uri, ...(resolved && { digest: digestSet(resolved) }) };
+    }
     case 'git': {
       const [repository = '', fragment = ''] = locator.split('#', 2);
       const remote = vertex.op.attrs['git.fullurl'] || `git://${repository}`;

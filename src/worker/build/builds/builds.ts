@@ -146,7 +146,7 @@ export class Builds implements BuildService {
     const replay = (sink: ProgressSink) => log.replay(sink, { signal: new AbortController().signal });
     await history.ended(record, {
       logBytes: await log.keep(),
-      attach: (writer) => build.documents.write(writer, { format, replay, failure }),
+      attach: (writer) => build.documents.write(writer, { format, record, replay, failure }),
     });
   }
 

@@ -2,13 +2,15 @@ import type { Attestation } from '../attest/attestation.ts';
 import type { ExportedDocument } from '../export/exported-document.ts';
 import { documentsOf, type ExportedResult } from '../export/image-writer.ts';
 import type { DocumentsWriter } from '../history/build-documents.ts';
-import type { BuildAttachments } from '../history/build-record.ts';
+import type { BuildAttachments, BuildRecord } from '../history/build-record.ts';
 import type { RecordFormat } from '../history/record-format.ts';
 import type { ProgressSink } from '../solve/progress.ts';
 import { withoutSecretValues } from './without-secrets.ts';
 
 interface Told {
   readonly format: RecordFormat;
+  /** As it is remembered. */
+  readonly record: BuildRecord;
   /** Tells the build's log from its beginning. */
   readonly replay: (sink: ProgressSink) => Promise<void>;
   /** Why it failed, and what may be remembered of that. */
@@ -30,8 +32,8 @@ export class KeptDocuments {
     this.#results.set(exporterId, image);
   }
 
-  async write(writer: DocumentsWriter, { format, replay, failure }: Told): Promise<BuildAttachments> {
-    const { log } = format;
+  async write(writer: DocumentsWriter, { format, record, replay, failure }: Told): Promise<BuildAttachments> {
+    const { log, trace } = format;
     const attestations: Record<string, BuildAttachments['attestations'][string]> = {};
     for (const [platform, { predicateType, predicate }] of this.#provenance) {
       const kind = {
@@ -47,6 +49,7 @@ export class KeptDocuments {
     const { error: errors } = format;
     return {
       log: await writer.add({ mediaType: log.mediaType }, log.encode(replay)),
+      trace: await writer.add({ mediaType: trace.mediaType }, trace.encode(record)),
       ...(failure && {
         error: await writer.add({ mediaType: errors.mediaType }, [
           errors.encode(failure.error, failure.message),

@@ -1,12 +1,20 @@
+import { z } from 'zod';
 import { messageOf } from '#errors/errors.ts';
 import type { Platform } from '#oci/platform.ts';
 import { resultPlatforms } from '../export/result-platforms.ts';
 import type { FrontendResult } from '../frontend/frontend.ts';
 import { platformId, readPlatform } from '../frontend/platforms.ts';
 
-/** What is to be said where a result is not of the platforms that were asked for (`a,b`), in BuildKit's words. */
+/** Where clients with a frontend of their own say what it was asked for. */
+const REQUEST = 'verifier.requestopts';
+const requestSchema = z.object({ Platforms: z.array(z.string()).nullish() });
+
+/**
+ * What is to be said where a result is not of the platforms that were asked for, in BuildKit's words. `asked`: `a,b`, where
+ * the result does not say.
+ */
 export function platformWarnings(asked: string, result: FrontendResult): string[] {
-  const written = asked.split(',').filter(Boolean);
+  const written = askedPlatforms(result) ?? asked.split(',').filter(Boolean);
   const made = madePlatforms(result);
   if (written.length === 0 || made.length === 0) return [];
   const warnings: string[] = [];
@@ -37,6 +45,15 @@ export function platformWarnings(asked: string, result: FrontendResult): string[
   if (ids.length === wanted.size && ids.every((id) => wanted.has(id))) return [];
   const [requested, results] = [[...wanted.keys()].join(','), ids.join(',')];
   return [`Requested platforms ${requested} do not match result platforms ${results}`];
+}
+
+function askedPlatforms({ metadata }: FrontendResult): string[] | undefined {
+  try {
+    const request = JSON.parse(Buffer.from(metadata.get(REQUEST) ?? []).toString('utf8'));
+    return requestSchema.parse(request).Platforms ?? undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** None where there is nothing, or where an exporter is to say what is wrong with it. */

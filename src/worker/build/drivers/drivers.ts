@@ -26,6 +26,7 @@ import { PassthroughDriver } from './passthrough-driver.ts';
 import { RefReader } from './ref-reader.ts';
 import { RefViews } from './ref-views.ts';
 import { AddressPolicy } from './source/address-policy.ts';
+import { BlobSource } from './source/blob-source.ts';
 import { GitRepositories } from './source/git-repository.ts';
 import { GitSource } from './source/git-source.ts';
 import { HttpFiles } from './source/http-files.ts';
@@ -162,6 +163,7 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
     new LocalSource(),
     new GitSource({ repositories, policy, host }, checkouts),
     new HttpSource({ files: downloads }),
+    new BlobSource({ resolver, files: downloads }),
     new SharedLayersSource(ports.shared),
   ]);
   const networks = new StepNetworks({ sandboxes });

@@ -21,6 +21,7 @@ export interface BuildRecord {
 /** What is kept with a build, to be found by digest in the documents of the history. */
 export interface BuildAttachments {
   readonly log?: Descriptor;
+  readonly trace?: Descriptor;
   readonly error?: Descriptor;
   /** What is stated of its outcomes, by platform; '' stands for the only one. */
   readonly attestations: Readonly<Record<string, readonly Descriptor[]>>;

@@ -90,7 +90,7 @@ function recordToPb(record: KeptRecord): MessageInitShape<typeof BuildHistoryRec
 
 function attachmentsToPb(attachments: KeptRecord['attachments']) {
   if (!attachments) return {};
-  const { log, error, attestations, results } = attachments;
+  const { log, trace, error, attestations, results } = attachments;
   const images = Object.fromEntries(
     Object.entries(results).map(([exporter, image]) => [exporter, toDescriptor(image)]),
   );
@@ -98,6 +98,7 @@ function attachmentsToPb(attachments: KeptRecord['attachments']) {
   const [first] = Object.values(images);
   return {
     ...(log && { logs: toDescriptor(log) }),
+    ...(trace && { trace: toDescriptor(trace) }),
     ...(error && { externalError: toDescriptor(error) }),
     Result: {
       Attestations: (own ?? []).map(toDescriptor),

@@ -31,6 +31,7 @@ export const GRAPH_CAPABILITIES: readonly string[] = [
   'source.image.resolvemode',
   'source.image.checksum',
   'source.image.layerlimit',
+  'source.imageblob',
   'source.local',
   'source.local.unique',
   'source.local.sessionid',

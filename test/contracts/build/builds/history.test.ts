@@ -156,12 +156,14 @@ describe('the history of builds', () => {
     expect(await textOf(made.log!)).toContain('make');
     const failed = (await world.history.find('failed'))!.attachments!;
     expect(await textOf(failed.error!)).toContain('https://xxxxx@example.com is no good');
-    expect(await world.history.documents.list()).toHaveLength(4);
+    // Each has a trace, too, in which nothing is that may not be remembered.
+    expect(await textOf(failed.trace!)).toContain('https://xxxxx@example.com is no good');
+    expect(await world.history.documents.list()).toHaveLength(6);
     await world.history.delete('made');
     expect(await world.history.documents.open(made.log!.digest)).toBeUndefined();
     // Of the same name again: nothing of the first remains.
     await world.begin({ ref: 'failed' }).done.catch(() => undefined);
-    expect(await world.history.documents.list()).toHaveLength(2);
+    expect(await world.history.documents.list()).toHaveLength(3);
     expect((await world.files()).map((name) => name.split('.')[1])).toEqual(['documents']);
   });
 

@@ -10,6 +10,7 @@ import type { WantedMeta } from '../../policy/source-meta.ts';
 import type { BuildSession } from '../../session/build-session.ts';
 import type { CacheMap, OpContext } from '../../solve/op-driver.ts';
 import type { Ref } from '../../solve/ref.ts';
+import { fileAttributes } from './file-attributes.ts';
 import type { HttpFileRequest, HttpFiles } from './http-files.ts';
 import type { DescribeContext, Description, Source } from './source-driver.ts';
 
@@ -95,10 +96,7 @@ async function requestOf(
   return {
     url: identifier,
     headers,
-    filename: attrs['http.filename'] || undefined,
-    mode: numberOf(attrs, 'http.perm') || 0o600,
-    uid: numberOf(attrs, 'http.uid'),
-    gid: numberOf(attrs, 'http.gid'),
+    ...fileAttributes(attrs),
     checksum: checksum || undefined,
     ...(isUpload(identifier) && {
       upload: (options) => session.upload(new URL(identifier).pathname, options),
@@ -133,15 +131,6 @@ async function authorizationOf(
 /** The name by which clients call what they were given on their standard input (BuildKit, session/upload). */
 function isUpload(url: string): boolean {
   return URL.canParse(url) && new URL(url).host === 'buildkit-session';
-}
-
-/** As Go's ParseInt with base 0 has it: `0600` and `0o600` are octal. Throws `invalid`. */
-function numberOf(attrs: Readonly<Record<string, string>>, name: string): number {
-  const text = attrs[name] || '0';
-  const octal = /^0o?([0-7]+)$/i.exec(text);
-  const value = octal ? Number.parseInt(octal[1]!, 8) : Number(text);
-  if (!Number.isSafeInteger(value) || value < 0) throw invalid(`invalid ${name}: ${text}`);
-  return value;
 }
 
 function keyOf({ op: { attrs } }: Vertex<SourceOp>, found: readonly unknown[]): string {

@@ -134,7 +134,33 @@ export class ImageResolver {
     return readAttestations(fetcher, found, { platform, predicates, signal });
   }
 
-  #fetchers(reference: ImageReference, options: ResolveOptions): Promise<readonly Fetcher[]> {
+  /** A blob's bytes, unverified. Throws `not-found`. */
+  async *blob(
+    text: string,
+    options: Pick<ResolveOptions, 'session' | 'signal' | 'store'>,
+  ): AsyncGenerator<Uint8Array> {
+    const reference = parseImageReference(text);
+    const { digest } = reference;
+    if (!digest) throw invalid(`a blob needs a digest: ${nameOf(reference)}`);
+    const { session, signal, store } = options;
+    if (store !== undefined) {
+      const size = Number.MAX_SAFE_INTEGER;
+      yield* new SessionContent(session, `oci:${store}`).blob({ digest, size }, { signal });
+      return;
+    }
+    const fetchers = await this.#fetchers(reference, options);
+    const { fetcher, found: size } = await this.#ask(fetchers, signal, async (candidate, quick) => {
+      const known = await candidate.blobSize(digest, { ...quick, signal });
+      if (known === undefined) throw notFound(`${nameOf(reference, digest)}: not found`);
+      return known;
+    });
+    yield* fetcher.blob({ digest, size }, { signal });
+  }
+
+  #fetchers(
+    reference: ImageReference,
+    options: Pick<ResolveOptions, 'session' | 'signal' | 'store'>,
+  ): Promise<readonly Fetcher[]> {
     const { session, signal } = options;
     return this.#once(sessionOf(options), `fetchers ${fullRepository(reference)}`, signal, async () =>
       this.#ports.registries.fetchers(reference, registryCredentials(session, reference.domain)),
@@ -217,7 +243,7 @@ export class ImageResolver {
 }
 
 /** Whose answers are remembered together. A content store is read by way of whoever is there. */
-function sessionOf({ session, store }: ResolveOptions): BuildSession {
+function sessionOf({ session, store }: Pick<ResolveOptions, 'session' | 'store'>): BuildSession {
   return store === undefined ? (session.original ?? session) : session;
 }
 
