@@ -11,7 +11,7 @@ import { tenantRoom } from './tenant-config.ts';
 import { TenantEngine, type TenantEnginePorts } from './tenant-engine.ts';
 
 /** In milliseconds. */
-const GONE = 20_000;
+const GONE = 5_000;
 
 /**
  * The engines of a worker's tenants: each has containers, images, networks, volumes, builds and caches of its own, in

@@ -6,7 +6,7 @@ import { conflict, notFound } from '#errors/errors.ts';
 import { DEFAULT_TENANT } from '../jobs/job.ts';
 
 /** After so long, in milliseconds, no gateway asks in the name of a tenant that was removed. */
-const LAST_WORDS = 10_000;
+const LAST_WORDS = 5_000;
 const ENDS = ['succeeded', 'failed', 'canceled', 'skipped'] as const;
 
 /** The end of tenants: what the pool knows of one goes at once, and what workers have of it when they hear of it. */

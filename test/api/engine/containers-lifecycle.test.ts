@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { conflict } from '#errors/errors.ts';
 import { ContainerEngine } from './container-engine.ts';
 import { create, createAndStart, logsOf, run, start } from './engine-client.ts';
 
@@ -223,6 +224,19 @@ describe('ending', () => {
     );
     expect((await engine.request('DELETE', `/containers/${id}?force=1`)).status).toBe(204);
     expect((await engine.request('DELETE', `/containers/${id}`)).status).toBe(404);
+  });
+
+  it('one that ends by itself at that moment is removed by force', async () => {
+    const id = await createAndStart(engine, { Cmd: ['sleep', '1000'] });
+    const { task, state } = engine.containers.store.get(id);
+    Object.assign(task!, {
+      async kill() {
+        // What ended cannot be killed; that it did is not heard of yet.
+        setTimeout(() => process.kill(state.pid, 'SIGKILL'), 50);
+        throw conflict('process already finished');
+      },
+    });
+    expect(await remove(id)).toMatchObject({ status: 204 });
   });
 
   it('restart gives a new process', async () => {

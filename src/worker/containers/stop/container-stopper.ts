@@ -81,7 +81,14 @@ export class ContainerStopper {
   /** Whatever state it is in, it does not run when this resolves. For `docker rm -f`. */
   async end(container: Container): Promise<void> {
     await this.#ports.settled(container);
-    if (container.active) await this.kill(container, undefined).catch(ignoreEnded);
+    if (container.active) {
+      const { exited } = container;
+      await this.kill(container, undefined).catch(ignoreEnded);
+      // One that ended by itself just now cannot be killed, and its end is not written down yet.
+      if (container.running && !(await within(exited, KILL_PATIENCE))) {
+        throw unavailable('tried to kill container, but did not receive an exit event');
+      }
+    }
     await this.#ports.settled(container);
   }
 
