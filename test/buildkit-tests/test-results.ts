@@ -6,7 +6,7 @@ export interface TestResult {
 }
 
 /** What the suites run each test for. */
-const variant = /^(?:frontend|env|secmode|netmode|security\.insecure|network\.host)=[a-z]+$/;
+const variant = /^(?:frontend|env|secmode|netmode|security\.insecure|network\.host|max-parallelism)=[a-z]+$/;
 
 /** What `go test -v` prints, read by test: one of the suite in one of its variants; tests within it belong to it. */
 export class TestResults {

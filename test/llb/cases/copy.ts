@@ -107,14 +107,17 @@ export const copyCases: readonly LlbCase[] = [
     includePatterns: ['dir/sub/c.txt'],
     requiredPaths: ['/dir/sub/c.txt'],
   }),
-  failing(
-    one('required-missing', '/', '/x', {
-      dirCopyContents: true,
-      includePatterns: ['dir/none'],
-      requiredPaths: ['/dir/none'],
-    }),
-    '"/dir/none": not found',
-  ),
+  {
+    ...failing(
+      one('required-missing', '/', '/x', {
+        dirCopyContents: true,
+        includePatterns: ['dir/none'],
+        requiredPaths: ['/dir/none'],
+      }),
+      '"/dir/none": not found',
+    ),
+    differs: 'BuildKit 0.25 does not know required paths yet',
+  },
   onto('onto-file', '/top', '/file'),
   onto('onto-directory', '/top', '/there'),
   onto('onto-link', '/top', '/link'),

@@ -114,6 +114,7 @@ export const sourceCases: readonly LlbCase[] = [
     graph: ({ git }) =>
       source(`git://${git.slice(7)}#v1`, { 'git.fullurl': git, 'git.checksum': '0'.repeat(40) }),
     fails: 'failed to load cache key: expected checksum to match',
+    differs: 'BuildKit 0.25 does not say yet that it was for the cache key',
   },
   {
     name: 'git/missing-ref',
