@@ -30,6 +30,11 @@ const world = {
   projects: 2_000,
   cacheSize: 40,
 };
+/** A day takes minutes: who waits sees how far it is. */
+const tell = (policy: Policy) => (hours: number) => {
+  const spent = (process.cpuUsage().user / 1e6).toFixed(0);
+  if (world.hours > 1) console.error(`${policy}: ${hours} of ${world.hours} hours, ${spent} s of a core`);
+};
 const policies = values.policy.split(',') as Policy[];
 const seconds = (value: number) => `${value.toFixed(1)} s`.padStart(8);
 const percent = (value: number) => `${(value * 100).toFixed(1)}%`.padStart(7);
@@ -41,6 +46,7 @@ if (values.of.includes('jobs')) {
     const { jobs, wait, turnaround, cacheHits, utilization, imbalance, unfairness, cost } = await simulate({
       ...world,
       policy,
+      tell: tell(policy),
     });
     console.log(
       policy.padEnd(14) +
@@ -60,6 +66,7 @@ if (values.of.includes('placement')) {
     const { builds, containers, wait, cacheHits, local, uneven, cost } = await simulatePlacement({
       ...world,
       policy,
+      tell: tell(policy),
     });
     console.log(
       policy.padEnd(14) +

@@ -12,6 +12,8 @@ export interface PlacementOptions extends WorldOptions {
   readonly hours: number;
   /** Of these, the first ones that do not count. */
   readonly warmUp: number;
+  /** Told how many virtual hours are over, after each. */
+  readonly tell?: (hours: number) => void;
 }
 
 export interface PlacementResult {
@@ -130,6 +132,7 @@ class Placement {
         this.#uneven.builds.push(evenness(this.#workers.map(({ builds }) => builds)));
         this.#uneven.containers.push(evenness(this.#workers.map(({ containers }) => containers)));
       }
+      if ((next - START) % HOUR === 0) this.#options.tell?.((next - START) / HOUR);
       this.#nextLook(end);
     });
   }

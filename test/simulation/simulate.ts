@@ -19,6 +19,8 @@ export interface SimulationOptions extends WorldOptions {
   readonly hours: number;
   /** Of these, the first ones that do not count: caches are cold. */
   readonly warmUp: number;
+  /** Told how many virtual hours are over, after each. */
+  readonly tell?: (hours: number) => void;
 }
 
 export interface SimulationResult {
@@ -158,6 +160,7 @@ class Simulation {
       while ((await this.#changes.removeOld(this.#agenda.now - KEEP, 500)).count === 500);
       if (this.#agenda.now >= this.#from)
         this.#imbalances.push(evenness(this.#workers.map(({ running }) => running)));
+      if ((next - START) % HOUR === 0) this.#options.tell?.((next - START) / HOUR);
       this.#nextCleaning(end);
     });
   }
