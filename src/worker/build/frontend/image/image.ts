@@ -5,6 +5,7 @@ import { normalizePlatform } from '../platforms.ts';
 
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const DEFAULT_SHELL: readonly string[] = ['/bin/sh', '-c'];
+const WINDOWS_SHELL: readonly string[] = ['cmd', '/S', '/C'];
 
 /** The configuration of the image that a stage is going to be. What an image has besides is not inherited. */
 export interface Image {
@@ -39,7 +40,8 @@ export const MEMBERS: ReadonlySet<keyof RunConfig> = new Set<keyof MutableRunCon
 
 /** What `FROM scratch` is. */
 export function emptyImage(platform: Platform): Image {
-  return { ...bareImage(platform), config: { Env: [`PATH=${DEFAULT_PATH}`], WorkingDir: '/' } };
+  const path = platform.os === 'windows' ? {} : { Env: [`PATH=${DEFAULT_PATH}`] };
+  return { ...bareImage(platform), config: { ...path, WorkingDir: '/' } };
 }
 
 /** Files without any configuration: a directory that stands for a stage. */
@@ -63,8 +65,9 @@ export function cloneImage(image: Image): Image {
   return { ...image, config: copyConfig(image.config), history: [...image.history] };
 }
 
-export function shellOf({ config }: Image): readonly string[] {
-  return config.Shell?.length ? config.Shell : DEFAULT_SHELL;
+export function shellOf({ config, platform }: Image): readonly string[] {
+  if (config.Shell?.length) return config.Shell;
+  return platform.os === 'windows' ? WINDOWS_SHELL : DEFAULT_SHELL;
 }
 
 /** Sets a variable in place, or at the end. */
