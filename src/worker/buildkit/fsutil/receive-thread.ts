@@ -9,45 +9,51 @@ import {
 import type { FromReceiver, ToReceiver } from './receive-messages.ts';
 import { TreeReceiver } from './tree-receiver.ts';
 
-/** Writes what clients send, one directory after the other, away from the event loop. */
+/** One directory that is being received. */
+interface Reception {
+  readonly receiver: TreeReceiver;
+  readonly replies: { requests: number[]; fin: boolean };
+}
+
+/** Writes what clients send, away from the event loop. */
 const port = parentPort!;
-let receiver: TreeReceiver | undefined;
-let requests: number[] = [];
-let fin = false;
+const receptions = new Map<number, Reception>();
 
 port.on('message', (message: ToReceiver) => {
+  const { id } = message;
+  const reception = receptions.get(id);
   try {
     if (message.kind === 'start') start(message);
-    else if (message.kind === 'close') close();
-    else if (receiver) take(receiver, message.batch);
+    else if (message.kind === 'close') close(id);
+    else if (reception) take(id, reception, message.batch);
   } catch (error) {
-    receiver?.close();
-    receiver = undefined;
+    reception?.receiver.close();
+    receptions.delete(id);
     const errorKind = error instanceof SlipwayError ? error.kind : undefined;
-    tell({ kind: 'failed', errorKind, message: messageOf(error) });
+    tell({ id, kind: 'failed', errorKind, message: messageOf(error) });
   }
 });
 
-function start({ root, limits }: Extract<ToReceiver, { kind: 'start' }>): void {
-  requests = [];
-  fin = false;
-  receiver = new TreeReceiver(root, limits, ({ type, ID }) => {
-    if (type === PacketType.PACKET_FIN) fin = true;
-    else requests.push(ID!);
+function start({ id, root, limits }: Extract<ToReceiver, { kind: 'start' }>): void {
+  const replies: Reception['replies'] = { requests: [], fin: false };
+  const receiver = new TreeReceiver(root, limits, ({ type, ID }) => {
+    if (type === PacketType.PACKET_FIN) replies.fin = true;
+    else replies.requests.push(ID!);
   });
+  receptions.set(id, { receiver, replies });
 }
 
-function take(current: TreeReceiver, batch: Uint8Array<ArrayBuffer>): void {
+function take(id: number, { receiver, replies }: Reception, batch: Uint8Array<ArrayBuffer>): void {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
   for (let at = 0; at < batch.length; ) {
     const end = at + 4 + view.getUint32(at, true);
-    current.accept(decoded(batch.subarray(at + 4, end)));
+    receiver.accept(decoded(batch.subarray(at + 4, end)));
     at = end;
   }
-  const received = current.done ? current.received : undefined;
-  tell({ kind: 'taken', requests, fin, received });
-  requests = [];
-  fin = false;
+  const received = receiver.done ? receiver.received : undefined;
+  tell({ id, kind: 'taken', ...replies, received });
+  replies.requests = [];
+  replies.fin = false;
 }
 
 function decoded(bytes: Uint8Array): Packet {
@@ -58,10 +64,10 @@ function decoded(bytes: Uint8Array): Packet {
   }
 }
 
-function close(): void {
-  receiver?.close();
-  receiver = undefined;
-  tell({ kind: 'closed' });
+function close(id: number): void {
+  receptions.get(id)?.receiver.close();
+  receptions.delete(id);
+  tell({ id, kind: 'closed' });
 }
 
 function tell(message: FromReceiver): void {

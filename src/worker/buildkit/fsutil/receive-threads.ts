@@ -15,10 +15,22 @@ export interface Replies {
 const MAX_UNTAKEN_BYTES = 1024 * 1024;
 const BATCH_BYTES = 256 * 1024;
 
-/** Keeps a few threads for the next directories: starting one takes tens of milliseconds. */
+/** A thread, and who has it. */
+interface Shared {
+  readonly thread: Worker;
+  /** Of those that receive there now, how many receive whole directories. */
+  users: number;
+  large: number;
+}
+
+/**
+ * Keeps a few threads for the next directories: starting one takes tens of milliseconds, and memory. A Dockerfile and its
+ * like, which are fetched whole each time, share one.
+ */
 export class ReceiveThreads implements AsyncDisposable {
   readonly #maxIdle: number;
-  readonly #idle: Worker[] = [];
+  readonly #threads = new Set<Shared>();
+  #nextId = 1;
 
   constructor(options: { maxIdle?: number } = {}) {
     this.#maxIdle = options.maxIdle ?? 2;
@@ -26,27 +38,54 @@ export class ReceiveThreads implements AsyncDisposable {
 
   /** Makes `root` as the packets say that go to the receiver. Dispose of it at the end, however that comes. */
   open(root: string, limits: ReceiveOptions, replies: Replies): ThreadReceiver {
-    const url = new URL('./receive-thread.ts', import.meta.url);
-    const thread = this.#idle.pop() ?? new Worker(url, { name: 'slipway-context' });
-    thread.ref();
-    const release = (reusable: boolean) => this.#release(thread, reusable);
-    return new ThreadReceiver(thread, { root, limits, replies, release });
+    const large = limits.everything ? 0 : 1;
+    const all = [...this.#threads];
+    const shared =
+      all.find(({ users }) => users === 0) ??
+      (large === 0 ? all.find((one) => one.large === 0) : undefined) ??
+      this.#begin();
+    shared.users++;
+    shared.large += large;
+    shared.thread.ref();
+    const release = async (reusable: boolean) => {
+      shared.users--;
+      shared.large -= large;
+      await this.#release(shared, reusable);
+    };
+    return new ThreadReceiver(shared.thread, { id: this.#nextId++, root, limits, replies, release });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#idle.splice(0).map((thread) => thread.terminate()));
+    const idle = [...this.#threads].filter(({ users }) => users === 0);
+    await Promise.all(idle.map((shared) => this.#end(shared)));
   }
 
-  async #release(thread: Worker, reusable: boolean): Promise<void> {
-    if (!reusable || this.#idle.length >= this.#maxIdle) await thread.terminate();
-    else {
-      thread.unref();
-      this.#idle.push(thread);
-    }
+  #begin(): Shared {
+    const url = new URL('./receive-thread.ts', import.meta.url);
+    const shared = { thread: new Worker(url, { name: 'slipway-context' }), users: 0, large: 0 };
+    // Each of them listens for what concerns it.
+    shared.thread.setMaxListeners(0);
+    this.#threads.add(shared);
+    return shared;
+  }
+
+  async #release(shared: Shared, reusable: boolean): Promise<void> {
+    if (!reusable) this.#threads.delete(shared);
+    if (shared.users > 0) return;
+    const idle = [...this.#threads].filter(({ users }) => users === 0);
+    if (!reusable || idle.length > this.#maxIdle) await this.#end(shared);
+    else shared.thread.unref();
+  }
+
+  async #end(shared: Shared): Promise<void> {
+    this.#threads.delete(shared);
+    await shared.thread.terminate();
   }
 }
 
 interface Options {
+  /** In its thread. */
+  readonly id: number;
   readonly root: string;
   readonly limits: ReceiveOptions;
   readonly replies: Replies;
@@ -81,7 +120,7 @@ export class ThreadReceiver implements AsyncDisposable {
     this.#thread = thread;
     this.#options = options;
     thread.on('message', this.#onMessage).on('error', this.#onError).on('exit', this.#onExit);
-    this.#post({ kind: 'start', root: options.root, limits: options.limits });
+    this.#post({ id: options.id, kind: 'start', root: options.root, limits: options.limits });
   }
 
   /** Why it is over. */
@@ -119,7 +158,7 @@ export class ThreadReceiver implements AsyncDisposable {
     clearImmediate(this.#flushing);
     this.#batch = [];
     if (this.#alive) {
-      this.#post({ kind: 'close' });
+      this.#post({ id: this.#options.id, kind: 'close' });
       while (!this.#closed && this.#alive) await this.#changed.promise;
     }
     this.#thread.off('message', this.#onMessage).off('error', this.#onError).off('exit', this.#onExit);
@@ -142,10 +181,11 @@ export class ThreadReceiver implements AsyncDisposable {
     this.#untakenBytes += this.#batchBytes;
     this.#batch = [];
     this.#batchBytes = 0;
-    this.#post({ kind: 'packets', batch });
+    this.#post({ id: this.#options.id, kind: 'packets', batch });
   }
 
   #hear(message: FromReceiver): void {
+    if (message.id !== this.#options.id) return;
     if (message.kind === 'failed') {
       const { errorKind, message: text } = message;
       this.#fail(errorKind ? new SlipwayError(errorKind, text) : new Error(text));
