@@ -54,12 +54,17 @@ async function* readPart(path: string, start: number, end: number): AsyncGenerat
   yield* file.createReadStream({ start, end: end - 1, autoClose: false });
 }
 
-/** Writes documents one after the other into a file, which is there from the first of them on. */
+/** What is gathered before it is written: a build's log is told in pieces of some hundred bytes. */
+const PIECE_BYTES = 64 * 1024;
+
+/** Writes documents one after the other into a file. All of them are there after `flush`. */
 export class DocumentsWriter implements AsyncDisposable {
   readonly file: string;
   readonly #path: string;
   readonly #rows = new Map<Digest, Omit<DocumentRow, 'ref'>>();
   #handle: FileHandle | undefined;
+  #gathered: Uint8Array[] = [];
+  #length = 0;
   #written = 0;
 
   constructor(path: string, file: string) {
@@ -75,24 +80,43 @@ export class DocumentsWriter implements AsyncDisposable {
     kind: DocumentKind,
     chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   ): Promise<Descriptor> {
-    this.#handle ??= await open(this.#path, 'wx', 0o600);
     const digester = new Digester();
-    const position = this.#written;
+    const position = this.#length;
     for await (const chunk of chunks) {
       digester.update(chunk);
-      await this.#handle.write(chunk, 0, chunk.length, this.#written);
-      this.#written += chunk.length;
+      this.#gathered.push(chunk);
+      this.#length += chunk.length;
+      if (this.#length - this.#written >= PIECE_BYTES) await this.flush();
     }
     const digest = digester.digest();
-    const size = this.#written - position;
+    const size = this.#length - position;
     // The same again takes no place.
-    if (this.#rows.has(digest)) this.#written = position;
+    if (this.#rows.has(digest)) this.#back(position);
     else this.#rows.set(digest, { digest, file: this.file, position, size });
     return { ...kind, digest, size };
+  }
+
+  async flush(): Promise<void> {
+    if (this.#gathered.length === 0) return;
+    const bytes = Buffer.concat(this.#gathered);
+    this.#gathered = [];
+    this.#handle ??= await open(this.#path, 'wx', 0o600);
+    for (let at = 0; at < bytes.length; ) {
+      const { bytesWritten } = await this.#handle.write(bytes, at, bytes.length - at, this.#written);
+      at += bytesWritten;
+      this.#written += bytesWritten;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#handle?.close();
     this.#handle = undefined;
+  }
+
+  /** Nothing of what was added from there on is kept. */
+  #back(position: number): void {
+    while (this.#length > Math.max(position, this.#written)) this.#length -= this.#gathered.pop()!.length;
+    this.#length = position;
+    this.#written = Math.min(this.#written, position);
   }
 }

@@ -85,6 +85,7 @@ export class BuildHistory {
     let attachments: BuildAttachments | undefined;
     try {
       attachments = await attach?.(writer);
+      await writer.flush();
     } catch (error) {
       await this.#remove([writer.file]);
       await this.#save(record, logBytes);
