@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Clients, createClients } from '../api/buildkit/clients.ts';
@@ -7,6 +7,9 @@ import { Buildkitd } from './harness/buildkitd.ts';
 import { type Slipway, startSlipway } from './harness/slipway.ts';
 
 // What is stated of images, as the stock client reads it out of the registry: ours beside a real BuildKit's.
+
+const DIGEST = 'containerimage.digest';
+const CONFIG = 'containerimage.config.digest';
 
 let slipway: Slipway;
 let clients: Clients;
@@ -87,9 +90,16 @@ ENV NAME=$NAME
   });
 });
 
-describe('a list of packages', () => {
-  const apk = (name: string) => `P:${name}\nV:1.0-r0\nA:x86_64\nL:MIT\n\n`;
+interface Document {
+  readonly name: string;
+  readonly packages: readonly { readonly name: string }[];
+}
+const listed = ({ name, packages }: Document) =>
+  `${name}: ${packages.map((one) => one.name).filter((one) => one !== name)}`;
 
+const apk = (name: string) => `P:${name}\nV:1.0-r0\nA:x86_64\nL:MIT\n\n`;
+
+describe('a list of packages', () => {
   beforeAll(() => {
     mkdirSync(join(context, 'node_modules/koa'), { recursive: true });
     writeFileSync(join(context, 'node_modules/koa/package.json'), '{"name":"koa","version":"3.0.0"}');
@@ -118,13 +128,6 @@ COPY app /lib/apk/db/installed
     await buildx('build', '--builder', 'slipway', ...options, '--push', '--tag', image, context);
     return image;
   }
-
-  interface Document {
-    readonly name: string;
-    readonly packages: readonly { readonly name: string }[];
-  }
-  const listed = ({ name, packages }: Document) =>
-    `${name}: ${packages.map((one) => one.name).filter((one) => one !== name)}`;
 
   it('is made of the image, and of the context and the stages that its Dockerfile names', async () => {
     const image = await push('scanned', '--sbom=true');
@@ -171,6 +174,49 @@ CMD ["sh", "/scan"]
     );
     const names = [SPDX, ...AdditionalSPDXs].map(({ name }: Document) => name).sort();
     expect(names).toEqual(['sbom by me', 'sbom-context by me', 'sbom-tools by me']);
+  });
+});
+
+describe('an image that is kept by the engine', () => {
+  it('has its statements, which `docker push` sends, until it is built without', async () => {
+    const name = `${slipway.registry}/team/kept:1`;
+    writeFileSync(
+      join(context, 'Dockerfile'),
+      `FROM ${slipway.registry}/library/busybox\nCOPY packages /lib/apk/db/installed\nCMD ["echo", "kept"]\n`,
+    );
+    writeFileSync(join(context, 'packages'), apk('musl'));
+    const file = join(slipway.folder, 'metadata.json');
+    const build = async (...options: string[]) => {
+      await buildx(
+        'build',
+        ...['--builder', 'default', '--metadata-file', file],
+        ...options,
+        '--tag',
+        name,
+        context,
+      );
+      const { [DIGEST]: root, [CONFIG]: id } = JSON.parse(readFileSync(file, 'utf8')) as Record<
+        string,
+        string
+      >;
+      return { root: root!, id: id! };
+    };
+    const { root, id } = await build('--provenance=mode=max', '--sbom=true');
+    const inspected = (reference: string) => slipway.dockerOk('inspect', '--format', '{{.Id}}', reference);
+    expect([await inspected(name), await inspected(root), root === id]).toEqual([id, id, false]);
+    expect(await slipway.dockerOk('run', '--rm', root)).toBe('kept');
+    expect(await slipway.dockerOk('push', name)).toContain(`1: digest: ${root} `);
+    const { SLSA } = await stated(name, 'Provenance');
+    expect(SLSA.buildDefinition.buildType).toContain('buildkit');
+    expect(listed((await stated(name, 'SBOM')).SPDX)).toBe('sbom: musl');
+    await slipway.dockerOk('rmi', name);
+    expect((await slipway.docker(['inspect', root])).code).toBe(1);
+    await slipway.dockerOk('pull', name);
+    expect(await inspected(name)).toBe(id);
+    const plain = await build('--provenance=false');
+    expect(plain.id).toBe(id);
+    expect(await slipway.dockerOk('push', name)).toContain(`1: digest: ${plain.root} `);
+    expect(await stated(name, 'Provenance')).toEqual({});
   });
 });
 

@@ -35,6 +35,21 @@ export const imageMigrations: Record<string, Migration> = {
       await sql`delete from image_users where user like 'build:%'`.execute(db);
     },
   },
+  'images-0005-statements': {
+    async up(db) {
+      await sql`
+        create table image_statements (
+          image_id text not null references images (id) on delete cascade,
+          position integer not null,
+          kind text not null check (kind in ('blob', 'manifest', 'index')),
+          digest text not null,
+          media_type text not null,
+          payload blob not null,
+          primary key (image_id, position)
+        ) strict`.execute(db);
+      await sql`create index image_statements_digest on image_statements (digest)`.execute(db);
+    },
+  },
 };
 
 const IMAGE_TABLES = [

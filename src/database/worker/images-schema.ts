@@ -50,6 +50,16 @@ export interface ImageTables {
     media_type: string;
     payload: Uint8Array;
   };
+  /** What is stated of an image that was built here, and the index that names both. */
+  image_statements: {
+    image_id: string;
+    /** What refers to others comes after those. */
+    position: number;
+    kind: 'blob' | 'manifest' | 'index';
+    digest: string;
+    media_type: string;
+    payload: Uint8Array;
+  };
   image_users: {
     image_id: string;
     user: string;

@@ -13,9 +13,11 @@ import { fullName, fullRepository } from './image-name.ts';
 import type { ImageRepository, ImageRow } from './image-repository.ts';
 import type { Image, ImageSource } from './image-source.ts';
 import type { LayerStore } from './layer-store.ts';
+import type { StatementRepository } from './statement-repository.ts';
 
 export interface ImageStorePorts {
   readonly images: ImageRepository;
+  readonly statements: Pick<StatementRepository, 'imageOf'>;
   readonly layers: LayerStore;
   readonly events: EventPublisher;
 }
@@ -39,7 +41,7 @@ export class ImageStore implements ImageSource {
       : /^[0-9a-f]{64}$/.test(text)
         ? (`sha256:${text}` as Digest)
         : undefined;
-    if (fullId) return { image: await this.get(fullId), byId: true };
+    if (fullId) return { image: await this.#withId(fullId), byId: true };
     const reference = parseOrUndefined(text);
     const named = reference && (await this.#named(reference));
     if (named) return { image: await this.get(named), byId: false, reference };
@@ -115,6 +117,13 @@ export class ImageStore implements ImageSource {
     await this.#ports.images.release(id, user);
     // Had the image been removed by force meanwhile, its layers were left to this user.
     if (!(await this.#ports.images.find(id))) await this.#ports.layers.releaseAll(user);
+  }
+
+  /** Builds that state something of their image are answered with the digest of an index: it stands for the image. */
+  async #withId(id: Digest): Promise<Image> {
+    const { images, statements } = this.#ports;
+    const row = await images.find(id);
+    return row ? toImage(row) : this.get((await statements.imageOf(id)) ?? id);
   }
 
   async #named(reference: ImageReference): Promise<Digest | undefined> {

@@ -29,6 +29,7 @@ import { LayerPusher } from './push/layer-pusher.ts';
 import { LayerUploads, type LayerUploadsPorts } from './push/layer-uploads.ts';
 import { ImagePruner } from './remove/image-pruner.ts';
 import { ImageRemover } from './remove/image-remover.ts';
+import { StatementRepository } from './statement-repository.ts';
 
 export interface ImagesPorts {
   readonly database: WorkerDatabase;
@@ -80,7 +81,11 @@ export interface Images {
   readonly blobs: LayerBlobs;
   readonly uploads: LayerUploads | undefined;
   /** The tables behind it, for what writes images itself. */
-  readonly rows: { readonly images: ImageRepository; readonly layers: LayerRepository };
+  readonly rows: {
+    readonly images: ImageRepository;
+    readonly layers: LayerRepository;
+    readonly statements: StatementRepository;
+  };
   /** Throw `not-found`. */
   details(reference: string): Promise<ImageDetails>;
   history(reference: string): Promise<HistoryStep[]>;
@@ -94,9 +99,10 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
   const { content, events } = ports;
   const images = new ImageRepository(ports.database);
   const layerRows = new LayerRepository(ports.database);
+  const statements = new StatementRepository(ports.database);
   const blobs = new LayerBlobs({ ...ports, layers: layerRows, gzip: ports.gzip ?? selectGzip() });
   const layers = new LayerStore({ ...ports, layers: layerRows, blobs });
-  const store = new ImageStore({ images, layers, events });
+  const store = new ImageStore({ images, statements, layers, events });
   const transport = new HttpTransport();
   const hosts = new RegistryHosts({
     mirrors: options.registryMirrors ?? [],
@@ -121,7 +127,7 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
     layerPuller,
     blobs,
     uploads,
-    rows: { images, layers: layerRows },
+    rows: { images, layers: layerRows, statements },
     lister,
     remover,
     registries,
@@ -130,7 +136,7 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
     saver: new ImageSaver({ images, store, layers, events }),
     importer: new ImageImporter({ layers, store, events, applyChanges: ports.applyChanges }),
     puller: new Puller({ registries, images, store, layers, layerRows, layerPuller, events }),
-    pusher: new ImagePusher({ registries, images, store, layerPusher, events }),
+    pusher: new ImagePusher({ registries, images, statements, store, layerPusher, events }),
     details: (reference) => imageDetails(reference, { images, store }),
     history: (reference) => imageHistory(reference, { images, store }),
     reconcile: async () => {

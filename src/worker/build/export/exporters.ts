@@ -33,7 +33,8 @@ export class Exporters {
     this.layers = new LayerExport({ layers, blobs, local, uploads });
     const writer = new ImageWriter({ layers: this.layers });
     const push = new ImagePush({ registries, layerRows: rows.layers, uploads });
-    const image = new ImageExporter({ writer, push, local, layers, store, images: rows.images });
+    const { images: imageRows, statements } = rows;
+    const image = new ImageExporter({ writer, push, local, layers, store, images: imageRows, statements });
     this.#byType = new Map<string, Exporter>([
       ['image', image],
       // The docker driver's name for it.

@@ -3,17 +3,19 @@ import { chainIds } from '#oci/chain-id.ts';
 import { formatPlatform, hostPlatform, platformMatches } from '#oci/platform.ts';
 import { familiarReference, parseImageReference, withDefaultTag } from '#oci/reference.ts';
 import { fullRepository } from '#worker/images/image-name.ts';
-import type { ImageRepository } from '#worker/images/image-repository.ts';
+import type { ImageRepository, StoredManifest } from '#worker/images/image-repository.ts';
 import type { ImageStore } from '#worker/images/image-store.ts';
 import type { LayerStore } from '#worker/images/layer-store.ts';
+import type { ImageStatements, StatementRepository } from '#worker/images/statement-repository.ts';
 import { booleanAttr } from './export-attrs.ts';
 import { ExportStep } from './export-step.ts';
+import type { ExportedDocument } from './exported-document.ts';
 import type { ExportContext, Exporter, SolvedResult } from './exporter.ts';
 import { parseImageOptions } from './image-options.ts';
 import type { ImagePush } from './image-push.ts';
 import type { ExportedImage, ExportedResult, ImageWriter } from './image-writer.ts';
 import type { LocalLayers } from './layer-export.ts';
-import { withMetadata, withoutInlineOnly } from './result-platforms.ts';
+import { resultPlatforms, withMetadata, withoutInlineOnly } from './result-platforms.ts';
 
 export interface ImageExporterPorts {
   readonly writer: ImageWriter;
@@ -22,6 +24,7 @@ export interface ImageExporterPorts {
   readonly layers: LayerStore;
   readonly store: ImageStore;
   readonly images: ImageRepository;
+  readonly statements: Pick<StatementRepository, 'replace'>;
 }
 
 /**
@@ -64,9 +67,10 @@ export class ImageExporter implements Exporter {
     return ExportStep.run(progress, { name: 'exporting to image', id }, async (step) => {
       const pushedTo = push ? names[0]?.domain : undefined;
       const writing = { ...options, ociTypes: options.ociTypes ?? true, pushedTo };
-      // The engine's store has no place for what is stated of an image: only a registry has.
-      const stated = push ? result : { refs: result.refs, metadata: result.metadata };
-      const exported = await this.#ports.writer.write(stated, writing, { step, signal });
+      const exported = await this.#ports.writer.write(push ? result : keptOf(result, writing), writing, {
+        step,
+        signal,
+      });
       const full = names.map((name) => `${fullRepository(name)}${name.tag ? `:${name.tag}` : ''}`);
       const dangling = prefix !== '' && (!onlyNameless || names.length === 0);
       if (store) {
@@ -82,7 +86,15 @@ export class ImageExporter implements Exporter {
         for (const name of names) await this.#remember(exported, fullRepository(name));
       }
       context.exported?.(exported);
-      return responseOf(exported, dangling ? [...written, `${prefix}@${exported.root.digest}`] : written);
+      const answer = responseOf(
+        exported,
+        dangling ? [...written, `${prefix}@${exported.root.digest}`] : written,
+      );
+      const [only, another] = exported.images;
+      // The engine's images go by this, whatever index they are in.
+      return store && only && !another
+        ? { ...answer, 'containerimage.config.digest': only.config.descriptor.digest }
+        : answer;
     });
   }
 
@@ -106,6 +118,7 @@ export class ImageExporter implements Exporter {
       mediaType: manifest.descriptor.mediaType,
       payload: manifest.payload,
     });
+    await this.#ports.statements.replace(id, statementsOf(exported));
     for (const name of names) {
       await step.phase(`naming to ${name}`, () =>
         this.#ports.store.tag(id, familiarReference(parseImageReference(name))),
@@ -153,6 +166,26 @@ export function namesOf(names: readonly string[], { metadata }: SolvedResult): r
   if (names.length !== 1 || names[0] !== '*') return names;
   const named = metadata.get('image.name');
   return named ? Buffer.from(named).toString('utf8').split(',') : [];
+}
+
+/** What the engine's store has a place for: statements of an image that is there with all that its index names. */
+function keptOf(result: SolvedResult, { ociTypes }: { ociTypes: boolean }): SolvedResult {
+  const { refs, metadata, attestations } = result;
+  const kept = ociTypes && resultPlatforms(result).length === 1;
+  return { refs, metadata, ...(kept && attestations && { attestations }) };
+}
+
+function statementsOf({ images, attestations, index }: ExportedResult): ImageStatements | undefined {
+  if (!index || images.length !== 1 || attestations.length === 0) return undefined;
+  return {
+    blobs: attestations.flatMap(({ blobs }) => blobs.map(stored)),
+    manifests: attestations.map(({ manifest }) => stored(manifest)),
+    index: stored(index),
+  };
+}
+
+function stored({ descriptor, payload }: ExportedDocument): StoredManifest {
+  return { digest: descriptor.digest, mediaType: descriptor.mediaType, payload };
 }
 
 function runnable({ images }: ExportedResult): ExportedImage | undefined {

@@ -13,12 +13,14 @@ import type { LayerBlob } from '../layer-repository.ts';
 import { type OrderedProgress, orderedProgress } from '../ordered-progress.ts';
 import type { ProgressSink } from '../progress.ts';
 import { parseManifest } from '../pull/manifest-parser.ts';
+import type { ImageStatements, StatementRepository } from '../statement-repository.ts';
 import type { LayerPusher, PushTarget } from './layer-pusher.ts';
 import { makeManifest } from './push-manifest.ts';
 
 export interface ImagePusherPorts {
   readonly registries: Registries;
   readonly images: ImageRepository;
+  readonly statements: Pick<StatementRepository, 'of'>;
   readonly store: ImageStore;
   readonly layerPusher: LayerPusher;
   readonly events: EventPublisher;
@@ -71,32 +73,43 @@ export class ImagePusher {
   async #pushImage(image: Image, tag: string, target: PushTarget): Promise<StoredManifest> {
     const { pusher, signal, reference } = target;
     const blobs = await this.#ports.layerPusher.push(await this.#ports.images.layers(image.id), target);
-    if (!(await pusher.hasBlob(image.id, { signal }))) {
-      const config = { digest: image.id, size: image.rawConfig.length };
-      await pusher.putBlob(
-        config,
-        async function* () {
-          yield image.rawConfig;
-        },
-        { signal },
-      );
-    }
+    await putSmallBlob({ digest: image.id, payload: image.rawConfig }, target);
+    const statements = await this.#ports.statements.of(image.id);
+    const stated = statedManifests(statements);
     const manifest =
-      (await this.#manifestOf(image.id, blobs)) ?? makeManifest(image.id, image.rawConfig, blobs);
-    await pusher.putManifest(tag, manifest, { signal });
+      (await this.#manifestOf(image.id, blobs, stated)) ?? makeManifest(image.id, image.rawConfig, blobs);
+    const withStatements = statements && stated.has(manifest.digest);
+    if (withStatements) await this.#pushStatements(manifest, statements, target);
+    const pushed = withStatements ? statements.index : manifest;
+    await pusher.putManifest(tag, pushed, { signal });
     await this.#ports.images.saveManifest(image.id, manifest);
-    await this.#ports.images.setDigest(fullRepository(reference), manifest.digest, image.id);
-    return manifest;
+    await this.#ports.images.setDigest(fullRepository(reference), pushed.digest, image.id);
+    return pushed;
   }
 
-  /** The manifest that the image came with, if it speaks of the very blobs that were pushed. */
-  async #manifestOf(id: Digest, blobs: readonly LayerBlob[]): Promise<StoredManifest | undefined> {
+  /** All that the index names. */
+  async #pushStatements(
+    manifest: StoredManifest,
+    { blobs, manifests }: ImageStatements,
+    target: PushTarget,
+  ): Promise<void> {
+    for (const blob of blobs) await putSmallBlob(blob, target);
+    for (const one of [manifest, ...manifests])
+      await target.pusher.putManifest(one.digest, one, { signal: target.signal });
+  }
+
+  /** A manifest that the image came with and that speaks of the very blobs that were pushed; of several a preferred one. */
+  async #manifestOf(
+    id: Digest,
+    blobs: readonly LayerBlob[],
+    preferred: ReadonlySet<string>,
+  ): Promise<StoredManifest | undefined> {
     const pushed = blobs.map((blob) => blob.digest).join();
-    for (const stored of await this.#ports.images.manifests(id)) {
-      const parsed = parseManifest(stored.mediaType, stored.payload);
-      if (parsed.kind === 'manifest' && digestsOf(parsed.manifest) === pushed) return stored;
-    }
-    return undefined;
+    const fitting = (await this.#ports.images.manifests(id)).filter(({ mediaType, payload }) => {
+      const parsed = parseManifest(mediaType, payload);
+      return parsed.kind === 'manifest' && digestsOf(parsed.manifest) === pushed;
+    });
+    return fitting.find(({ digest }) => preferred.has(digest)) ?? fitting[0];
   }
 
   async #tagged(reference: ImageReference): Promise<{ tag: string; id: Digest }[]> {
@@ -125,6 +138,25 @@ export class ImagePusher {
       actor: { id: `${name}:${tag}`, attributes: { name } },
     });
   }
+}
+
+/** Digests of the manifests that the index of an image's statements names. */
+function statedManifests(statements: ImageStatements | undefined): ReadonlySet<string> {
+  if (!statements) return new Set();
+  const { mediaType, payload } = statements.index;
+  const parsed = parseManifest(mediaType, payload);
+  return new Set(parsed.kind === 'index' ? parsed.index.manifests.map(({ digest }) => digest) : []);
+}
+
+async function putSmallBlob(
+  { digest, payload }: Pick<StoredManifest, 'digest' | 'payload'>,
+  { pusher, signal }: PushTarget,
+): Promise<void> {
+  if (await pusher.hasBlob(digest, { signal })) return;
+  const content = async function* () {
+    yield payload;
+  };
+  await pusher.putBlob({ digest, size: payload.length }, content, { signal });
 }
 
 function digestsOf(manifest: Manifest): string {
