@@ -91,8 +91,8 @@ export class ImageExporter implements Exporter {
         dangling ? [...written, `${prefix}@${exported.root.digest}`] : written,
       );
       const [only, another] = exported.images;
-      // The engine's images go by this, whatever index they are in.
-      return store && only && !another
+      // The engine's images go by this, whatever index they are in; one that was pushed is known by that.
+      return store && !push && only && !another
         ? { ...answer, 'containerimage.config.digest': only.config.descriptor.digest }
         : answer;
     });
