@@ -177,6 +177,33 @@ it('puts images together, attestations and all', async () => {
   expect((await raw(appended)).annotations).toEqual({ 'org.example.a': 'b' });
 });
 
+it('tells of builds as they come, whoever does them', async () => {
+  const over = new AbortController();
+  let told = '';
+  const onOutput = (text: string) => {
+    told += text;
+  };
+  const options = { signal: over.signal, onOutput };
+  const listening = clients.buildctl(slipway.buildkit, ['debug', 'monitor'], options).catch(() => undefined);
+  const metadata = join(slipway.folder, 'monitored');
+  const build = async (times: number) => {
+    const args = ['--build-arg', `VERSION=monitored-${times}`, '--metadata-file', metadata];
+    await buildx('build', '--builder', 'remote', ...args, '--output', 'type=cacheonly', context);
+    return JSON.parse(readFileSync(metadata, 'utf8'))['buildx.build.ref'].split('/').at(-1) as string;
+  };
+  let builds = 0;
+  const isTold = async () => {
+    const reference = await build(++builds);
+    return told.includes(reference);
+  };
+  // It may not listen yet.
+  await expect.poll(isTold).toBe(true);
+  const reference = await build(++builds);
+  await expect.poll(() => told).toContain(reference);
+  over.abort();
+  await listening;
+});
+
 it('remembers builds: lists, inspects, follows, traces, hands over and forgets them', async () => {
   const on = ['--builder', 'remote'];
   await buildx(
