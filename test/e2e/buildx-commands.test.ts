@@ -234,6 +234,10 @@ it('remembers builds: lists, inspects, follows, traces, hands over and forgets t
   const bundle = join(slipway.folder, 'history.dockerbuild');
   await buildx('history', 'export', ref, ...on, '--output', bundle);
   expect(readFileSync(bundle).length).toBeGreaterThan(0);
+  const { data } = JSON.parse(await buildx('history', 'trace', ref, ...on));
+  expect(data[0].spans.map(({ operationName }: { operationName: string }) => operationName)).toEqual(
+    expect.arrayContaining(['build', '[internal] load build definition from Dockerfile']),
+  );
   await buildx('history', 'rm', ref, ...on);
   expect(await buildx('history', 'ls', ...on)).not.toContain(ref);
 });
