@@ -27,7 +27,6 @@ beforeAll(async () => {
   own = mkdtempSync(join(tmpdir(), 'slipway-'));
   const env = {
     SLIPWAY_WORKER_NETWORK_ADDRESS_POOLS: '[{ base: 10.217.0.0/16, size: 24 }]',
-    SLIPWAY_POOL_LEASE: '4s',
   };
   pool = await startSlipway({ args: ['--workers', '3'], env });
   clients = createClients(`unix://${pool.socket}`);
@@ -66,11 +65,11 @@ function context(name: string, ...lines: string[]): string {
   return folder;
 }
 
-/** The worker at an address: the n-th has the n-th sixteenth of a network of twenty bits. */
+/** The worker at an address: the n-th has the n-th sixteenth of a network of 24 bits. */
 function workerAt(text: string): string {
-  const [, third] = /inet \d+\.\d+\.(\d+)\.\d+/.exec(text) ?? [];
-  if (third === undefined) throw new Error(`no address: ${JSON.stringify(text)}`);
-  return `worker-${(Number(third) % 16) + 1}`;
+  const [, last] = /inet \d+\.\d+\.\d+\.(\d+)\/28 /.exec(text) ?? [];
+  if (last === undefined) throw new Error(`no address: ${JSON.stringify(text)}`);
+  return `worker-${Math.floor(Number(last) / 16) + 1}`;
 }
 
 /** The steps of a build that were not found in the cache, by their names. */

@@ -149,6 +149,8 @@ function after(milliseconds: number): Promise<void> {
 /** Says goodbye by halves: the worker closes then. */
 function end(session: Duplex): Promise<void> {
   return new Promise((resolve) => {
+    // With a worker that is gone, it was over before.
+    if (session.closed) return resolve();
     session.once('close', resolve);
     session.end();
     session.destroy();
