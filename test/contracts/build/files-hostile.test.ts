@@ -52,6 +52,12 @@ describe('what is hostile', () => {
     expect(await on.world.list(await does([copy('/', '/')]), '%P %l\\n')).toContain('absolute /etc/shadow');
   });
 
+  it('has no names that the kernel would take for others', async () => {
+    const wish = { type: 'mkfile', path: '/a\0b', mode: 0o644, data: Buffer.alloc(0) } as FileActionWish;
+    await expect(does([wish], [EMPTY])).rejects.toMatchObject({ kind: 'invalid' });
+    await expect(does([copy('/a\0b', '/')], [EMPTY, EMPTY])).rejects.toMatchObject({ kind: 'invalid' });
+  });
+
   it('does not get out by an archive', async () => {
     await files({ in: 'x' });
     const tar = join(on.folder, 'a.tar');

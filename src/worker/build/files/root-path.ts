@@ -7,9 +7,10 @@ import { walkRooted, withinRoot } from '#tar/rooted-path.ts';
  * The host path that a path has for a process that is chrooted into `root`: links are followed inside, `..` stops at
  * the root, and what does not exist is taken as written. Without `followLast` a link at the end is itself meant.
  *
- * Only safe while nobody else writes below the root. Throws `invalid` for links without end.
+ * Only safe while nobody else writes below the root. Throws `invalid` for links without end, and for a NUL.
  */
 export function rootPath(root: string, path: string, options: { followLast?: boolean } = {}): string {
+  refuseNul(path);
   const found = walkRooted(path, (candidate, isLast) => {
     if (isLast && options.followLast === false) return 'here';
     const file = `${root}/${candidate}`;
@@ -31,7 +32,13 @@ export function statOf(path: string): Stats | undefined {
   }
 }
 
-/** `/a/../../b/` as `/b`, as Go's path.Join('/', path) has it. */
+/** `/a/../../b/` as `/b`, as Go's path.Join('/', path) has it. Throws `invalid` for a NUL. */
 export function absolutePath(path: string): string {
+  refuseNul(path);
   return `/${withinRoot(path)}`;
+}
+
+/** The kernel would take it for the end. */
+function refuseNul(path: string): void {
+  if (path.includes('\0')) throw invalid(`${JSON.stringify(path.slice(0, 200))}: invalid argument`);
 }

@@ -15,8 +15,8 @@ import { resourcesFromPb } from './resources-pb.ts';
 import { rangesFromPb, sourceInfoFromPb } from './source-pb.ts';
 import { stepName } from './step-name.ts';
 
-/** More than the largest builds have by orders of magnitude. */
-const MAX_STEPS = 100_000;
+/** More than the largest builds have by far, and as many as are read in a second or so. */
+const MAX_STEPS = 20_000;
 
 /**
  * The graph that a client sent. Digests are computed here, steps that nobody reaches are not looked at, and a cycle cannot

@@ -15,22 +15,31 @@ export interface ActionChain {
  */
 export function chainsOf({ actions }: FileOp, inputs: number): ActionChain[] {
   for (const [at, action] of actions.entries()) check(action, inputs + at);
-  const users = actions.map((_, at) => usersOf(actions, inputs + at));
+  const users = usersOf(actions);
   const chains: { input: number | undefined; actions: number[] }[] = [];
+  /** By the position of its last action. */
+  const ending = new Map<number, number[]>();
   for (const [at, { input }] of actions.entries()) {
     const before = input === undefined ? -1 : input - inputs;
-    const chain = chains.find(({ actions: own }) => own.at(-1) === before);
-    if (chain && before >= 0 && users[before] === 1 && actions[before]!.output === undefined) {
-      chain.actions.push(at);
+    const chain = ending.get(before);
+    if (chain && users.get(input!) === 1 && actions[before]!.output === undefined) {
+      ending.delete(before);
+      chain.push(at);
+      ending.set(at, chain);
     } else {
-      chains.push({ input, actions: [at] });
+      const own = [at];
+      chains.push({ input, actions: own });
+      ending.set(at, own);
     }
   }
   return chains;
 }
 
-function usersOf(actions: readonly FileAction[], position: number): number {
-  return actions.flatMap(refersTo).filter((input) => input === position).length;
+/** How often each input is needed. Clients may write more actions than could be gone through for each of them. */
+function usersOf(actions: readonly FileAction[]): ReadonlyMap<number, number> {
+  const users = new Map<number, number>();
+  for (const input of actions.flatMap(refersTo)) users.set(input, (users.get(input) ?? 0) + 1);
+  return users;
 }
 
 function check(action: FileAction, limit: number): void {

@@ -225,7 +225,7 @@ describe("a client's definition", () => {
     refused(definition({}), /no support for <nil>/);
     refused(
       create(DefinitionSchema, { def: Array.from({ length: 100_001 }, () => new Uint8Array()) }),
-      /more than 100000 steps/,
+      /more than 20000 steps/,
     );
   });
 
