@@ -27,6 +27,8 @@ beforeAll(async () => {
   own = mkdtempSync(join(tmpdir(), 'slipway-'));
   const env = {
     SLIPWAY_WORKER_NETWORK_ADDRESS_POOLS: '[{ base: 10.217.0.0/16, size: 24 }]',
+    // Who loses its lease says anew what it is.
+    SLIPWAY_POOL_LEASE: '60s',
   };
   pool = await startSlipway({ args: ['--workers', '3'], env });
   clients = createClients(`unix://${pool.socket}`);
@@ -182,10 +184,11 @@ it('has it done by another one when a worker is killed, and here when there is n
   );
   const killed: string[] = [];
   const onOutput = (text: string) => {
-    const [, worker] = /done by (worker-\d), which is linux\/arm64/.exec(text) ?? [];
-    if (worker === undefined || killed.includes(worker)) return;
-    killed.push(worker);
-    process.kill(pool.rolePid(`${worker}/worker` as never), 'SIGKILL');
+    for (const [, worker] of text.matchAll(/done by (worker-\d), which is linux\/arm64/g)) {
+      if (killed.includes(worker!)) continue;
+      killed.push(worker!);
+      process.kill(pool.rolePid(`${worker}/worker` as never), 'SIGKILL');
+    }
   };
   const args = ['build', '--progress', 'plain', '--platform', PLATFORMS];
   const output = ['--output', `type=local,dest=${join(own, 'left')}`];
