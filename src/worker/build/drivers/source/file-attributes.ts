@@ -1,7 +1,7 @@
 import { invalid } from '#errors/errors.ts';
 
 /** How a single file is to be: what BuildKit calls `http.filename`, `http.perm`, `http.uid` and `http.gid`. */
-export interface FileAttributes {
+interface FileAttributes {
   readonly filename: string | undefined;
   readonly mode: number;
   readonly uid: number;
