@@ -11,8 +11,7 @@ export type ToReceiver = { readonly id: number } & (
 
 export type FromReceiver = {
   readonly id: number;
-} & /** A batch is done with. `requests`: numbers of files that are wanted; `fin`: none is missing any more. */
-(
+} /** A batch is done with. `requests`: numbers of files that are wanted; `fin`: none is missing any more. */ & (
   | {
       readonly kind: 'taken';
       readonly requests: readonly number[];
