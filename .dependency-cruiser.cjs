@@ -5,7 +5,7 @@
 const layers = {
   oci: ['errors'],
   errors: [],
-  observability: ['errors'],
+  observability: ['errors', 'async'],
   api: ['errors'],
   async: ['errors'],
   webhooks: ['errors'],

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { PostgresServer } from '../database/postgres-server.ts';
@@ -6,6 +7,7 @@ import { busyboxArchive } from '../images/busybox-image.ts';
 import { run, succeed } from './harness/command.ts';
 import { freePorts } from './harness/free-port.ts';
 import { type Slipway, startSlipway } from './harness/slipway.ts';
+import { wrongClock } from './harness/wrong-clock.ts';
 
 const program = fileURLToPath(new URL('../../bin/slipway', import.meta.url));
 
@@ -18,7 +20,7 @@ let workers: [Slipway, Slipway];
 const token = () => succeed(program, ['pool', 'token-create'], { env: { ...process.env, ...shared } });
 
 /** A worker that gateways reach by TLS. */
-async function startWorker(name: string, url: string): Promise<Slipway> {
+async function startWorker(name: string, url: string, env: Record<string, string> = {}): Promise<Slipway> {
   return await startSlipway({
     command: 'worker',
     args: ['--join', url],
@@ -27,6 +29,7 @@ async function startWorker(name: string, url: string): Promise<Slipway> {
       SLIPWAY_WORKER_POOL_NAME: name,
       SLIPWAY_WORKER_POOL_LISTEN: 'tcp://127.0.0.1:0',
       SLIPWAY_WORKER_POOL_LABELS: `zone=${name}`,
+      ...env,
     },
   });
 }
@@ -50,7 +53,8 @@ beforeAll(async () => {
   );
   gateways = [one!, two!];
   join1 = urls[0];
-  workers = [await startWorker('w1', urls[0]), await startWorker('w2', urls[1])];
+  const behind = wrongClock(-600_000);
+  workers = [await startWorker('w1', urls[0]), await startWorker('w2', urls[1], behind)];
   await gateways[0].dockerOk('load', '--input', await busyboxArchive());
 });
 afterAll(async () => {
@@ -101,6 +105,36 @@ it('is the same host at each gateway, over TLS', async () => {
   const input = 'x'.repeat(2_000_000);
   const piped = await two.docker(['exec', '--interactive', 'aa', 'cat'], { input });
   expect(piped.stdout === input).toBe(true);
+});
+
+it('tells by one clock what comes from several workers, one of which is ten minutes behind', async () => {
+  const [gateway] = gateways;
+  const began = Date.now();
+  const names = ['1st', '2nd', '3rd', '4th'];
+  for (const [at, name] of names.entries()) {
+    const zone = `constraint:zone==w${(at % 2) + 1}`;
+    await gateway.dockerOk('create', '--name', name, '--env', zone, '--label', 'clock', 'busybox');
+    // Containers are in order by seconds.
+    await sleep(1000);
+  }
+  const newest = ['ps', '--all', '--filter', 'label=clock', '--format', '{{.Names}}'];
+  expect(await gateway.dockerOk(...newest)).toBe(names.toReversed().join('\n'));
+  const [since, until] = [began - 1000, Date.now()].map((time) => String(time / 1000));
+  const format = ['--format', '{{.TimeNano}} {{.Actor.Attributes.name}}'];
+  const told = await gateway.dockerOk(
+    'events',
+    '--since',
+    since!,
+    '--until',
+    until!,
+    '--filter',
+    'event=create',
+    ...format,
+  );
+  const events = told.split('\n').map((line) => line.split(' ') as [string, string]);
+  expect(events.map(([, name]) => name)).toEqual(names);
+  for (const [time] of events) expect(Math.abs(Number(time) / 1e6 - began)).toBeLessThan(120_000);
+  await gateway.dockerOk('rm', ...names);
 });
 
 it('lets nobody in by a token that was used', async () => {

@@ -22,6 +22,7 @@ import { PoolObjects } from '#pool/gateway/pool-objects.ts';
 import { WorkersWatch } from '#pool/gateway/watch-workers.ts';
 import { WorkerAgents } from '#pool/gateway/worker-agents.ts';
 import { WorkerClient } from '#pool/gateway/worker-client.ts';
+import { WorkerClocks } from '#pool/gateway/worker-clocks.ts';
 import { WorkerContentsRepository } from '#pool/gateway/worker-contents-repository.ts';
 import { type GatewayCredentials, Workers } from '#pool/gateway/workers.ts';
 import { contextRoutes } from '#pool/http/context-routes.ts';
@@ -304,6 +305,7 @@ function gatewayParts(
     overlays,
     published,
     client,
+    clocks: new WorkerClocks({ client }),
     forwarder: new Forwarder(agents),
     homes,
     grpc,

@@ -1,4 +1,5 @@
 import type { EngineEvent, EventPublisher } from './event-publisher.ts';
+import { FineClock } from './fine-clock.ts';
 
 /** An event with the time it happened. */
 export interface StampedEvent extends EngineEvent {
@@ -23,14 +24,14 @@ const MAX_BEHIND = 16_384;
 export class EventBus implements EventPublisher {
   readonly #past: StampedEvent[] = [];
   readonly #readers = new Set<Reader>();
-  #last = 0;
+  readonly #clock = new FineClock();
 
   get listeners(): number {
     return this.#readers.size;
   }
 
   publish(event: EngineEvent): void {
-    const stamped = { ...event, timeNano: this.#now() };
+    const stamped = { ...event, timeNano: this.#clock.now() };
     this.#past.push(stamped);
     if (this.#past.length > KEPT) this.#past.shift();
     for (const reader of this.#readers) reader.offer(stamped);
@@ -61,12 +62,6 @@ export class EventBus implements EventPublisher {
       signal.removeEventListener('abort', end);
       this.#readers.delete(reader);
     }
-  }
-
-  #now(): number {
-    const micros = Math.round((performance.timeOrigin + performance.now()) * 1000);
-    this.#last = Math.max(this.#last + 512, micros * 1000);
-    return this.#last;
   }
 }
 

@@ -7,6 +7,8 @@ export function pingRoutes(router: EngineRouter): void {
     ctx.set('Builder-Version', '2');
     ctx.set('Swarm', 'inactive');
     ctx.set('Cache-Control', 'no-cache, no-store, must-revalidate');
+    // A gateway tells what comes from several workers by one clock.
+    ctx.set('Slipway-Clock', String(Date.now()));
     ctx.set('Pragma', 'no-cache');
     ctx.type = 'text/plain; charset=utf-8';
     ctx.body = ctx.method === 'HEAD' ? '' : 'OK';

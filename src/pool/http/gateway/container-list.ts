@@ -1,7 +1,7 @@
 import { notFound } from '#errors/errors.ts';
 import { filtersQuery, numberQuery } from '#worker/http/query.ts';
 import type { EngineContext } from '#worker/http/router.ts';
-import { askAll } from './ask-all.ts';
+import { askAll, type WorkerAnswer } from './ask-all.ts';
 import type { GatewayParts } from './gateway-parts.ts';
 import { queryOf, versioned } from './pass.ts';
 
@@ -24,12 +24,20 @@ export async function listContainers(ctx: EngineContext, parts: GatewayParts): P
   query.set('filters', JSON.stringify(Object.fromEntries(filters)));
   const answers = await askAll(ctx, parts, { path: versioned(ctx, '/containers/json', query) });
   if (!answers) return;
-  const rows = answers.flatMap(({ body }) => body as Summary[]);
+  const rows = (await Promise.all(answers.map((answer) => byOneClock(answer, parts)))).flat();
   const ages = await Ages.of([...rows, ...[before, since].filter((it) => it !== undefined)], parts);
   const all = rows
     .filter((row) => (!before || ages.compare(before, row) < 0) && (!since || ages.compare(row, since) < 0))
     .toSorted((a, b) => ages.compare(a, b));
   ctx.body = limit > 0 ? all.slice(0, limit) : all;
+}
+
+/** With times of this gateway's clock. */
+async function byOneClock({ worker, body }: WorkerAnswer, { clocks }: GatewayParts): Promise<Summary[]> {
+  const ahead = await clocks.ahead(worker);
+  const rows = body as Summary[];
+  if (ahead === 0) return rows;
+  return rows.map((row) => ({ ...row, Created: Math.floor(row.Created - ahead / 1000) }));
 }
 
 /** When containers were made: workers tell seconds, and within one, the pool's clock. */
@@ -67,5 +75,6 @@ async function sibling(
     path: `/containers/${encodeURIComponent(reference)}/json`,
   });
   if (status !== 200) throw notFound(`No such container: ${reference}`);
-  return { Id: body.Id, Created: Math.floor(Date.parse(body.Created) / 1000) };
+  const summary = { Id: body.Id, Created: Math.floor(Date.parse(body.Created) / 1000) };
+  return (await byOneClock({ worker, status, body: [summary] }, parts))[0];
 }

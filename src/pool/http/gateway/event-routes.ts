@@ -4,6 +4,7 @@ import { invalid } from '#errors/errors.ts';
 import { parseMoment } from '#worker/containers/list/moment.ts';
 import { requestSignal } from '#worker/http/request-signal.ts';
 import type { EngineContext, EngineRouter } from '#worker/http/router.ts';
+import type { LivingWorker } from '../../gateway/workers.ts';
 import type { GatewayParts } from './gateway-parts.ts';
 import { queryOf, versioned } from './pass.ts';
 
@@ -42,21 +43,20 @@ export function poolEventRoutes(router: EngineRouter, parts: GatewayParts): void
   });
 }
 
-/** What has been, of every worker, by the workers' clocks. */
+/** What has been, of every worker. */
 async function history(
   ctx: EngineContext,
-  { workers, client }: GatewayParts,
+  parts: GatewayParts,
   { query, until, signal }: { query: URLSearchParams; until: string; signal: AbortSignal },
 ): Promise<Stamped[]> {
   const bounded = new URLSearchParams(query);
   bounded.set('until', until);
-  const path = versioned(ctx, '/events', bounded);
   const all = await Promise.all(
-    (await workers.some()).map(async (worker) => {
-      const answer = await client.open(worker, { path, signal });
+    (await parts.workers.some()).map(async (worker) => {
+      const { answer, lines } = await ask(ctx, parts, { worker, query: bounded, signal });
       if (answer.statusCode !== 200) throw invalid((await textOf(answer)) || 'invalid query');
       const found: Stamped[] = [];
-      for await (const line of linesOf(answer)) found.push({ line, timeNano: JSON.parse(line).timeNano });
+      for await (const line of lines) found.push({ line, timeNano: JSON.parse(line).timeNano });
       return found;
     }),
   );
@@ -66,26 +66,25 @@ async function history(
 /** Until the client has had enough, or all workers have reached the end that it named. */
 async function follow(
   ctx: EngineContext,
-  { workers, client, log }: GatewayParts,
+  parts: GatewayParts,
   {
     query,
     signal,
     write,
   }: { query: URLSearchParams; signal: AbortSignal; write: (line: string) => Promise<void> },
 ): Promise<void> {
-  const path = versioned(ctx, '/events', query);
   const heard = new Map<string, Promise<void>>();
-  const listen = async (name: string, to: Parameters<typeof client.open>[0]) => {
+  const listen = async (worker: LivingWorker) => {
     try {
-      const answer = await client.open(to, { path, signal });
-      for await (const line of linesOf(answer)) await write(line);
+      const { lines } = await ask(ctx, parts, { worker, query, signal });
+      for await (const line of lines) await write(line);
     } catch (error) {
-      if (!signal.aborted) log.debug({ err: error, worker: name }, 'no more events of a worker');
+      if (!signal.aborted) parts.log.debug({ err: error, worker: worker.name }, 'no more events of a worker');
     }
   };
   const look = async () => {
-    for (const worker of await workers.living()) {
-      if (!heard.has(worker.name)) heard.set(worker.name, listen(worker.name, worker));
+    for (const worker of await parts.workers.living()) {
+      if (!heard.has(worker.name)) heard.set(worker.name, listen(worker));
     }
   };
   await look();
@@ -99,6 +98,35 @@ async function follow(
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
   clearInterval(timer);
+}
+
+/** The events of one worker. What is asked for and what is told are times of this gateway's clock. */
+async function ask(
+  ctx: EngineContext,
+  { clocks, client }: GatewayParts,
+  { worker, query, signal }: { worker: LivingWorker; query: URLSearchParams; signal: AbortSignal },
+): Promise<{ answer: IncomingMessage; lines: AsyncIterable<string> }> {
+  const ahead = await clocks.ahead(worker);
+  const path = versioned(ctx, '/events', ahead === 0 ? query : moved(query, ahead));
+  const answer = await client.open(worker, { path, signal });
+  return { answer, lines: ahead === 0 ? linesOf(answer) : movedBack(linesOf(answer), ahead) };
+}
+
+function moved(query: URLSearchParams, ahead: number): URLSearchParams {
+  const there = new URLSearchParams(query);
+  for (const bound of ['since', 'until']) {
+    const text = query.get(bound);
+    if (text) there.set(bound, moment(parseMoment(text) + ahead));
+  }
+  return there;
+}
+
+async function* movedBack(lines: AsyncIterable<string>, ahead: number): AsyncGenerator<string> {
+  for await (const line of lines) {
+    const event = JSON.parse(line) as { time: number; timeNano: number };
+    const timeNano = event.timeNano - ahead * 1e6;
+    yield JSON.stringify({ ...event, time: Math.floor(timeNano / 1e9), timeNano });
+  }
 }
 
 async function* linesOf(answer: IncomingMessage): AsyncGenerator<string> {

@@ -6,6 +6,7 @@ import type { PoolContents } from '../../gateway/pool-contents.ts';
 import type { PoolImages } from '../../gateway/pool-images.ts';
 import type { PoolObjects } from '../../gateway/pool-objects.ts';
 import type { WorkerClient } from '../../gateway/worker-client.ts';
+import type { WorkerClocks } from '../../gateway/worker-clocks.ts';
 import type { Workers } from '../../gateway/workers.ts';
 import type { Overlays } from '../../overlay/overlays.ts';
 import type { PublishedPorts } from '../../ports/published-ports.ts';
@@ -22,6 +23,7 @@ export interface GatewayParts {
   /** Undefined where ports are published at workers alone. */
   readonly published: PublishedPorts | undefined;
   readonly client: WorkerClient;
+  readonly clocks: WorkerClocks;
   readonly forwarder: Forwarder;
   readonly log: Logger;
 }
