@@ -73,8 +73,8 @@ function execToPb(op: ExecOp) {
           : undefined,
       ulimit: (op.ulimits ?? []).map(({ name, soft, hard }) => ({
         Name: name,
-        Soft: BigInt(soft),
-        Hard: BigInt(hard),
+        Soft: asInteger(soft),
+        Hard: asInteger(hard),
       })),
       cgroupParent: op.cgroupParent ?? '',
       removeMountStubsRecursive: op.removeMountStubsRecursive ?? false,
@@ -192,4 +192,11 @@ function userToPb(option: UserOption | undefined): MessageInitShape<typeof UserO
 
 function orNone(number: number | undefined): bigint {
   return number === undefined ? -1n : BigInt(number);
+}
+
+/** The largest ones are numbers that JavaScript rounds up, out of what the protocol has room for. */
+function asInteger(number: number): bigint {
+  const [least, most] = [-(2n ** 63n), 2n ** 63n - 1n];
+  const integer = BigInt(number);
+  return integer > most ? most : integer < least ? least : integer;
 }
