@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { request as send } from 'node:http';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +28,13 @@ let git: GitServer;
 let files = 0;
 
 beforeAll(async () => {
-  slipway = await startSlipway({ env: { SLIPWAY_POOL_LEASE: '4s', SLIPWAY_POOL_JOBS_SLOTS: '2' } });
+  slipway = await startSlipway({
+    env: {
+      SLIPWAY_POOL_LEASE: '4s',
+      SLIPWAY_POOL_JOBS_SLOTS: '2',
+      SLIPWAY_REGISTRY_WEBHOOKS_ALLOWED_NETWORKS: '[127.0.0.0/8]',
+    },
+  });
   await slipway.dockerOk('load', '--input', await busyboxArchive());
   git = await GitServer.open(join(slipway.folder, 'git'));
   await git.create('app.git');
@@ -69,6 +77,23 @@ function ask<T>(method: string, path: string, body?: object): Promise<T> {
     sent.once('error', reject);
     sent.end(body && JSON.stringify(body));
   });
+}
+
+/** The same server at a port of the loopback. */
+async function tcpTo(socket: string): Promise<{ readonly url: string } & AsyncDisposable> {
+  const server = createServer((client) => {
+    const there = connect(socket);
+    for (const end of [client, there]) end.on('error', () => {});
+    client.pipe(there).pipe(client);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+    },
+  };
 }
 
 /** Waits until all of a job or pipeline is over, or one is in `state`. */
@@ -188,6 +213,37 @@ describe('slipway job', () => {
     expect(await slipway.dockerOk('ps', '--all', '--quiet', '--filter', 'label=io.slipway.job')).toBe('');
     expect(await job('remove', id)).toSucceed();
     expect((await job('show', id)).stderr).toContain('no such job');
+  });
+
+  it('begins when an image was pushed to the registry', async () => {
+    const file = request({
+      source: { kind: 'registry', images: ['team/pushed:*'] },
+      job: {
+        kind: 'run',
+        run: { image: `${slipway.registry}/{{repository}}@{{digest}}`, command: ['echo', '{{tag}}'] },
+      },
+    });
+    const env = { ...slipway.clientEnv, PATH: process.env.PATH };
+    const put = await run(program, ['trigger', 'put', 'pushed', file], { env });
+    expect(put).toSucceed();
+    const [path, secret] = [/events to: (\S+)/, /secret: (\S+)/].map((shown) => shown.exec(put.stdout)![1]!);
+    await using there = await tcpTo(slipway.socket);
+    const made = await fetch(`http://${slipway.registry}/api/v1/webhooks`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ url: `${there.url}${path}`, secret, format: 'cloudevents' }),
+    });
+    expect(made.status).toBe(201);
+    for (const name of ['team/other:1', 'team/pushed:v1']) {
+      await slipway.dockerOk('tag', 'busybox', `${slipway.registry}/${name}`);
+      await slipway.dockerOk('push', '--quiet', `${slipway.registry}/${name}`);
+    }
+    const begun = async () => (await ask<{ lastJob?: string }>('GET', '/triggers/pushed')).lastJob;
+    await expect.poll(begun).toEqual(expect.any(String));
+    const id = (await begun())!;
+    expect(await until(id, over)).toMatchObject([{ state: 'succeeded' }]);
+    expect((await job('logs', id)).stdout).toBe('v1\n');
+    expect(await run(program, ['trigger', 'remove', 'pushed'], { env })).toSucceed();
   });
 
   it('is done once, whatever happens to its worker', async () => {
