@@ -1,11 +1,15 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Clients, createClients } from '../api/buildkit/clients.ts';
 import { busyboxArchive } from '../images/busybox-image.ts';
 import { run, succeed } from './harness/command.ts';
 import { type Slipway, startSlipway } from './harness/slipway.ts';
 
+const slipwayProgram = fileURLToPath(new URL('../../bin/slipway', import.meta.url));
 const WORKERS = ['worker-1', 'worker-2', 'worker-3'] as const;
 
 let pool: Slipway;
@@ -33,6 +37,12 @@ async function at(worker: string, ...args: string[]): Promise<string[]> {
 }
 
 const names = (worker: string) => at(worker, 'ps', '--all', '--format', '{{.Names}}');
+
+async function api(path: string): Promise<{ items: { id: string }[]; next?: string }> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  get({ socketPath: pool.socket, path: `/api/v1${path}` }, resolve).on('error', reject);
+  return JSON.parse(await text(await promise));
+}
 
 async function homeOf(container: string): Promise<string> {
   for (const worker of WORKERS) if ((await names(worker)).includes(container)) return worker;
@@ -185,6 +195,24 @@ it('builds with BuildKit’s client, several at once', async () => {
   const failed = await clients.buildx(['build', '-'], { input: 'FROM busybox\nRUN exit 7\n' });
   expect(failed.code).not.toBe(0);
   expect(failed.stderr).toContain('exit code: 7');
+});
+
+it('finds builds of all workers, page by page', async () => {
+  const builds = (...args: string[]) => succeed(slipwayProgram, ['builds', ...args], { env: pool.clientEnv });
+  const listed = JSON.parse(await builds('list', '--json')) as { id: string; state: string }[];
+  // The newest first.
+  expect(listed.map(({ state }) => state)).toEqual(['failed', ...Array(listed.length - 1).fill('completed')]);
+  const ids = listed.map(({ id }) => id);
+  const paged: string[] = [];
+  for (let cursor: string | undefined = ''; cursor !== undefined; ) {
+    const page = await api(`/builds?limit=2${cursor && `&cursor=${cursor}`}`);
+    paged.push(...page.items.map(({ id }) => id));
+    cursor = page.next;
+  }
+  expect(paged).toEqual(ids);
+  for (const id of ids) expect(await builds('show', id)).toContain('FROM');
+  await builds('remove', ids[1]!);
+  expect(JSON.parse(await builds('list', '--json'))).toHaveLength(listed.length - 1);
 });
 
 it('tells what happened on all workers, in order, and cleans up on all', async () => {

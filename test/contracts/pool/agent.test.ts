@@ -91,6 +91,28 @@ onEachPoolDatabase('an agent', (create) => {
     expect(most).toBe(3);
   });
 
+  it('asks for nothing more than once a second while there is nothing to do', async () => {
+    await using db = await create();
+    const pool = await AgentPool.open(db.db);
+    const queue = pool.queue();
+    const asked: string[] = [];
+    const counted = new Proxy(queue, {
+      get: (target, name) => {
+        const method = Reflect.get(target, name);
+        return (...args: unknown[]) => {
+          if (name !== 'news') asked.push(String(name));
+          return method.apply(target, args);
+        };
+      },
+    });
+    await using _agent = pool.agent(await pool.worker('w'), 4, async () => DONE, counted);
+    const began = performance.now();
+    await sleep(3_000);
+    expect(asked).toContain('claim');
+    // It begins with what it may have had before.
+    expect(asked.length).toBeLessThanOrEqual(2 + (performance.now() - began) / 1000);
+  });
+
   it('starts a tenant’s single job within its share, though another has 500', async () => {
     await using database = await create();
     const pool = await AgentPool.open(database.db);
