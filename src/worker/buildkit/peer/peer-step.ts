@@ -42,11 +42,15 @@ const RESOURCES = {
 
 const GONE: readonly number[] = [Code.unavailable, Code.cancelled];
 
-/** Whether another worker can be told all of it: it has one output, and nothing that only the classic builder knows. */
+/**
+ * Whether another worker can be told all of it: it has one output, nothing that only the classic builder knows, and nothing
+ * that is this machine's: its network, or rights on it, which were granted here and not there.
+ */
 export function canBeAsked(op: ExecOp, limits: BuildLimits): boolean {
   const outputs = op.mounts.filter(({ output }) => output !== undefined);
   const [only] = outputs;
-  const hasWords = !op.volumes?.length && ['default', 'none', 'host'].includes(op.network);
+  const hasWords =
+    !op.volumes?.length && ['default', 'none'].includes(op.network) && op.security === 'sandbox';
   const { shmSize, ulimits, cgroupParent, resources = {} } = limits;
   const isLimited = shmSize !== undefined || ulimits !== undefined || cgroupParent !== undefined;
   const known = Object.keys(resources).every((name) => name in RESOURCES);
@@ -80,7 +84,7 @@ export class PeerStep {
       exporters: [{ type: SHARED_LAYERS, attrs: {} }],
       cacheImports: [],
       cacheExports: [],
-      entitlements: entitlementsOf(vertex.op),
+      entitlements: [],
       definition,
     };
     const lost = this.#peer.lost(left).then(() => {
@@ -158,13 +162,6 @@ function optionsOf({ resources = {} }: BuildLimits): Record<string, string> {
     return value === undefined ? [] : [[option, String(value)]];
   });
   return Object.fromEntries(named);
-}
-
-function entitlementsOf({ network, security }: ExecOp): string[] {
-  return [
-    ...(network === 'host' ? ['network.host'] : []),
-    ...(security === 'insecure' ? ['security.insecure'] : []),
-  ];
 }
 
 /** Secrets and agents of the build's client that the step names, and nothing else of what the client has. */

@@ -80,13 +80,17 @@ describe('what another worker is asked for', () => {
     const asked = vertex(sharedLayers([]), [], { metadata: { name: '' } });
     expect(isForeign(command({}, FOREIGN, asked))).toBe(false);
     const second = { type: 'bind', dest: '/more', output: 1 } as const;
-    for (const only of [
+    const untold: readonly Partial<ExecOp>[] = [
       { network: 'own' },
+      // Of this machine, not of another one.
+      { network: 'host' },
+      { security: 'insecure' },
       { volumes: ['/data'] },
       { mounts: [ROOT, second] },
       { mounts: [{ ...ROOT, output: 3 }] },
       { mounts: [{ ...ROOT, readonly: true }] },
-    ]) {
+    ];
+    for (const only of untold) {
       expect(isForeign(command(only)), JSON.stringify(only)).toBe(false);
     }
     expect(isForeign(command(), { ...LIMITS, resources: { memory: 7 } })).toBe(true);
