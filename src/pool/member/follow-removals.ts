@@ -18,14 +18,19 @@ export function followRemovals(
     const { tenants } = (await membership.ask('POST', '/tenants/remains')) as { tenants: string[] };
     for (const tenant of tenants) {
       if (signal.aborted) return;
-      await remove(tenant);
-      await membership.ask('POST', '/tenants/removed', { tenant });
+      try {
+        await remove(tenant);
+        await membership.ask('POST', '/tenants/removed', { tenant });
+      } catch (err) {
+        // The others' turn is not after this one's.
+        log.warn({ err, tenant }, 'what a removed tenant had here is not gone yet');
+      }
     }
   };
   const running = (async () => {
     while (!signal.aborted) {
       await look().catch((err: unknown) => {
-        if (!isKind(err, 'unavailable')) log.warn({ err }, 'what a removed tenant had here is not gone yet');
+        if (!isKind(err, 'unavailable')) log.warn({ err }, 'which tenants were removed is not known');
       });
       await sleep(PAUSE, undefined, { signal, ref: false }).catch(() => undefined);
     }
