@@ -119,7 +119,7 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
   overlayRequests(workerServer, { db, database, leases, started });
   stepRequests(workerServer, { db, database, started });
   peerRequests(workerServer, { db, parts, leases, credentials: credentials.current, started });
-  remainsRoutes(workerServer, { removals: new TenantRemovalRepository(db), leases });
+  remainsRoutes(workerServer, { removals: new TenantRemovalRepository(db) });
   lendingRoute(workerServer, parts);
   queueRoutes(workerServer, { queue: jobs.queue(), summons: jobs.summons });
   contextRoutes(router, jobs.jobs);

@@ -138,12 +138,12 @@ export class WorkerServer {
   }
 
   /** The worker that sent a request, as of the lease that it names in `Slipway-Epoch`. Throws `unauthorized`. */
-  async authenticate(req: IncomingMessage): Promise<Claimant> {
+  async authenticate(req: IncomingMessage): Promise<Claimant & { readonly name: string }> {
     const { name, certificate } = peerOf(req);
     await this.#enrolment.expectMember(name, certificate);
     const worker = await this.#leases.find(name);
     if (!worker) throw unauthorized(`worker '${name}' has no lease`);
-    return { worker: worker.worker, epoch: Number(req.headers['slipway-epoch'] ?? 0) };
+    return { name, worker: worker.worker, epoch: Number(req.headers['slipway-epoch'] ?? 0) };
   }
 
   /** More that workers can ask for: `POST /path`. */
