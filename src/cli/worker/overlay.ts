@@ -36,9 +36,9 @@ export class WorkerOverlays {
     );
   }
 
-  /** For an engine whose link asks the gateway, once it was told how. */
-  part(link: GatewayOverlayLink, log: Logger): PoolOverlay {
-    const underlay = this.#underlay.part();
+  /** For the engine of a tenant, or the operator (''), whose link asks the gateway, once it was told how. */
+  part(link: GatewayOverlayLink, log: Logger, tenant = ''): PoolOverlay {
+    const underlay = this.#underlay.part(tenant);
     return { link, worker: workerName(this.#config), warn: (message) => log.warn(message), underlay };
   }
 }

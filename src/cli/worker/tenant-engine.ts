@@ -139,7 +139,7 @@ export class TenantEngine implements AsyncDisposable {
         logger: log,
         claims,
         peers: peers.of(name),
-        overlay: overlays.part(this.#link, log),
+        overlay: overlays.part(this.#link, log, name),
         tunnelPort: config.worker.overlay.port,
         metrics: NO_METRICS,
         firewall,

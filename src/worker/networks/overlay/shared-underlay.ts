@@ -4,27 +4,31 @@ import type { Underlay } from './underlay.ts';
 /** One machine's tunnels for several engines: who one of them speaks with is not taken from the others. */
 export class SharedUnderlay {
   readonly #underlay: Underlay;
-  readonly #peers = new Map<object, readonly OverlayPeer[]>();
+  readonly #peers = new Map<string, readonly OverlayPeer[]>();
 
   constructor(underlay: Underlay) {
     this.#underlay = underlay;
   }
 
-  /** An engine's part of it. What is of the machine goes when all parts were removed. */
-  part(): Underlay {
+  /**
+   * An engine's part of it, as soon as that makes use of it. One that begins again takes up what the former one of this
+   * `owner` had: its containers go on meanwhile. What is of the machine goes when all parts were removed.
+   */
+  part(owner: string): Underlay {
     const underlay = this.#underlay;
-    const key = {};
-    this.#peers.set(key, []);
     return {
-      endOf: (network) => underlay.endOf(network),
+      endOf: (network) => {
+        this.#peers.set(owner, this.#peers.get(owner) ?? []);
+        return underlay.endOf(network);
+      },
       addressOf: (peer, network) => underlay.addressOf(peer, network),
       self: () => underlay.self(),
       usePeers: (peers) => {
-        this.#peers.set(key, peers);
+        this.#peers.set(owner, peers);
         return underlay.usePeers(this.#all());
       },
       remove: async () => {
-        this.#peers.delete(key);
+        this.#peers.delete(owner);
         await (this.#peers.size === 0 ? underlay.remove() : underlay.usePeers(this.#all()));
       },
     };

@@ -30,7 +30,7 @@ function fake() {
 it('speaks with whom any of its engines speaks, until the last one is gone', async () => {
   const { underlay, peers } = fake();
   const shared = new SharedUnderlay(underlay);
-  const [one, two] = [shared.part(), shared.part()];
+  const [one, two] = [shared.part('a'), shared.part('b')];
   await one.usePeers([peer('w1'), peer('w2')]);
   await two.usePeers([peer('w2'), peer('w3')]);
   expect(peers()).toEqual(['w1', 'w2', 'w3']);
@@ -39,5 +39,22 @@ it('speaks with whom any of its engines speaks, until the last one is gone', asy
   await one.remove();
   expect(peers()).toEqual(['w2', 'w3']);
   await two.remove();
+  expect(peers()).toBeUndefined();
+});
+
+it('goes with the last one, also after starts that failed before and after they made use of it', async () => {
+  const { underlay, peers } = fake();
+  const shared = new SharedUnderlay(underlay);
+  shared.part('a');
+  const failed = shared.part('b');
+  await failed.usePeers([peer('w1')]);
+  const one = shared.part('c');
+  await one.usePeers([peer('w2')]);
+  const again = shared.part('b');
+  // What runs has its peers until the engine that has begun again says otherwise.
+  expect(peers()).toEqual(['w1', 'w2']);
+  await one.remove();
+  expect(peers()).toEqual(['w1']);
+  await again.remove();
   expect(peers()).toBeUndefined();
 });
