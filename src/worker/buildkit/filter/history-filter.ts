@@ -2,6 +2,7 @@ import { invalid } from '#errors/errors.ts';
 import { csvFields } from '#worker/build/dockerfile/csv.ts';
 import { parseDuration } from '#worker/build/dockerfile/duration.ts';
 import type { BuildRecord } from '#worker/build/history/build-record.ts';
+import { FilterExpressions } from './filter-expressions.ts';
 import { itemFilter } from './item-filter.ts';
 
 type RecordTest = (record: BuildRecord) => boolean;
@@ -15,15 +16,17 @@ const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
  */
 export function historyFilter(filters: readonly string[]): RecordTest {
   if (filters.length === 0) return () => true;
-  const parsed = filters.map(testsOf);
+  const expressions = new FilterExpressions(filters);
+  const parsed = filters.map((text) => testsOf(text, expressions));
   return (record) => parsed.some((tests) => tests.every((test) => test(record)));
 }
 
-function testsOf(text: string): RecordTest[] {
+function testsOf(text: string, expressions: FilterExpressions): RecordTest[] {
   const fields = text === '' ? [] : csvFields(text);
   const timed = fields.map((field) => timeTest(field));
   const rest = fields.filter((_, index) => !timed[index]);
-  return [...timed.filter((test) => test !== undefined), itemFilter([rest.join(',')], recordField)];
+  const tests = timed.filter((test) => test !== undefined);
+  return [...tests, itemFilter([rest.join(',')], recordField, expressions)];
 }
 
 function timeTest(text: string): RecordTest | undefined {

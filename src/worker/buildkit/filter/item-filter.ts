@@ -1,5 +1,5 @@
-import { RE2JS } from 're2js';
 import { invalid } from '#errors/errors.ts';
+import { FilterExpressions } from './filter-expressions.ts';
 import { FilterScanner, type FilterToken } from './filter-scanner.ts';
 
 /** A field's value by its path; undefined: it is not there. */
@@ -10,25 +10,28 @@ interface Selector {
   readonly test: (value: string | undefined) => boolean;
 }
 
-const MAX_LENGTH = 10_000;
-
 /**
  * containerd's filters (pkg/filters): each is selectors (`field`, `field==value`, `!=`, and `~=` with a regular expression,
  * which is Go's) with commas between, that all have to hold; of several filters one has to. None lets everything pass.
  * Throws `invalid`.
  */
-export function itemFilter<T>(filters: readonly string[], read: FieldReader<T>): (item: T) => boolean {
+export function itemFilter<T>(
+  filters: readonly string[],
+  read: FieldReader<T>,
+  expressions = new FilterExpressions(filters),
+): (item: T) => boolean {
   if (filters.length === 0) return () => true;
-  const parsed = filters.map((text) => (text === '' ? [] : new FilterParser(text).selectors()));
+  const parsed = filters.map((text) => (text === '' ? [] : new FilterParser(text, expressions).selectors()));
   return (item) => parsed.some((selectors) => selectors.every(({ field, test }) => test(read(item, field))));
 }
 
 class FilterParser {
   readonly #scanner: FilterScanner;
+  readonly #expressions: FilterExpressions;
   #token: FilterToken;
 
-  constructor(text: string) {
-    if (text.length > MAX_LENGTH) throw invalid(`a filter has at most ${MAX_LENGTH} characters`);
+  constructor(text: string, expressions: FilterExpressions) {
+    this.#expressions = expressions;
     this.#scanner = new FilterScanner(text);
     this.#token = this.#scanner.next();
   }
@@ -63,7 +66,8 @@ class FilterParser {
     const wanted = this.#value({ anyQuotes: operator === '~=' });
     if (operator === '==') return (value) => value === wanted;
     if (operator === '!=') return (value) => value !== wanted;
-    const expression = compiled(wanted);
+    // What is no expression matches nothing.
+    const expression = this.#expressions.compile(wanted);
     return (value = '') => expression?.matcher(value).find() ?? false;
   }
 
@@ -96,14 +100,5 @@ class FilterParser {
 
   #refused(why: string): Error {
     return this.#scanner.refusal(this.#token.at, why);
-  }
-}
-
-/** As in Go they take time that is linear in what is looked at; what is no expression matches nothing. */
-function compiled(expression: string): RE2JS | undefined {
-  try {
-    return RE2JS.compile(expression);
-  } catch {
-    return undefined;
   }
 }

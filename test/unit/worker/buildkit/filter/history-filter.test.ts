@@ -70,4 +70,9 @@ describe("filters of a history's builds", () => {
   ])('refuses %s', (filter, message) => {
     expect(() => historyFilter([filter])).toThrow(message);
   });
+
+  it('refuses expressions that are too much together', () => {
+    expect(() => historyFilter(Array(20).fill('ref~=x{90}'))).toThrow('too large, or repeat too much');
+    expect(() => historyFilter(Array(101).fill('startedAt<1h'))).toThrow('at most 100 filters');
+  });
 });

@@ -80,4 +80,28 @@ describe('filters of what there is', () => {
     expect(matches({ name: `${'a'.repeat(5000)}!` })).toBe(false);
     expect(matches({ name: 'a'.repeat(5000) })).toBe(true);
   });
+
+  it.each<[what: string, filters: string[]]>([
+    ['many filters', Array(101).fill('name')],
+    ['long filters', Array(20).fill(`name==${'x'.repeat(600)}`)],
+    ['a long expression', [`name~=${'x'.repeat(1001)}`]],
+    ['repetitions beside each other', [`name~=${'x{1000}'.repeat(100)}`]],
+    ['repetitions in each other', ['name~=((x{9}){9}){9}']],
+    ['repetitions in many expressions', Array(20).fill('name~=x{90}')],
+    ['alternatives in many expressions', Array(10).fill(`name~=${'(a|b)*'.repeat(40)}`)],
+  ])('refuses what takes long to look for: %s', (_, filters) => {
+    expect(() => itemFilter(filters, read)).toThrow(
+      /at most \d+ (?:filters|characters)|too large, or repeat too much/,
+    );
+  });
+
+  it('has expressions that repeat what names and times have', () => {
+    const filters = ['name~=^[0-9a-f]{64}$', 'name~="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}$"'];
+    const matches = itemFilter(filters, read);
+    expect(['a'.repeat(64), '2026-01-02T03:04', 'alpha'].map((name) => matches({ name }))).toEqual([
+      true,
+      true,
+      false,
+    ]);
+  });
 });
