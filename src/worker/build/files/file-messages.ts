@@ -35,8 +35,10 @@ export interface FileOperations {
   }): string;
   /** How two manifests differ; undefined when one is not there any more. */
   fileChanges(request: { before: string; after: string }): FileChanges | undefined;
-  /** Takes away from a tree what patterns as of `.dockerignore` match. Throws `invalid`. */
-  /** Answers what went, by path; a directory stands for all that was in it. */
+  /**
+   * Takes away from a tree what patterns as of `.dockerignore` match. Answers what went, by path; a directory stands for
+   * all that was in it. Throws `invalid`.
+   */
   removeExcluded(request: { root: string; patterns: readonly string[] }): string[];
   /** Copies a tree as it is into an empty directory. */
   importTree(request: { source: string; target: string }): void;

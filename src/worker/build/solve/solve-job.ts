@@ -244,7 +244,7 @@ export class SolveJob implements AsyncDisposable {
 
   /** Equal vertices are one source, unless it is the client that it is of. */
   #sourceKey({ op, digest }: Vertex): string {
-    const ofClient = op.kind === 'source' && /^(?:local|oci-layout):/.test(op.identifier);
+    const ofClient = op.kind === 'source' && /^(?:local|oci-layout|oci-layout\+blob):/.test(op.identifier);
     return ofClient ? `${digest} ${this.#options.session.id}` : digest;
   }
 

@@ -66,6 +66,26 @@ describe('builds that want the same at once', () => {
     expect(world.fake.synced).toBe(0);
   });
 
+  it.each([
+    ['docker-image://some', 1],
+    ['docker-image+blob://some', 1],
+    ['local://some', 2],
+    ['oci-layout://some', 2],
+    ['oci-layout+blob://some', 2],
+  ])('ask what %s is as often as it is of different clients', async (identifier, times) => {
+    const world = new SolverWorld();
+    const asked = gate();
+    world.fake.behaviours.set(`identify ${identifier}`, asked.behaviour);
+    const jobs = [world.job(), world.job()];
+    const solving = jobs.map(({ job }) => job.solve(source(identifier)));
+    await asked.began;
+    await settle();
+    asked.open();
+    await Promise.all(solving);
+    expect(world.fake.identified).toHaveLength(times);
+    for (const { job } of jobs) await job[Symbol.asyncDispose]();
+  });
+
   it('never do a step twice, however they meet', async () => {
     const world = new SolverWorld({ parallelism: 2 });
     const names = ['a', 'b', 'c', 'd', 'e', 'f'];
