@@ -1,10 +1,13 @@
 import type { PoolDatabase } from '#database/pool/open.ts';
+import { forbidden } from '#errors/errors.ts';
 import type { Forwarder } from '#pool/gateway/forward.ts';
+import { RunningBuildsRepository } from '#pool/gateway/running-builds-repository.ts';
 import { WorkerAgents } from '#pool/gateway/worker-agents.ts';
 import { type GatewayCredentials, Workers } from '#pool/gateway/workers.ts';
 import { peerRoutes } from '#pool/http/peer-routes.ts';
 import type { WorkerServer } from '#pool/http/worker-server.ts';
 import { TenantAccessRepository } from '#pool/tenants/tenant-access-repository.ts';
+import { TenantRemovalRepository } from '#pool/tenants/tenant-removal-repository.ts';
 import type { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 
 /** What workers ask a gateway for, to have steps done by workers of other platforms. */
@@ -25,10 +28,13 @@ export function peerRequests(
   },
 ): void {
   const access = new TenantAccessRepository(db);
+  const tenants = new TenantRemovalRepository(db);
   const agents = started.use(new WorkerAgents());
   const ofTenant = async (name: string): Promise<Workers> => {
+    if (!(await tenants.existing([name])).has(name)) throw forbidden('there is no such tenant');
     const policy = (await access.policies([name])).get(name)!;
     return new Workers({ leases, agents, credentials, tenant: () => ({ name, policy }) });
   };
-  peerRoutes(workerServer, { workers, forwarder, ofTenant });
+  const builds = new RunningBuildsRepository(db);
+  peerRoutes(workerServer, { leases, builds, workers, forwarder, ofTenant });
 }

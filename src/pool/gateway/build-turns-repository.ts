@@ -5,7 +5,7 @@ import { inTransaction } from '#database/transaction.ts';
 import { admit, type BuildTurn, type BuildWorker, type Warmth } from '../scheduler/admit.ts';
 
 /** A build whose gateway has not been heard of for so long, in milliseconds, is nobody's. */
-const SILENCE = 20_000;
+export const SILENCE = 20_000;
 /** So long a worker's caches count as warm. */
 const WARM = 14 * 24 * 60 * 60_000;
 
@@ -22,30 +22,34 @@ export class BuildTurnsRepository {
     this.#db = db;
   }
 
-  async enter({ tenant, project, session, wish, exempt }: NewTurn): Promise<number> {
-    const now = databaseNow(this.#db);
+  async enter(turn: NewTurn): Promise<number> {
     const row = await this.#db
       .insertInto('build_turns')
-      .values({
-        tenant,
-        project,
-        session: session ?? null,
-        wish: JSON.stringify(wish),
-        worker: null,
-        exempt: exempt ? 1 : 0,
-        seen_at: now,
-        created_at: now,
-      })
+      .values(this.#row(turn))
       .returning('id')
       .executeTakeFirstOrThrow();
     return row.id;
   }
 
-  /** Their clients are still there. */
-  async keep(ids: readonly number[]): Promise<void> {
-    if (ids.length === 0) return;
-    const now = databaseNow(this.#db);
-    await this.#db.updateTable('build_turns').set({ seen_at: now }).where('id', 'in', ids).execute();
+  /** Their clients are still there. Answers which of them were known. */
+  async keep(ids: readonly number[]): Promise<Set<number>> {
+    if (ids.length === 0) return new Set();
+    const kept = await this.#db
+      .updateTable('build_turns')
+      .set({ seen_at: databaseNow(this.#db) })
+      .where('id', 'in', ids)
+      .returning('id')
+      .execute();
+    return new Set(kept.map(({ id }) => id));
+  }
+
+  /** Has a build again that was forgotten while it ran on a worker. */
+  async restore(id: number, turn: NewTurn, worker: string): Promise<void> {
+    await this.#db
+      .insertInto('build_turns')
+      .values({ ...this.#row(turn), id, worker })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
   }
 
   async leave(id: number): Promise<void> {
@@ -127,6 +131,20 @@ export class BuildTurnsRepository {
         ]),
       )
       .execute();
+  }
+
+  #row({ tenant, project, session, wish, exempt }: NewTurn) {
+    const now = databaseNow(this.#db);
+    return {
+      tenant,
+      project,
+      session: session ?? null,
+      wish: JSON.stringify(wish),
+      worker: null,
+      exempt: exempt ? 1 : 0,
+      seen_at: now,
+      created_at: now,
+    };
   }
 }
 

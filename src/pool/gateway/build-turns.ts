@@ -7,7 +7,7 @@ import type { LivingWorker, Workers } from './workers.ts';
 
 /** Milliseconds after which those that wait are looked at, though nothing is known to have happened here. */
 const LOOK = 250;
-/** And after which the pool is told that the clients are still there. */
+/** See `keepEvery`. */
 const KEEP = 5_000;
 /** For workers that do not say how many builds they do at once. */
 const SLOTS = 8;
@@ -47,10 +47,11 @@ export class BuildTurns implements AsyncDisposable {
   readonly #workers: Workers;
   readonly #contents: PoolContents;
   readonly #tenant: string;
+  readonly #keepEvery: number;
   readonly #log: Logger;
   readonly #waited: (seconds: number) => void;
   readonly #waiting = new Map<number, Waiter>();
-  readonly #running = new Set<number>();
+  readonly #running = new Map<number, { readonly turn: NewTurn; readonly worker: string }>();
   readonly #leaving = new Set<Promise<void>>();
   #round: Promise<void> | undefined;
   #again = false;
@@ -66,7 +67,11 @@ export class BuildTurns implements AsyncDisposable {
       /** Told how long each build waited. */
       waited?: (seconds: number) => void;
     },
-    options: { tenant: string },
+    options: {
+      tenant: string;
+      /** Milliseconds between two words to the pool that the clients are still there. */
+      keepEvery?: number;
+    },
   ) {
     this.#rows = ports.rows;
     this.#workers = ports.workers;
@@ -74,6 +79,7 @@ export class BuildTurns implements AsyncDisposable {
     this.#log = ports.log;
     this.#waited = ports.waited ?? (() => {});
     this.#tenant = options.tenant;
+    this.#keepEvery = options.keepEvery ?? KEEP;
   }
 
   /**
@@ -94,7 +100,7 @@ export class BuildTurns implements AsyncDisposable {
     try {
       this.#stir();
       const worker = await promise;
-      this.#running.add(waiter.id);
+      this.#running.set(waiter.id, { turn, worker });
       this.#waited((performance.now() - began) / 1000);
       return { worker, [Symbol.asyncDispose]: () => this.#leave(waiter.id) };
     } catch (error) {
@@ -205,18 +211,27 @@ export class BuildTurns implements AsyncDisposable {
       clearInterval(this.#looking);
       this.#looking = undefined;
     }, LOOK);
-    this.#keeping ??= setInterval(() => void this.#keep(), KEEP);
+    this.#keeping ??= setInterval(() => void this.#keep(), this.#keepEvery);
   }
 
   async #keep(): Promise<void> {
-    const ids = [...this.#waiting.keys(), ...this.#running];
+    const running = [...this.#running];
+    const ids = [...this.#waiting.keys(), ...this.#running.keys()];
     if (ids.length === 0) {
       clearInterval(this.#keeping);
       this.#keeping = undefined;
       return;
     }
-    await this.#rows
-      .keep(ids)
-      .catch((error) => this.#log.warn({ err: error }, 'builds under way could not be kept'));
+    try {
+      const kept = await this.#rows.keep(ids);
+      for (const [id, { turn, worker }] of running) {
+        if (kept.has(id) || !this.#running.has(id)) continue;
+        // Forgotten while this process did not get on; it may be over by now.
+        await this.#rows.restore(id, turn, worker);
+        if (!this.#running.has(id)) await this.#rows.leave(id);
+      }
+    } catch (error) {
+      this.#log.warn({ err: error }, 'builds under way could not be kept');
+    }
   }
 }

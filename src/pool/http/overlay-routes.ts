@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
 import type { Wakes } from '#async/wakes.ts';
-import { unauthorized } from '#errors/errors.ts';
 import type { Claimant } from '../jobs/job.ts';
 import type { OverlayEndpointsRepository } from '../overlay/overlay-endpoints-repository.ts';
 import { newsOf } from '../overlay/overlays.ts';
 import { TENANT_NAME } from '../tenants/tenant-header.ts';
 import type { WorkerLeasesRepository } from '../workers/worker-leases-repository.ts';
+import { holderOf } from './lease-holder.ts';
 import { parseBody } from './worker-server.ts';
 
 /** Where workers ask: each request is one of a worker that is known by its certificate. */
@@ -57,7 +57,7 @@ export function overlayRoutes(workers: WorkerRoutes, { leases, wakes, networksOf
     workers.route(`POST /overlay/${what}`, async (req, given) => {
       const { tenant } = parseBody(whose, given);
       const { tenant: _, ...body } = given as Record<string, unknown>;
-      const worker = await holderOf(leases, await workers.authenticate(req));
+      const { name: worker } = await holderOf(leases, await workers.authenticate(req));
       return await task(worker, parseBody(shape, body), networksOf(tenant));
     });
 
@@ -87,11 +87,4 @@ export function overlayRoutes(workers: WorkerRoutes, { leases, wakes, networksOf
   on('news', news, (_worker, asked, { endpoints }) =>
     newsOf({ endpoints, wakes }, asked.networkIds, asked.tag),
   );
-}
-
-/** The name of a worker whose lease is the current one: what an earlier process of it says does not count. */
-async function holderOf(leases: WorkerLeasesRepository, { worker, epoch }: Claimant): Promise<string> {
-  const found = (await leases.list()).find((each) => each.worker === worker);
-  if (found?.epoch === epoch && found.state !== 'lost') return found.name;
-  throw unauthorized('this lease is over');
 }

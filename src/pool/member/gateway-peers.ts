@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { unlessGivenUp } from '#async/unless-given-up.ts';
-import { canceled, unavailable } from '#errors/errors.ts';
+import { canceled, isKind, unavailable } from '#errors/errors.ts';
 import type { PeerWish, PeerWorker, PeerWorkers } from '#worker/buildkit/peer/peer-workers.ts';
 
 /** What is needed of a worker's place in its pool. */
@@ -20,8 +20,11 @@ const LOOK = 2_000;
 /** Nobody is asked again so soon for a platform that no worker is of. */
 const SILENCE = 5_000;
 const PATIENCE = 5_000;
+/** Clients name platforms: so many that nobody is of are remembered. */
+const MOST_ABSENT = 100;
 
 const found = z.object({ worker: z.string().nullable() });
+const refused = { worker: null };
 const alive = z.object({ alive: z.boolean() });
 
 /** The other workers of the pool, by way of its gateways. A worker serves before it has joined its pool: `use` comes later. */
@@ -42,13 +45,31 @@ export class GatewayPeers {
   async #find(tenant: string | null, wish: PeerWish, signal: AbortSignal): Promise<PeerWorker | undefined> {
     const pool = this.#pool;
     if (!pool || performance.now() < (this.#absent.get(wish.platform) ?? 0)) return undefined;
-    const asked = pool.ask('POST', '/peers/find', { ...wish }).then((answer) => found.parse(answer));
-    const answer = await unlessGivenUp(asked, { within: PATIENCE, signal });
+    const asked = pool
+      .ask('POST', '/peers/find', { ...wish, ...(tenant !== null && { tenant }) })
+      .then((answer) => found.parse(answer));
+    const answer = await unlessGivenUp(asked, { within: PATIENCE, signal }).catch((error: unknown) => {
+      // A build that was asked of this worker itself is none of the pool's.
+      if (isKind(error, 'forbidden')) return refused;
+      throw error;
+    });
     if (signal.aborted) throw canceled();
     if (!answer) throw unavailable('the pool does not answer');
+    if (answer === refused) return undefined;
     if (answer.worker !== null) return this.#peer(pool, tenant, answer.worker);
-    if (wish.without.length === 0) this.#absent.set(wish.platform, performance.now() + SILENCE);
+    if (wish.without.length === 0) this.#isAbsent(wish.platform);
     return undefined;
+  }
+
+  #isAbsent(platform: string): void {
+    const now = performance.now();
+    // In the order in which they were put in, which is that of their ends.
+    for (const [known, until] of this.#absent) {
+      if (until > now && this.#absent.size < MOST_ABSENT) break;
+      this.#absent.delete(known);
+    }
+    this.#absent.delete(platform);
+    this.#absent.set(platform, now + SILENCE);
   }
 
   #peer(pool: PoolLink, tenant: string | null, name: string): PeerWorker {

@@ -1,12 +1,15 @@
 import { X509Certificate } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { Duplex } from 'node:stream';
-import { invalid, SlipwayError, unauthorized, unavailable } from '#errors/errors.ts';
+import { invalid, messageOf, SlipwayError, unauthorized, unavailable } from '#errors/errors.ts';
 import { fingerprint, serverName } from '../workers/certificates.ts';
 import { readJoinToken } from '../workers/join-token.ts';
 
 const GATEWAY = serverName({ name: 'pool', role: 'gateway' });
 const TIMEOUT = 10_000;
+/** And for who has to reach a worker first. */
+const OPEN_TIMEOUT = 30_000;
 const MAX_ANSWER = 4 * 1024 * 1024;
 
 const KINDS = {
@@ -58,8 +61,6 @@ export class PoolConnection implements Disposable {
   /** Throws `unavailable` when nobody answers, else what the gateway says. */
   ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const failed = (cause: Error) =>
-      reject(unavailable(`the pool does not answer: ${cause.message}`, { cause }));
     const asking = request(
       {
         ...this.#where,
@@ -70,37 +71,21 @@ export class PoolConnection implements Disposable {
         timeout: TIMEOUT,
       },
       (answer) => {
-        const chunks: Buffer[] = [];
-        let size = 0;
-        answer.on('data', (chunk: Buffer) => {
-          size += chunk.length;
-          chunks.push(chunk);
-          if (size > MAX_ANSWER) asking.destroy(new Error('the answer is too long'));
-        });
-        answer.on('error', failed);
-        answer.on('end', () => {
-          try {
-            resolve(readAnswer(answer.statusCode!, Buffer.concat(chunks)));
-          } catch (error) {
-            reject(error);
-          }
-        });
+        answerOf(answer).then(resolve, reject);
       },
     );
     asking.on('timeout', () => asking.destroy(new Error('timeout')));
-    asking.on('error', failed);
+    asking.on('error', (cause) => reject(notAnswered(cause)));
     asking.end(body === undefined ? undefined : JSON.stringify(body));
     return promise;
   }
 
-  /** A connection that goes on as HTTP/2, to whom the gateway hands it on. Throws `unavailable`. */
+  /** A connection that goes on as HTTP/2, to whom the gateway hands it on. Throws as `ask`. */
   open(
     path: string,
     { headers, signal }: { headers: Readonly<Record<string, string | string[]>>; signal: AbortSignal },
   ): Promise<Duplex> {
     const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
-    const failed = (why: string, cause?: unknown) =>
-      reject(unavailable(`the pool does not answer: ${why}`, { cause }));
     const asking = request({
       ...this.#where,
       agent: this.#agent,
@@ -109,15 +94,19 @@ export class PoolConnection implements Disposable {
       headers: { Host: GATEWAY, ...headers, Connection: 'Upgrade', Upgrade: 'h2c' },
       signal,
     });
+    // Until it is open: what goes through it then may well be silent.
+    const late = setTimeout(() => asking.destroy(new Error('timeout')), OPEN_TIMEOUT);
+    asking.once('close', () => clearTimeout(late));
     asking.once('upgrade', (_answer, socket, head) => {
+      clearTimeout(late);
       if (head.length > 0) socket.unshift(head);
       resolve(socket);
     });
     asking.once('response', (answer) => {
-      answer.resume();
-      failed(`status ${answer.statusCode}`);
+      const nobody = () => reject(unavailable('the pool handed the connection on to nobody'));
+      answerOf(answer).then(nobody, reject);
     });
-    asking.once('error', (cause) => failed(cause.message, cause));
+    asking.on('error', (cause) => reject(notAnswered(cause)));
     asking.end();
     return promise;
   }
@@ -144,6 +133,25 @@ function isCertificate(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+async function answerOf(answer: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of answer as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > MAX_ANSWER) throw new Error('the answer is too long');
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    throw notAnswered(cause);
+  }
+  return readAnswer(answer.statusCode!, Buffer.concat(chunks));
+}
+
+function notAnswered(cause: unknown): SlipwayError {
+  return unavailable(`the pool does not answer: ${messageOf(cause)}`, { cause });
 }
 
 function readAnswer(status: number, bytes: Buffer): unknown {

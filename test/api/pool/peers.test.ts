@@ -4,22 +4,27 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sql } from 'kysely';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { peerRequests } from '#cli/gateway/peers.ts';
 import { openPoolDatabase, type PoolDatabase } from '#database/pool/open.ts';
+import { BuildTurnsRepository } from '#pool/gateway/build-turns-repository.ts';
 import { Forwarder } from '#pool/gateway/forward.ts';
 import { WorkerAgents } from '#pool/gateway/worker-agents.ts';
 import { WorkerContentsRepository } from '#pool/gateway/worker-contents-repository.ts';
 import { Workers } from '#pool/gateway/workers.ts';
-import { peerRoutes } from '#pool/http/peer-routes.ts';
 import { gatewayCredentials, WorkerServer } from '#pool/http/worker-server.ts';
+import { JobsRepository } from '#pool/jobs/jobs-repository.ts';
+import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
 import { GatewayPeers } from '#pool/member/gateway-peers.ts';
 import { Membership } from '#pool/member/membership.ts';
 import { readTenant, TENANT_HEADER } from '#pool/tenants/tenant-header.ts';
-import { parseTenantPolicy } from '#pool/tenants/tenant-policy.ts';
+import { TenantRemovalRepository } from '#pool/tenants/tenant-removal-repository.ts';
 import { Enrolment } from '#pool/workers/enrolment.ts';
 import { MembershipRepository } from '#pool/workers/membership-repository.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
+import { newJob } from '../../contracts/pool/fixtures.ts';
 
 const HOUR = 60 * 60_000;
 const log = pino({ level: 'silent' });
@@ -53,12 +58,10 @@ beforeAll(async () => {
   server = new WorkerServer({ enrolment, ...ports, log }, { credentials, leaseDuration: HOUR });
   const agents = closing.use(new WorkerAgents());
   const reached = { leases, agents, credentials: () => credentials };
-  const policy = parseTenantPolicy({});
-  peerRoutes(server, {
-    workers: new Workers(reached),
-    forwarder: new Forwarder(agents),
-    ofTenant: async (name) => new Workers({ ...reached, tenant: () => ({ name, policy }) }),
-  });
+  const started = closing;
+  const parts = { workers: new Workers(reached), forwarder: new Forwarder(agents) };
+  peerRequests(server, { db, parts, leases, credentials: reached.credentials, started });
+  for (const tenant of ['team', 'former']) await new TenantsRepository(db).ensure(tenant);
   server.server.listen(0, '127.0.0.1');
   await once(server.server, 'listening');
   url = `https://127.0.0.1:${(server.server.address() as AddressInfo).port}`;
@@ -70,6 +73,7 @@ beforeAll(async () => {
     await member.serve({ address: `unix://${socket}`, offer });
   }
   await members.get('away')!.leave();
+  for (const worker of ['amd', 'arm', 'arm-2']) await build(worker, '');
 });
 afterAll(async () => {
   for (const member of members.values()) member[Symbol.dispose]();
@@ -86,6 +90,14 @@ function peersOf(worker: string, tenant?: string) {
   const peers = new GatewayPeers();
   peers.use(members.get(worker)!);
   return peers.of(tenant);
+}
+
+/** Has a worker be at a build of a tenant's, or the operator's (''), until the answer is called. */
+async function build(worker: string, tenant: string): Promise<() => Promise<void>> {
+  const turns = new BuildTurnsRepository(db);
+  const id = await turns.enter({ tenant, project: '', session: undefined, wish: {}, exempt: false });
+  await db.updateTable('build_turns').set({ worker }).where('id', '=', id).execute();
+  return () => turns.leave(id);
 }
 
 const wish = (changes: object = {}) => ({
@@ -112,6 +124,7 @@ it('finds a worker of a platform: the same one for the same project, nobody who 
 });
 
 it('connects to the engine of that worker, for whom the build is', async () => {
+  const over = await build('amd', 'team');
   for (const [tenant, expected] of [
     [undefined, undefined],
     ['team', 'team'],
@@ -131,19 +144,97 @@ it('connects to the engine of that worker, for whom the build is', async () => {
     // Whatever the worker says of that.
     expect(readTenant(req.headers[TENANT_HEADER] as string)?.name).toBe(expected);
   }
+  await over();
+});
+
+it('serves a worker for whom the pool gave it a build, as long as that lasts', async () => {
+  const member = members.get('amd')!;
+  const open = (tenant: string) => member.open(`/peers/arm/grpc?tenant=${tenant}`, { headers: {}, signal });
+  const served = async (tenant: string) =>
+    (await peersOf('amd', tenant).find(wish(), { signal })) !== undefined;
+  const refused = { kind: 'forbidden' };
+  await expect(open('team')).rejects.toMatchObject(refused);
+  // It is done here, or not at all.
+  expect(await served('team')).toBe(false);
+  const elsewhere = await build('arm-2', 'team');
+  await expect(open('team')).rejects.toMatchObject(refused);
+  await elsewhere();
+  const over = await build('amd', 'team');
+  expect(await served('team')).toBe(true);
+  (await open('team')).destroy();
+  await over();
+  await expect(open('team')).rejects.toMatchObject(refused);
+
+  const [made] = await new JobsRepository(db).enqueueAll([newJob({ tenant: 'team', kind: 'build' })]);
+  const change = (values: object) =>
+    db.updateTable('jobs').set(values).where('public_id', '=', made!.job.id).execute();
+  const { worker, epoch } = member.claimant!;
+  await change({ state: 'running', worker, worker_epoch: epoch });
+  // The operator's, though it is on the tenant's share.
+  await expect(open('team')).rejects.toMatchObject(refused);
+  await change({ confined: 1 });
+  (await open('team')).destroy();
+  await change({ worker_epoch: epoch - 1 });
+  await expect(open('team')).rejects.toMatchObject(refused);
+});
+
+it('serves nobody in the name of a tenant that there is not, and no lease that is over', async () => {
+  const member = members.get('amd')!;
+  const open = (path: string) => member.open(path, { headers: {}, signal });
+  for (const tenant of ['former', 'invented']) await build('amd', tenant);
+  (await open('/peers/arm/grpc?tenant=former')).destroy();
+  await new TenantRemovalRepository(db).remove('former');
+  for (const tenant of ['former', 'invented']) {
+    const refused = { kind: 'forbidden', message: expect.stringContaining('there is no such tenant') };
+    await expect(open(`/peers/arm/grpc?tenant=${tenant}`)).rejects.toMatchObject(refused);
+  }
+  const epochs = (by: number) =>
+    db
+      .updateTable('workers')
+      .set(({ ref }) => ({ epoch: sql<number>`${ref('epoch')} + ${by}` }))
+      .where('name', '=', 'amd')
+      .execute();
+  await epochs(1);
+  const over = { kind: 'unauthorized', message: expect.stringContaining('this lease is over') };
+  await expect(open('/peers/arm/grpc')).rejects.toMatchObject(over);
+  await expect(peersOf('amd').find(wish(), { signal })).rejects.toMatchObject(over);
+  await epochs(-1);
+  (await open('/peers/arm/grpc')).destroy();
+});
+
+it('remembers for a hundred platforms that nobody is of them, no longer than it says', async () => {
+  let count = 0;
+  const peers = new GatewayPeers();
+  peers.use({
+    ask: async () => {
+      count += 1;
+      return { worker: null };
+    },
+    open: () => Promise.reject(new Error('not asked for')),
+  });
+  const find = (n: number) => peers.of(undefined).find(wish({ platform: `linux/${n}` }), { signal });
+  for (let n = 0; n < 300; n++) await find(n);
+  expect(count).toBe(300);
+  await find(299);
+  expect(count).toBe(300);
+  await find(0);
+  expect(count).toBe(301);
 });
 
 it('connects to nothing else, and for nobody else', async () => {
   const member = members.get('amd')!;
   const open = (path: string) => member.open(path, { headers: {}, signal });
-  for (const path of [
-    '/peers/arm/containers/json',
-    '/peers/arm/grpc/more',
-    '/grpc',
-    '/peers/arm/grpc?tenant=../x',
-  ])
-    await expect(open(path), path).rejects.toMatchObject({ kind: 'unavailable' });
-  await expect(open('/peers/nobody/grpc')).rejects.toThrow('503');
+  for (const [path, kind] of Object.entries({
+    '/peers/arm/containers/json': 'not-found',
+    '/peers/arm/grpc/more': 'not-found',
+    '/grpc': 'not-found',
+    '/peers/arm/grpc?tenant=../x': 'forbidden',
+    '/peers/%/grpc': 'invalid',
+    '/peers/arm/grpc?tenant=%': 'invalid',
+    '/peers/nobody/grpc': 'unavailable',
+  }))
+    await expect(open(path), path).rejects.toMatchObject({ kind });
+  await expect(open('/peers/nobody/grpc')).rejects.toThrow('worker nobody, which has it, is away');
   const count = asked.length;
   const response = await fetch(`${url}/peers/arm/grpc`, { method: 'POST' }).catch(() => undefined);
   expect(response).toBeUndefined();

@@ -24,7 +24,7 @@ function living(name: string, builds = 1, state: 'ready' | 'draining' = 'ready')
 }
 
 /** A gateway, as far as turns go. Its workers can be changed. */
-function gateway(db: PoolDatabase, workers: LivingWorker[], tenant = '') {
+function gateway(db: PoolDatabase, workers: LivingWorker[], options: { keepEvery?: number } = {}) {
   const rows = new BuildTurnsRepository(db);
   const ports = {
     rows,
@@ -32,7 +32,7 @@ function gateway(db: PoolDatabase, workers: LivingWorker[], tenant = '') {
     contents: { refresh: async () => {}, has: () => false } as unknown as PoolContents,
     log,
   };
-  return { rows, turns: new BuildTurns(ports, { tenant }) };
+  return { rows, turns: new BuildTurns(ports, { tenant: '', ...options }) };
 }
 
 /** Asks for a turn, and notes what it hears. */
@@ -151,5 +151,19 @@ onEachPoolDatabase('turns of builds', (create, dialect) => {
     const first = await ask(turns).turn;
     const linked = await ask(turns, { pinned: 'a', exempt: true }).turn;
     expect([first.worker, linked.worker]).toEqual(['a', 'a']);
+  });
+
+  it('are known again that were forgotten while they ran, until they are over', async () => {
+    await using pool = await create();
+    await using turns = gateway(pool.db, [living('a')], { keepEvery: 20 }).turns;
+    const turn = await ask(turns, { project: 'p' }).turn;
+    await pool.db.deleteFrom('build_turns').execute();
+    const known = () => pool.db.selectFrom('build_turns').select(['worker', 'project']).execute();
+    await expect.poll(known).toEqual([{ worker: 'a', project: 'p' }]);
+    const next = ask(turns);
+    await expect.poll(() => next.positions).toEqual([1]);
+    await turn[Symbol.asyncDispose]();
+    await (await next.turn)[Symbol.asyncDispose]();
+    await expect.poll(known).toEqual([]);
   });
 });
