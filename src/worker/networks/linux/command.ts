@@ -5,6 +5,9 @@ import { exitCodeOf, spawnProcess } from '../../runtime/process/spawn-process.ts
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** What flock exits with when somebody else keeps the lock; none of the tools does. */
+const HELD = 117;
+
 /** Debian's packages of the tools that are not in iptables. */
 const PACKAGES: Readonly<Record<string, string>> = {
   wg: 'wireguard-tools',
@@ -16,6 +19,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   mount: 'mount',
   umount: 'mount',
   fallocate: 'util-linux',
+  flock: 'util-linux',
   cp: 'coreutils',
 };
 
@@ -24,7 +28,24 @@ const PACKAGES: Readonly<Record<string, string>> = {
  * in the network namespace that the thread is in. Throws `unavailable` with its last words.
  */
 export async function runCommand(command: string, args: readonly string[], input = ''): Promise<string> {
-  const child = await spawnProcess(find(command), args, {
+  return await run(command, find(command), args, input);
+}
+
+/**
+ * As `runCommand`, alone among those that name the same lock file: also with one that outlives the process that ran it,
+ * which keeps the lock to its end. Waits for `patience` seconds. Throws `unavailable`.
+ */
+export async function runLocked(
+  { lock, patience }: { lock: string; patience: number },
+  command: string,
+  args: readonly string[],
+): Promise<string> {
+  const options = ['--exclusive', '--timeout', String(patience), '--conflict-exit-code', String(HELD)];
+  return await run(command, find('flock'), [...options, lock, find(command), ...args], '');
+}
+
+async function run(command: string, path: string, args: readonly string[], input: string): Promise<string> {
+  const child = await spawnProcess(path, args, {
     env: { PATH },
     stdio: ['write', 'read', 'read'],
     here: true,
@@ -36,6 +57,8 @@ export async function runCommand(command: string, args: readonly string[], input
   const [output, complaints, exit] = await Promise.all([text(stdout!), text(stderr!), child.exited]);
   const code = exitCodeOf(exit);
   if (code === 0) return output;
+  if (code === HELD && path === find('flock'))
+    throw unavailable(`${command} waits for one that an earlier process has started`);
   throw unavailable(`${command} failed (exit code ${code}): ${complaints.trim()}`);
 }
 
