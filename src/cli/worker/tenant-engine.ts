@@ -103,10 +103,9 @@ export class TenantEngine implements AsyncDisposable {
     this.#running.defer(() => void membership.off('held', doubt));
   }
 
-  /** Everything that it has on this machine goes, and so does it. */
+  /** Everything that it has on this machine goes, and so does it; where that fails, it is to be disposed, and begun anew. */
   async remove(): Promise<void> {
-    const { store, removal } = this.#parts.containers;
-    for (const { id } of store.list()) await removal.remove(id, { force: true, volumes: true });
+    await this.#parts.containers.removal.removeAll();
     await this[Symbol.asyncDispose]();
     const mounter = new KernelMounter();
     for (const folder of [this.#config.runDir, this.#config.dataDir]) {

@@ -1,67 +1,56 @@
 import type { IncomingMessage, Server } from 'node:http';
-import { join } from 'node:path';
+import type { Logger } from 'pino';
 import { SingleFlight } from '#async/single-flight.ts';
-import type { Config } from '#config/schema.ts';
 import { unauthorized, unavailable } from '#errors/errors.ts';
 import { createDispatchServer } from '#pool/http/dispatch-server.ts';
 import type { Membership } from '#pool/member/membership.ts';
 import { readTenant, TENANT_HEADER, type TenantIdentity } from '#pool/tenants/tenant-header.ts';
-import { type TenantPlace, TenantPlaces } from '#pool/tenants/tenant-places.ts';
-import { tenantRoom } from './tenant-config.ts';
-import { TenantEngine, type TenantEnginePorts } from './tenant-engine.ts';
+import type { TenantPlace, TenantPlaces } from '#pool/tenants/tenant-places.ts';
+import type { TenantEngine } from './tenant-engine.ts';
 
 /** In milliseconds. */
 const GONE = 5_000;
+
+/** A tenant's, as far as what keeps several of them has to know it. */
+type Engine = Pick<
+  TenantEngine,
+  'server' | 'policy' | 'use' | 'follow' | 'remove' | typeof Symbol.asyncDispose
+>;
 
 /**
  * The engines of a worker's tenants: each has containers, images, networks, volumes, builds and caches of its own, in
  * folders and a database of its own, so that nothing of one is in reach of another. One begins with its tenant's first
  * request, and again with the worker.
  */
-export class TenantEngines {
-  readonly #ports: TenantEnginePorts;
-  readonly #config: Config;
+export class TenantEngines implements AsyncDisposable {
+  readonly #start: (place: TenantPlace) => Promise<Engine>;
   readonly #places: TenantPlaces;
+  readonly #log: Logger;
+  /** Until when nobody is let in, on the clock of `performance`: for ever while it is being taken away. */
   readonly #gone = new Map<string, number>();
-  readonly #engines = new Map<string, TenantEngine>();
-  readonly #starts = new SingleFlight<TenantEngine>();
+  readonly #engines = new Map<string, Engine>();
+  readonly #starts = new SingleFlight<Engine>();
+  readonly #removals = new SingleFlight<void>();
   #membership: Membership | undefined;
 
-  private constructor(
-    ports: TenantEnginePorts,
-    config: Config,
-    places: TenantPlaces,
-    closing: AsyncDisposableStack,
-  ) {
-    this.#ports = ports;
-    this.#config = config;
-    this.#places = places;
-    closing.defer(async () => {
-      await Promise.all([...this.#engines.values()].map((engine) => engine[Symbol.asyncDispose]()));
-    });
+  /** `start`: begins the engine of a place, which is then this one's to dispose. */
+  constructor(ports: {
+    start: (place: TenantPlace) => Promise<Engine>;
+    places: TenantPlaces;
+    log: Logger;
+  }) {
+    this.#start = ports.start;
+    this.#places = ports.places;
+    this.#log = ports.log;
   }
 
-  /** Those that were there before are there when this resolves; one that cannot begin keeps none of the others from it. */
-  static async open(
-    ports: TenantEnginePorts,
-    config: Config,
-    closing: AsyncDisposableStack,
-  ): Promise<TenantEngines> {
-    const file = join(config.dataDir, 'tenants', 'tenants.json');
-    const engines = new TenantEngines(
-      ports,
-      config,
-      await TenantPlaces.open(file, tenantRoom(config)),
-      closing,
-    );
-    for (const place of engines.#places.list()) {
-      await engines
-        .of(place)
-        .catch((err: unknown) =>
-          ports.log.error({ err, tenant: place.name }, 'a tenant’s engine does not begin'),
-        );
+  /** Has those begin that were there before; one that cannot keeps none of the others from it. */
+  async begin(): Promise<void> {
+    for (const place of this.#places.list()) {
+      await this.of(place).catch((err: unknown) =>
+        this.#log.error({ err, tenant: place.name }, 'a tenant’s engine does not begin'),
+      );
     }
-    return engines;
   }
 
   /**
@@ -78,9 +67,9 @@ export class TenantEngines {
       const tenant = readTenant(header);
       if (!tenant) return operator;
       const known = this.#engines.get(tenant.name);
-      if (known && isSame(known.policy, tenant.policy)) return known.server;
+      if (known && !this.#isGone(tenant.name) && isSame(known.policy, tenant.policy)) return known.server;
       return this.of(tenant).then(({ server }) => server);
-    }, this.#ports.log);
+    }, this.#log);
   }
 
   /** From now on this is the worker's place in its pool. */
@@ -95,42 +84,75 @@ export class TenantEngines {
   }
 
   /** The engine of a tenant, held to this policy from now on. */
-  async of(tenant: TenantIdentity): Promise<TenantEngine> {
+  async of(tenant: TenantIdentity): Promise<Engine> {
     this.#refuseGone(tenant.name);
     const place = await this.#places.of(tenant);
-    const engine =
-      this.#engines.get(tenant.name) ?? (await this.#starts.run(tenant.name, () => this.#start(place)));
+    // It may be on its way by now, and so it may be once its engine has begun.
+    this.#refuseGone(tenant.name);
+    const engine = await this.#running(place);
+    this.#refuseGone(tenant.name);
     await engine.use(tenant.policy);
     return engine;
   }
 
-  /** Takes away everything that a tenant has here; whoever asks in its name for a while yet is told so. */
-  async remove(name: string): Promise<void> {
-    this.#gone.set(name, performance.now());
-    const place = this.#places.list().find((each) => each.name === name);
-    if (!place) return;
-    const engine = this.#engines.get(name) ?? (await this.#starts.run(name, () => this.#start(place)));
-    this.#engines.delete(name);
-    await engine.remove();
-    await this.#places.remove(name);
-    this.#ports.log.info({ tenant: name }, 'what a tenant had here is gone');
+  /**
+   * Takes away everything that a tenant has here; whoever asks in its name meanwhile, and for a while yet, is told so. Where
+   * it fails, no engine of the tenant's runs, and it can be asked for again.
+   */
+  remove(name: string): Promise<void> {
+    return this.#removals.run(name, async () => {
+      this.#gone.set(name, Number.POSITIVE_INFINITY);
+      try {
+        const place = this.#places.list().find((each) => each.name === name);
+        if (place) await this.#remove(place);
+      } finally {
+        this.#gone.set(name, performance.now() + GONE);
+      }
+    });
   }
 
-  async #start(place: TenantPlace): Promise<TenantEngine> {
-    const known = this.#engines.get(place.name);
-    if (known) return known;
-    const engine = await TenantEngine.start(this.#ports, this.#config, place);
-    if (this.#membership) engine.follow(this.#membership);
-    this.#engines.set(place.name, engine);
-    return engine;
+  /** What runs goes on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#engines.values()].map((engine) => engine[Symbol.asyncDispose]()));
+  }
+
+  async #remove(place: TenantPlace): Promise<void> {
+    const engine = await this.#running(place);
+    try {
+      await engine.remove();
+    } catch (error) {
+      // Another one is to find the database and the folders as if this one had never been.
+      await engine[Symbol.asyncDispose]();
+      throw error;
+    } finally {
+      this.#engines.delete(place.name);
+    }
+    await this.#places.remove(place.name);
+    this.#log.info({ tenant: place.name }, 'what a tenant had here is gone');
+  }
+
+  #running(place: TenantPlace): Promise<Engine> {
+    return this.#starts.run(place.name, async () => {
+      const known = this.#engines.get(place.name);
+      if (known) return known;
+      const engine = await this.#start(place);
+      if (this.#membership) engine.follow(this.#membership);
+      this.#engines.set(place.name, engine);
+      return engine;
+    });
+  }
+
+  #refuseGone(name: string): void {
+    if (this.#isGone(name)) throw unavailable(`the tenant '${name}' was removed just now`);
   }
 
   /** Gateways may not have heard of it yet, and would have it made anew. */
-  #refuseGone(name: string): void {
-    const at = this.#gone.get(name);
-    if (at === undefined) return;
-    if (performance.now() - at < GONE) throw unavailable(`the tenant '${name}' was removed just now`);
+  #isGone(name: string): boolean {
+    const until = this.#gone.get(name);
+    if (until === undefined) return false;
+    if (performance.now() < until) return true;
     this.#gone.delete(name);
+    return false;
   }
 }
 

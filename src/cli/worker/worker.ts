@@ -31,10 +31,11 @@ import { drainWorker } from './drain.ts';
 import { createOwnJobs, startAgent } from './jobs.ts';
 import { joinPool } from './membership.ts';
 import { watchWorker } from './monitoring.ts';
+import { openTenantEngines } from './open-tenant-engines.ts';
 import { WorkerOverlays } from './overlay.ts';
 import { createWorkerParts, type WorkerParts } from './parts.ts';
 import { addWorkerRoutes } from './routes.ts';
-import { TenantEngines } from './tenant-engines.ts';
+import type { TenantEngines } from './tenant-engines.ts';
 
 /** How long requests under way may go on after a stop was asked for. */
 const STOP_GRACE = 3_000;
@@ -69,7 +70,7 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const observed = observedRequests(observability);
   const own = createEngineServer(router, logger, observed);
   const tenants = isPooled
-    ? await TenantEngines.open(
+    ? await openTenantEngines(
         { host, firewall, observed, claims, peers, overlays: overlays!, log: logger },
         config,
         started,

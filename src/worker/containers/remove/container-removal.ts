@@ -1,5 +1,5 @@
 import type { KeyedLock } from '#async/keyed-lock.ts';
-import { conflict, SlipwayError } from '#errors/errors.ts';
+import { conflict, isKind, SlipwayError } from '#errors/errors.ts';
 import type { Snapshotter } from '../../snapshots/snapshotter.ts';
 import type { Container } from '../container.ts';
 import type { ContainerStore } from '../container-store.ts';
@@ -42,6 +42,19 @@ export class ContainerRemoval {
       );
     } finally {
       this.#underWay.delete(container.id);
+    }
+  }
+
+  /** Every container, also those that come meanwhile, with their volumes. Throws as `remove` does, but for `not-found`. */
+  async removeAll(): Promise<void> {
+    const { store } = this.#ports;
+    for (let left = store.list(); left.length > 0; left = store.list()) {
+      for (const { id } of left) {
+        await this.remove(id, { force: true, volumes: true }).catch((error: unknown) => {
+          // It has removed itself at its end, or somebody else has.
+          if (!isKind(error, 'not-found') || store.has(id)) throw error;
+        });
+      }
     }
   }
 
