@@ -104,12 +104,15 @@ export function copyAsLayer(
   { upper, lowers, help }: { upper: string; lowers: readonly string[]; help?: WritingHelp | undefined },
 ): CopiedLayer | undefined {
   const { source, dirCopyContents: contents, followSymlink: follow } = action;
-  const [path, destination] = [cleanSource(action.src), cleanSource(action.dest)];
-  const request = { source, path, destination, contents, follow, upper, lowers, help };
   try {
+    const [path, destination] = [cleanSource(action.src), cleanSource(action.dest)];
+    const request = { source, path, destination, contents, follow, upper, lowers, help };
     return copyIntoLayer(request, copyOptions(action));
   } catch (error) {
     throw withoutRoots(error, [upper, source]);
+  } finally {
+    // Whoever helps waits for that, whether or not the copy has begun.
+    help?.port.close();
   }
 }
 

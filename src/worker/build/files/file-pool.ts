@@ -3,6 +3,7 @@ import { Semaphore } from '#async/semaphore.ts';
 import { canceled } from '#errors/errors.ts';
 import type { FileOperation, FileRequest, FileResult } from './file-messages.ts';
 import { FileWorkers } from './file-worker.ts';
+import { endHelp } from './shared-writing.ts';
 
 /** Threads for the files of all builds: each does one thing at a time, what comes beyond them waits. */
 export class FilePool implements AsyncDisposable {
@@ -50,7 +51,7 @@ export class FilePool implements AsyncDisposable {
     const { port1, port2 } = new MessageChannel();
     const done = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     const helping = this.run('writeShared', { port: port2, done }, options, [port2]);
-    helping.catch(() => undefined);
+    helping.catch(() => endHelp(done));
     try {
       return await this.run('copyAsLayer', { ...request, help: { port: port1, done } }, options, [port1]);
     } finally {

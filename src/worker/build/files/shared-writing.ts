@@ -1,11 +1,11 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { systemCode } from '#errors/errors.ts';
+import { systemCode, unavailable } from '#errors/errors.ts';
 import { type NewFile, writeNewFile } from './new-file.ts';
 
 /** Between a thread that copies and one that writes some of its files. */
 export interface WritingHelp {
   readonly port: MessagePort;
-  /** How many batches are written; in memory that both threads see. */
+  /** How many batches are written, `HELP_ENDED` and more when no more will be; in memory that both threads see. */
   readonly done: Int32Array<SharedArrayBuffer>;
 }
 
@@ -24,6 +24,8 @@ const BATCH_BYTES = 64 * 1024;
 const BATCH_FILES = 16;
 /** So many batches wait at most: what is more the copying thread writes itself meanwhile. */
 const AHEAD = 2;
+/** More than all batches of a copy. */
+const HELP_ENDED = 2 ** 30;
 /** With so few files nobody needs help. */
 const ALONE = 48;
 
@@ -60,6 +62,9 @@ export class SharedWriting {
     this.#post();
     const failure = this.#settled();
     if (failure) throw Object.assign(new Error(failure.message), { code: failure.code });
+    if (this.#help && Atomics.load(this.#help.done, 0) >= HELP_ENDED) {
+      throw unavailable('a thread that writes files has ended');
+    }
   }
 
   /** Nothing is written any more afterwards. To be called however it went. */
@@ -86,6 +91,12 @@ export class SharedWriting {
     }
     return receiveMessageOnPort(port)?.message as Failure | undefined;
   }
+}
+
+/** For whoever sees that the other thread ended before the copy did: what waits for it fails. */
+export function endHelp(done: Int32Array<SharedArrayBuffer>): void {
+  Atomics.add(done, 0, HELP_ENDED);
+  Atomics.notify(done, 0);
 }
 
 /** The other side: writes what comes until the port is closed. */
