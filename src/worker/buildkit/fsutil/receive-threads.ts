@@ -18,14 +18,18 @@ const BATCH_BYTES = 256 * 1024;
 /** A thread, and who has it. */
 interface Shared {
   readonly thread: Worker;
-  /** Of those that receive there now, how many receive whole directories. */
+  /** Those that receive there now. */
   users: number;
-  large: number;
+  /** Somebody has it alone. */
+  taken: boolean;
 }
 
+/** So many receive in one thread. */
+const MAX_SHARING = 16;
+
 /**
- * Keeps a few threads for the next directories: starting one takes tens of milliseconds, and memory. A Dockerfile and its
- * like, which are fetched whole each time, share one.
+ * Keeps a few threads for the next directories: starting one takes tens of milliseconds, and memory. What is small, as a
+ * Dockerfile and its like, shares one.
  */
 export class ReceiveThreads implements AsyncDisposable {
   readonly #maxIdle: number;
@@ -36,23 +40,29 @@ export class ReceiveThreads implements AsyncDisposable {
     this.#maxIdle = options.maxIdle ?? 2;
   }
 
-  /** Makes `root` as the packets say that go to the receiver. Dispose of it at the end, however that comes. */
-  open(root: string, limits: ReceiveOptions, replies: Replies): ThreadReceiver {
-    const large = limits.everything ? 0 : 1;
+  /**
+   * Makes `root` as the packets say that go to the receiver. Dispose of it at the end, however that comes. `shared`: with
+   * others beside it, whose memory is the same, so `limits` are to be small.
+   */
+  open(
+    root: string,
+    limits: ReceiveOptions,
+    replies: Replies,
+    { shared = false }: { shared?: boolean } = {},
+  ): ThreadReceiver {
     const all = [...this.#threads];
-    const shared =
+    const found =
+      (shared ? all.find(({ users, taken }) => users > 0 && users < MAX_SHARING && !taken) : undefined) ??
       all.find(({ users }) => users === 0) ??
-      (large === 0 ? all.find((one) => one.large === 0) : undefined) ??
       this.#begin();
-    shared.users++;
-    shared.large += large;
-    shared.thread.ref();
+    found.users++;
+    found.taken = !shared;
+    found.thread.ref();
     const release = async (reusable: boolean) => {
-      shared.users--;
-      shared.large -= large;
-      await this.#release(shared, reusable);
+      found.users--;
+      await this.#release(found, reusable);
     };
-    return new ThreadReceiver(shared.thread, { id: this.#nextId++, root, limits, replies, release });
+    return new ThreadReceiver(found.thread, { id: this.#nextId++, root, limits, replies, release });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -62,7 +72,7 @@ export class ReceiveThreads implements AsyncDisposable {
 
   #begin(): Shared {
     const url = new URL('./receive-thread.ts', import.meta.url);
-    const shared = { thread: new Worker(url, { name: 'slipway-context' }), users: 0, large: 0 };
+    const shared = { thread: new Worker(url, { name: 'slipway-context' }), users: 0, taken: false };
     // Each of them listens for what concerns it.
     shared.thread.setMaxListeners(0);
     this.#threads.add(shared);

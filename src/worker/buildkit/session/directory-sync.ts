@@ -1,7 +1,7 @@
-import { messageOf, unavailable } from '#errors/errors.ts';
+import { isKind, messageOf, unavailable } from '#errors/errors.ts';
 import type { DirectoryRequest } from '#worker/build/session/build-session.ts';
 import type { ReceiveThreads } from '../fsutil/receive-threads.ts';
-import type { Received, ReceiveLimits } from '../fsutil/tree-receiver.ts';
+import type { Received, ReceiveLimits, ReceiveOptions } from '../fsutil/tree-receiver.ts';
 import type { GrpcClient } from '../grpc/grpc-client.ts';
 import { Metadata } from '../grpc/metadata.ts';
 import { FileSync } from '../proto/github.com/moby/buildkit/session/filesync/filesync_pb.ts';
@@ -9,6 +9,10 @@ import { addEncoded } from './header-text.ts';
 import { PacketPump } from './packet-pump.ts';
 
 const FAREWELL = 100;
+
+/** What a few files are: a Dockerfile, its `.dockerignore`. */
+const FEW_NAMES = 8;
+const FEW: ReceiveLimits = { maxEntries: 100, maxBytes: 16 * 1024 * 1024 };
 
 interface SyncOptions {
   readonly root: string;
@@ -24,7 +28,38 @@ interface SyncOptions {
 export async function syncDirectory(
   client: GrpcClient,
   request: DirectoryRequest,
-  { root, limits, receivers, signal }: SyncOptions,
+  options: SyncOptions,
+): Promise<Received> {
+  const { limits } = options;
+  const everything = request.everything ?? false;
+  if (!isOfFew(request)) return receive(client, request, options, { ...limits, everything });
+  const few = {
+    maxEntries: Math.min(limits.maxEntries, FEW.maxEntries),
+    maxBytes: Math.min(limits.maxBytes, FEW.maxBytes),
+    everything,
+  };
+  try {
+    return await receive(client, request, options, few, { shared: true });
+  } catch (error) {
+    if (!isKind(error, 'too-large') || options.signal.aborted) throw error;
+    // Another one begins with what came of this.
+    const received = await receive(client, request, options, { ...limits, everything });
+    return { ...received, changed: true, directories: undefined };
+  }
+}
+
+/** What is asked for seems to be a few files, which come whole each time. The client may send more. */
+function isOfFew({ everything, followPaths, includePatterns }: DirectoryRequest): boolean {
+  const names = followPaths.length + includePatterns.length;
+  return everything === true && names > 0 && names <= FEW_NAMES;
+}
+
+async function receive(
+  client: GrpcClient,
+  request: DirectoryRequest,
+  { root, receivers, signal }: SyncOptions,
+  limits: ReceiveOptions,
+  { shared = false }: { shared?: boolean } = {},
 ): Promise<Received> {
   const metadata = new Metadata();
   addEncoded(metadata, 'dir-name', [request.name]);
@@ -35,7 +70,7 @@ export async function syncDirectory(
   const pump = new PacketPump(call);
   await using receiver = receivers.open(
     root,
-    { ...limits, everything: request.everything ?? false },
+    limits,
     {
       request: (ids) => pump.request(ids),
       fin: () => pump.finish(),
@@ -45,6 +80,7 @@ export async function syncDirectory(
         setTimeout(() => call.cancel(), FAREWELL).unref();
       },
     },
+    { shared },
   );
   const progress = new TransferProgress(request);
   try {

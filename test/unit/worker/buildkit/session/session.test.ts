@@ -176,6 +176,51 @@ describe("a client's directory", () => {
     expect((await directories.usage()).every(({ inUse }) => !inUse)).toBe(true);
   });
 
+  it('is received beside others only as long as it is the few files that were asked for', async () => {
+    const opened: boolean[] = [];
+    const open = receivers.open.bind(receivers);
+    receivers.open = (root, given, replies, how) => {
+      opened.push(how?.shared ?? false);
+      return open(root, given, replies, how);
+    };
+    sessions = new SessionManager({
+      directories,
+      receivers,
+      limits: { maxBytes: 10_000, maxEntries: 1000 },
+      patienceMs: 0,
+    });
+    let names = ['Dockerfile'];
+    const { session } = await connect({
+      fileSync: {
+        async *diffCopy(requests) {
+          for (const name of names) yield regular(name, 0n);
+          yield { type: PACKET_STAT };
+          for await (const { type, ID } of requests) {
+            if (type === PACKET_REQ) yield { type: PACKET_DATA, ID };
+            else if (type === PACKET_FIN) yield { type: PACKET_FIN };
+            else return;
+          }
+        },
+      },
+    });
+    const received = async (followPaths: readonly string[]) => {
+      opened.length = 0;
+      const request = { name: 'dockerfile', includePatterns: [], excludePatterns: [], followPaths };
+      await using directory = await session.directory({ ...request, everything: true }, { signal });
+      return { id: directory.id, files: readdirSync(directory.root).length, opened: [...opened] };
+    };
+    const few = await received(['Dockerfile']);
+    expect(few).toMatchObject({ files: 1, opened: [true] });
+    names = Array.from({ length: 150 }, (_, at) => `${100 + at}`);
+    const many = await received(['Dockerfile']);
+    expect(many).toMatchObject({ files: 150, opened: [true, false] });
+    expect(many.id).not.toBe(few.id);
+    expect(await received([])).toMatchObject({ files: 150, opened: [false] });
+    names = Array.from({ length: 1001 }, (_, at) => `${1000 + at}`);
+    await expect(received(['Dockerfile'])).rejects.toThrow('more than 1000 files');
+    expect(opened).toEqual([true, false]);
+  });
+
   it('that never comes is given up with the build', async () => {
     const { session } = await connect({
       fileSync: {
