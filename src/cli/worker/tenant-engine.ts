@@ -24,6 +24,7 @@ import { Cgroup } from '#worker/runtime/cgroup/cgroup.ts';
 import { limitGroup } from '#worker/runtime/cgroup/group-limits.ts';
 import type { HostFacts } from '#worker/runtime/host/host-facts.ts';
 import { KernelMounter } from '#worker/snapshots/kernel-mounter.ts';
+import { HeldPolicy } from './held-policy.ts';
 import type { WorkerOverlays } from './overlay.ts';
 import { createWorkerParts, type WorkerParts } from './parts.ts';
 import { addWorkerRoutes } from './routes.ts';
@@ -52,6 +53,8 @@ export class TenantEngine implements AsyncDisposable {
   readonly #log: Logger;
   readonly #running = new AsyncDisposableStack();
   #parts!: WorkerParts;
+  readonly #held: HeldPolicy;
+  /** As last heard of. */
   #policy: TenantPolicy;
 
   /** Makes true again what an earlier process left of it. */
@@ -73,6 +76,10 @@ export class TenantEngine implements AsyncDisposable {
     this.server = server;
     this.#config = config;
     this.#policy = place.policy;
+    this.#held = new HeldPolicy(place.policy, async (limits, former) => {
+      await this.#limit(limits);
+      if (former.disk !== limits.disk) this.#tellDisk(await this.#disk.resize(limits.disk));
+    });
     this.#log = log;
     this.#disk = new LimitedFolder(config.dataDir);
     // Unique on the machine, which may have several workers.
@@ -81,18 +88,15 @@ export class TenantEngine implements AsyncDisposable {
     this.#link = new GatewayOverlayLink({ tenant: place.name, most: () => this.#policy.overlays });
   }
 
-  /** As last heard of. */
+  /** What it is held to. */
   get policy(): TenantPolicy {
-    return this.#policy;
+    return this.#held.current;
   }
 
-  /** Holds it to this policy from now on. */
+  /** Holds it to this policy from now on; where that fails, whoever asks next has it tried again. */
   async use(policy: TenantPolicy): Promise<void> {
-    const former = this.#policy.worker;
     this.#policy = policy;
-    if (JSON.stringify(former) === JSON.stringify(policy.worker)) return;
-    await this.#limit();
-    if (former.disk !== policy.worker.disk) this.#tellDisk(await this.#disk.resize(policy.worker.disk));
+    await this.#held.use(policy);
   }
 
   /** From now on this is the worker's place in its pool. */
@@ -119,7 +123,7 @@ export class TenantEngine implements AsyncDisposable {
   /** What runs goes on. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#running.disposeAsync();
-    await this.#disk.close();
+    await this.#held.alone(() => this.#disk.close());
   }
 
   async #begin(
@@ -130,7 +134,7 @@ export class TenantEngine implements AsyncDisposable {
     const config = this.#config;
     const log = this.#log;
     this.#tellDisk(await this.#disk.open(this.#policy.worker.disk));
-    await this.#limit();
+    await this.#limit(this.#policy.worker);
     this.#parts = await createWorkerParts(
       config,
       { ...host, cgroup: { ...host.cgroup, parent: this.#group } },
@@ -167,15 +171,15 @@ export class TenantEngine implements AsyncDisposable {
     return tighter(own, { memory: worker.memory, cpus: worker.cpus, pids: worker.pids, unconfined: true });
   }
 
-  async #limit(): Promise<void> {
-    const refused = await limitGroup(this.#group, this.#policy.worker);
+  async #limit(limits: TenantPolicy['worker']): Promise<void> {
+    const refused = await limitGroup(this.#group, limits);
     if (refused.length > 0) this.#log.warn({ refused }, 'a tenant has more in use than it may by now');
   }
 
   #tellDisk(isHeld: boolean): void {
     if (isHeld) return;
     this.#log.warn(
-      'a tenant’s disk is as its policy says when the worker begins anew without its containers',
+      'a tenant’s disk is as its policy says when the worker begins anew without its containers, and has room for it',
     );
   }
 }
