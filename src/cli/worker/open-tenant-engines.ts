@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Config } from '#config/schema.ts';
 import { TenantPlaces } from '#pool/tenants/tenant-places.ts';
+import { rememberingFailures } from './failed-starts.ts';
 import { tenantRoom } from './tenant-config.ts';
 import { TenantEngine, type TenantEnginePorts } from './tenant-engine.ts';
 import { TenantEngines } from './tenant-engines.ts';
@@ -14,7 +15,7 @@ export async function openTenantEngines(
   const places = await TenantPlaces.open(join(config.dataDir, 'tenants', 'tenants.json'), tenantRoom(config));
   const engines = closing.use(
     new TenantEngines({
-      start: (place) => TenantEngine.start(ports, config, place),
+      start: rememberingFailures((place) => TenantEngine.start(ports, config, place)),
       places,
       log: ports.log,
     }),

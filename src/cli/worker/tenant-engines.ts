@@ -117,7 +117,8 @@ export class TenantEngines implements AsyncDisposable {
   }
 
   async #remove(place: TenantPlace): Promise<void> {
-    const engine = await this.#running(place);
+    // One whose disk has no room goes as well.
+    const engine = await this.#running(place).catch(() => this.#running(withoutDisk(place)));
     try {
       await engine.remove();
     } catch (error) {
@@ -154,6 +155,10 @@ export class TenantEngines implements AsyncDisposable {
     this.#gone.delete(name);
     return false;
   }
+}
+
+function withoutDisk({ policy, ...place }: TenantPlace): TenantPlace {
+  return { ...place, policy: { ...policy, worker: { ...policy.worker, disk: null } } };
 }
 
 function headerOf({ headers }: IncomingMessage): string | undefined {

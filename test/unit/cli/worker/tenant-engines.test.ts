@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { conflict } from '#errors/errors.ts';
+import { conflict, unavailable } from '#errors/errors.ts';
 import { TenantPlaces } from '#pool/tenants/tenant-places.ts';
 import { parseTenantPolicy } from '#pool/tenants/tenant-policy.ts';
 import { TenantEngines } from '../../../../src/cli/worker/tenant-engines.ts';
@@ -28,7 +28,8 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 async function open() {
   const places = await TenantPlaces.open(join(folder, 'tenants.json'), 10);
   const engines = new TenantEngines({
-    start: async () => {
+    start: async ({ policy: { worker } }) => {
+      if (worker.disk !== null && worker.disk > 2 ** 30) throw unavailable('no room');
       done.push('start');
       return {
         server: createServer(),
@@ -86,4 +87,14 @@ it('lets nobody in whose engine was beginning when the tenant was removed', asyn
   await expect(asked).rejects.toThrow('was removed just now');
   await removed;
   expect(done).toEqual(['start', 'remove']);
+});
+
+it('takes away a tenant whose disk it has no room for', async () => {
+  const { engines, places } = await open();
+  const large = parseTenantPolicy({ worker: { disk: 2 ** 40 } });
+  await expect(engines.of({ ...tenant, policy: large })).rejects.toThrow('no room');
+  expect(places.list()).toHaveLength(1);
+  await engines.remove('a');
+  expect(done).toEqual(['start', 'remove']);
+  expect(places.list()).toEqual([]);
 });
