@@ -83,7 +83,8 @@ describe('PostgreSQL', () => {
         await touch(second).execute();
       });
     await Promise.all([update(1, 2), update(2, 1)]);
-    expect(runs).toBe(3);
+    // The one that begins again may be in the other's way again, before that has woken up.
+    expect(runs).toBeGreaterThanOrEqual(3);
     const words = await db.selectFrom('words').select('word').distinct().execute();
     expect(words).toHaveLength(1);
   });
