@@ -3,9 +3,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { parseSubject } from '#auth/policies/subject.ts';
-import { openPoolDatabase } from '#database/pool/open.ts';
-import { invalid, isKind, messageOf, notFound } from '#errors/errors.ts';
-import { JobChangesRepository } from '#pool/jobs/changes-repository.ts';
+import { openPoolDatabase, type PoolDatabase } from '#database/pool/open.ts';
+import { inTransaction } from '#database/transaction.ts';
+import { invalid, messageOf, notFound } from '#errors/errors.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
 import { ClientsRepository } from '#pool/tenants/clients-repository.ts';
 import { TenantAccessRepository } from '#pool/tenants/tenant-access-repository.ts';
@@ -24,11 +24,11 @@ import { parseSpan } from './with-housekeeping.ts';
 const CLIENT_LIFE = '90d';
 
 interface Access {
+  readonly db: PoolDatabase;
   readonly shares: TenantsRepository;
   readonly access: TenantAccessRepository;
   readonly clients: ClientsRepository;
   readonly removals: TenantRemovalRepository;
-  readonly changes: JobChangesRepository;
   enrolment(): Promise<Enrolment>;
 }
 
@@ -49,11 +49,13 @@ export const tenantCommands = {
       }
       const { policy: file } = invocation.options as { policy?: string };
       const policy = parseTenantPolicy(file === undefined ? {} : readYaml(file));
-      await withAccess(invocation, async ({ shares, access, removals }) => {
-        await removals.revive(name);
-        await shares.ensure(name);
-        if (file !== undefined) await access.setPolicy(name, policy);
-      });
+      await withAccess(invocation, ({ db }) =>
+        inTransaction(db, async (trx) => {
+          await new TenantRemovalRepository(trx).revive(name);
+          await new TenantsRepository(trx).ensure(name);
+          if (file !== undefined) await new TenantAccessRepository(trx).setPolicy(name, policy);
+        }),
+      );
       invocation.output.result(name, { name });
     },
   },
@@ -79,16 +81,7 @@ export const tenantCommands = {
     arguments: ['NAME'],
     async run(invocation) {
       const [name] = invocation.arguments as [string];
-      const workers = await withAccess(invocation, async ({ removals, changes }) => {
-        const remains = await removals.remove(name);
-        for (const job of await removals.openJobs(name)) {
-          await changes.cancel(job, 'its tenant was removed').catch((error: unknown) => {
-            // It was over before.
-            if (!isKind(error, 'conflict') && !isKind(error, 'not-found')) throw error;
-          });
-        }
-        return remains;
-      });
+      const workers = await withAccess(invocation, ({ removals }) => removals.remove(name));
       const going = workers.length > 0 ? `; what ${workers.join(', ')} have of it goes` : '';
       invocation.output.result(`${name}: removed${going}`, { name, workers });
     },
@@ -189,11 +182,11 @@ async function withAccess<T>({ config }: Invocation, task: (access: Access) => P
   const db = await openPoolDatabase(await poolDatabaseOptions(config));
   try {
     return await task({
+      db,
       shares: new TenantsRepository(db),
       access: new TenantAccessRepository(db),
       clients: new ClientsRepository(db),
       removals: new TenantRemovalRepository(db),
-      changes: new JobChangesRepository(db),
       enrolment: () => Enrolment.open(new MembershipRepository(db), { life: config.pool.certificateLife }),
     });
   } finally {

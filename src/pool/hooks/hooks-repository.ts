@@ -3,8 +3,10 @@ import type { Selectable } from 'kysely';
 import { databaseNow } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import type { PoolSchema } from '#database/pool/schema.ts';
+import { inTransaction } from '#database/transaction.ts';
 import { notFound } from '#errors/errors.ts';
 import type { JobState } from '../jobs/job.ts';
+import { lockPresentTenant } from '../jobs/tenant-row.ts';
 
 /** Who is told of a tenant's jobs, by HTTP. Times are in milliseconds since 1970. */
 export interface JobHook {
@@ -34,29 +36,26 @@ export class HooksRepository {
 
   /** Throws `not-found` for a tenant. */
   async add({ tenant, confined = false, url, states, enabled, secret }: WantedHook): Promise<JobHook> {
-    const known = await this.#db
-      .selectFrom('tenants')
-      .select('name')
-      .where('name', '=', tenant)
-      .executeTakeFirst();
-    if (!known) throw notFound(`no such tenant: ${tenant}`);
-    const row = await this.#db
-      .insertInto('job_hooks')
-      .values({
-        id: randomUUID(),
-        tenant,
-        confined: confined ? 1 : 0,
-        url,
-        states: `,${states.join(',')},`,
-        secret,
-        enabled: enabled ? 1 : 0,
-        last_result: null,
-        last_at: null,
-        created_at: databaseNow(this.#db),
-      })
-      .returningAll()
-      .executeTakeFirstOrThrow();
-    return hookOf(row);
+    return await inTransaction(this.#db, async (trx) => {
+      await lockPresentTenant(trx, tenant);
+      const row = await trx
+        .insertInto('job_hooks')
+        .values({
+          id: randomUUID(),
+          tenant,
+          confined: confined ? 1 : 0,
+          url,
+          states: `,${states.join(',')},`,
+          secret,
+          enabled: enabled ? 1 : 0,
+          last_result: null,
+          last_at: null,
+          created_at: databaseNow(trx),
+        })
+        .returningAll()
+        .executeTakeFirstOrThrow();
+      return hookOf(row);
+    });
   }
 
   async list(tenant: string | undefined, { confined }: { confined?: boolean } = {}): Promise<JobHook[]> {

@@ -61,6 +61,7 @@ export class JobChangesRepository {
     await this.#change(id, async (trx, jobs, tenant) => {
       const bad = jobs.filter(({ state }) => state === 'failed' || state === 'canceled');
       if (bad.length === 0) throw conflict(`job ${id} has not failed: ${jobs[0]!.state}`);
+      if (tenant.removed_at !== null) throw conflict(`the tenant of job ${id} was removed`);
       for (const job of bad) await reopen(trx, job);
       await admit(trx, tenant);
     });

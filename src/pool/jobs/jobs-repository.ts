@@ -8,7 +8,7 @@ import { preferenceFor } from '../scheduler/warm-worker.ts';
 import { admit } from './admission-repository.ts';
 import { FINISHED, type Job, type JobState, type NewJob } from './job.ts';
 import { jobOf } from './job-row.ts';
-import { lockTenant } from './tenant-row.ts';
+import { lockPresentTenant } from './tenant-row.ts';
 import { takeTurns } from './turns.ts';
 import { warmWorker } from './warm-workers-repository.ts';
 
@@ -32,7 +32,7 @@ export class JobsRepository {
   /** Puts down several jobs of one tenant in one step; a job may need those before it by their place (`#0`). */
   async enqueueAll(jobs: readonly NewJob[]): Promise<{ readonly job: Job; readonly isNew: boolean }[]> {
     return await inTransaction(this.#db, async (trx) => {
-      const tenant = await lockTenant(trx, jobs[0]!.tenant);
+      const tenant = await lockPresentTenant(trx, jobs[0]!.tenant);
       const twins = await Promise.all(jobs.map((job) => unfinishedTwin(trx, job)));
       const turns = await takeTurns(trx, tenant, twins.filter((twin) => !twin).length);
       const enqueued: { id: string; isNew: boolean }[] = [];

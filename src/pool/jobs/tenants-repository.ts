@@ -1,4 +1,5 @@
 import type { PoolDatabase } from '#database/pool/open.ts';
+import { notFound } from '#errors/errors.ts';
 
 export interface Tenant {
   readonly name: string;
@@ -26,14 +27,18 @@ export class TenantsRepository {
     return rows.map(({ name, weight, max_running }) => ({ name, weight, maxRunning: max_running }));
   }
 
-  /** Makes a tenant, or changes one. What it has queued keeps its turns. */
+  /** Makes a tenant, or changes one. What it has queued keeps its turns. Throws `not-found` for one that was removed. */
   async put({ name, weight, maxRunning }: Tenant): Promise<void> {
     const settings = { weight, max_running: maxRunning };
-    await this.#db
+    const { numInsertedOrUpdatedRows } = await this.#db
       .insertInto('tenants')
       .values({ name, ...settings })
-      .onConflict((conflict) => conflict.column('name').doUpdateSet(settings))
-      .execute();
+      .onConflict((conflict) =>
+        conflict.column('name').doUpdateSet(settings).where('tenants.removed_at', 'is', null),
+      )
+      .executeTakeFirst();
+    if (numInsertedOrUpdatedRows === 1n) return;
+    throw notFound(`the tenant '${name}' was removed: its name is given again with slipway pool tenant-set`);
   }
 
   /** Makes a tenant that has nothing special about it, if it is not there. */

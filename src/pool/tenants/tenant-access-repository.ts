@@ -1,7 +1,7 @@
 import { databaseNow } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import { inTransaction } from '#database/transaction.ts';
-import { notFound } from '#errors/errors.ts';
+import { lockPresentTenant } from '../jobs/tenant-row.ts';
 import type { TenantIdentity } from './tenant-header.ts';
 import { parseTenantPolicy, type TenantPolicy } from './tenant-policy.ts';
 
@@ -73,13 +73,7 @@ export class TenantAccessRepository {
   /** Throws `not-found` for a tenant that there is not. */
   async add({ tenant, subject }: TenantMember): Promise<void> {
     await inTransaction(this.#db, async (trx) => {
-      const found = await trx
-        .selectFrom('tenants')
-        .select('name')
-        .where('name', '=', tenant)
-        .where('removed_at', 'is', null)
-        .executeTakeFirst();
-      if (!found) throw notFound(`there is no tenant '${tenant}'`);
+      await lockPresentTenant(trx, tenant);
       await trx
         .insertInto('tenant_members')
         .values({ tenant, subject, created_at: databaseNow(trx) })

@@ -3,11 +3,12 @@ import { databaseNow } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import { inTransaction } from '#database/transaction.ts';
 import { conflict, notFound } from '#errors/errors.ts';
-import { DEFAULT_TENANT } from '../jobs/job.ts';
+import { admit, announceJobs } from '../jobs/admission-repository.ts';
+import { DEFAULT_TENANT, FINISHED } from '../jobs/job.ts';
+import { lockTenant } from '../jobs/tenant-row.ts';
 
 /** After so long, in milliseconds, no gateway asks in the name of a tenant that was removed. */
 const LAST_WORDS = 5_000;
-const ENDS = ['succeeded', 'failed', 'canceled', 'skipped'] as const;
 
 /** The end of tenants: what the pool knows of one goes at once, and what workers have of it when they hear of it. */
 export class TenantRemovalRepository {
@@ -17,7 +18,10 @@ export class TenantRemovalRepository {
     this.#db = db;
   }
 
-  /** Answers the workers that may have something of it. Throws `not-found`, `conflict` for whom jobs are for unless they say otherwise. */
+  /**
+   * Answers the workers that may have something of it; its jobs are canceled, as far as they are not being published. Throws `not-found`, `conflict` for whom jobs are for unless they
+   * say otherwise.
+   */
   async remove(name: string): Promise<string[]> {
     if (name === DEFAULT_TENANT)
       throw conflict(`'${name}' stays: jobs are on its share unless they say otherwise`);
@@ -38,6 +42,9 @@ export class TenantRemovalRepository {
       const hooks = trx.selectFrom('job_hooks').select('id').where('tenant', '=', name);
       await trx.deleteFrom('job_hook_deliveries').where('hook_id', 'in', hooks).execute();
       await trx.deleteFrom('job_hooks').where('tenant', '=', name).execute();
+      await cancelJobs(trx, name, 'its tenant was removed');
+      // Whoever looks for what nobody has used for long takes away where they are.
+      await trx.updateTable('job_contexts').set({ used_at: 0 }).where('tenant', '=', name).execute();
       const networks = trx.selectFrom('overlay_networks').select('id').where('tenant', '=', name);
       await trx.deleteFrom('overlay_endpoints').where('network_id', 'in', networks).execute();
       for (const table of [
@@ -86,24 +93,12 @@ export class TenantRemovalRepository {
         .select('id')
         .where('tenant', '=', name)
         .where('confined', '=', 1)
-        .where('state', 'not in', ENDS)
+        .where('state', 'not in', FINISHED)
         .executeTakeFirst();
       if (open) throw conflict(`jobs of the former tenant '${name}' are not over`);
       await trx.updateTable('jobs').set({ confined: 0 }).where('tenant', '=', name).execute();
       await trx.updateTable('tenants').set({ removed_at: null }).where('name', '=', name).execute();
     });
-  }
-
-  /** Jobs that its clients have asked for and that are not over. */
-  async openJobs(name: string): Promise<string[]> {
-    const rows = await this.#db
-      .selectFrom('jobs')
-      .select('public_id')
-      .where('tenant', '=', name)
-      .where('confined', '=', 1)
-      .where('state', 'not in', [...ENDS, 'publishing'])
-      .execute();
-    return rows.map(({ public_id }) => public_id);
   }
 
   /** Which of these are tenants. */
@@ -153,4 +148,22 @@ export class TenantRemovalRepository {
       .execute();
     return rows.map(({ worker }) => worker);
   }
+}
+
+/**
+ * Ends what a tenant's clients have asked for: only what they have asked for needs it. Workers are told of what runs, and
+ * what is being published is done. The tenant's row is locked.
+ */
+async function cancelJobs(trx: PoolDatabase, name: string, reason: string): Promise<void> {
+  const own = trx.updateTable('jobs').where('tenant', '=', name).where('confined', '=', 1);
+  const told = await own
+    .set({ cancel_reason: reason })
+    .where('state', '=', sql.lit('running' as const))
+    .executeTakeFirst();
+  if (told.numUpdatedRows > 0n) await announceJobs(trx, 'changed');
+  await own
+    .set({ state: 'canceled', result: JSON.stringify({ error: reason }), finished_at: databaseNow(trx) })
+    .where('state', 'not in', [...FINISHED, 'running', 'publishing'])
+    .execute();
+  await admit(trx, await lockTenant(trx, name));
 }

@@ -7,6 +7,7 @@ import { inTransaction } from '#database/transaction.ts';
 import { conflict, notFound } from '#errors/errors.ts';
 import type { NewJob } from '../jobs/job.ts';
 import { JobsRepository } from '../jobs/jobs-repository.ts';
+import { lockPresentTenant } from '../jobs/tenant-row.ts';
 import type { Trigger, TriggerSource } from './trigger.ts';
 
 export interface TriggerSettings {
@@ -46,12 +47,7 @@ export class TriggersRepository {
    */
   async put(tenant: string, name: string, settings: TriggerSettings): Promise<Trigger> {
     return await inTransaction(this.#db, async (trx) => {
-      const known = await trx
-        .selectFrom('tenants')
-        .select('name')
-        .where('name', '=', tenant)
-        .executeTakeFirst();
-      if (!known) throw notFound(`no such tenant: ${tenant}`);
+      await lockPresentTenant(trx, tenant);
       const values = {
         source: JSON.stringify(settings.source),
         submission: JSON.stringify(settings.submission),

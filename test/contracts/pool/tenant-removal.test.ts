@@ -1,4 +1,6 @@
 import { expect, it } from 'vitest';
+import { HooksRepository } from '#pool/hooks/hooks-repository.ts';
+import { JobChangesRepository } from '#pool/jobs/changes-repository.ts';
 import { JobsRepository } from '#pool/jobs/jobs-repository.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
 import { OverlayNetworksRepository } from '#pool/overlay/overlay-networks-repository.ts';
@@ -6,6 +8,7 @@ import { Overlays } from '#pool/overlay/overlays.ts';
 import { TenantAccessRepository } from '#pool/tenants/tenant-access-repository.ts';
 import { parseTenantPolicy } from '#pool/tenants/tenant-policy.ts';
 import { TenantRemovalRepository } from '#pool/tenants/tenant-removal-repository.ts';
+import { TriggersRepository } from '#pool/triggers/triggers-repository.ts';
 import { MembershipRepository } from '#pool/workers/membership-repository.ts';
 import { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 import { onEachPoolDatabase } from '../../database/pool-databases.ts';
@@ -42,12 +45,12 @@ onEachPoolDatabase('a tenant’s end', (create) => {
     const leases = new WorkerLeasesRepository(db);
     for (const name of ['w1', 'w2', 'w3'])
       await leases.acquire({ name, address: 'localhost:1', offer: OFFER }, 60_000);
-    const { id } = (await new JobsRepository(db).enqueue(job)).job;
+    const jobs = new JobsRepository(db);
+    const { id } = (await jobs.enqueue(job)).job;
 
     expect(await removals.remove('a')).toEqual(['w1', 'w2', 'w3']);
     await expect(removals.remove('a')).rejects.toMatchObject({ kind: 'not-found' });
     await expect(removals.remove('default')).rejects.toMatchObject({ kind: 'conflict' });
-    expect(await removals.openJobs('a')).toEqual([id]);
     expect((await shares.list()).map(({ name }) => name)).toEqual(['b']);
     expect(await access.ofSubjects(['user:ada'])).toEqual([]);
     await expect(access.add({ tenant: 'a', subject: 'user:ada' })).rejects.toMatchObject({
@@ -65,14 +68,90 @@ onEachPoolDatabase('a tenant’s end', (create) => {
     await expect(removals.revive('a')).rejects.toThrow('still on w2, w3');
     await removals.done('w2', 'a');
     await new MembershipRepository(db).remove('w3');
+    await db.updateTable('jobs').set({ state: 'publishing' }).execute();
     await expect(removals.revive('a')).rejects.toThrow('are not over');
     await db.updateTable('jobs').set({ state: 'canceled' }).execute();
     await removals.revive('a');
     expect((await shares.list()).map(({ name }) => name)).toEqual(['a', 'b']);
     // Nothing of before is the new one's.
     expect((await access.policies(['a'])).get('a')).toMatchObject({ privileged: false });
-    const rows = new JobsRepository(db);
-    expect(await rows.list({ tenant: 'a', confined: true, limit: 10 })).toEqual([]);
-    expect((await rows.list({ tenant: 'a', limit: 10 })).map((each) => each.id)).toEqual([id]);
+    expect(await jobs.list({ tenant: 'a', confined: true, limit: 10 })).toEqual([]);
+    expect((await jobs.list({ tenant: 'a', limit: 10 })).map((each) => each.id)).toEqual([id]);
+  });
+
+  it('ends its jobs with it, and those of others as little as what is being published', async () => {
+    await using database = await create();
+    const { db } = database;
+    const [removals, shares, jobs] = [
+      new TenantRemovalRepository(db),
+      new TenantsRepository(db),
+      new JobsRepository(db),
+    ];
+    await shares.put({ name: 'a', weight: 1, maxRunning: 3 });
+    await shares.ensure('b');
+    const asked = async (changes: object) => (await jobs.enqueue({ ...job, ...changes })).job.id;
+    const running = await asked({});
+    const published = await asked({});
+    const queued = await asked({});
+    const blocked = await asked({ needs: [queued] });
+    const delayed = await asked({ notBefore: 2 ** 42 });
+    const operators = await asked({ confined: false });
+    const others = await asked({ tenant: 'b' });
+    const as = (state: 'running' | 'publishing', id: string) =>
+      db.updateTable('jobs').set({ state }).where('public_id', '=', id).execute();
+    await as('running', running);
+    await as('publishing', published);
+    const stateOf = async (id: string) => (await jobs.get(id)).state;
+    expect(await stateOf(operators)).toBe('held');
+
+    await removals.remove('a');
+    for (const id of [queued, blocked, delayed]) expect(await stateOf(id)).toBe('canceled');
+    expect(await stateOf(running)).toBe('running');
+    const { cancel_reason } = await db
+      .selectFrom('jobs')
+      .select('cancel_reason')
+      .where('public_id', '=', running)
+      .executeTakeFirstOrThrow();
+    expect(cancel_reason).toBe('its tenant was removed');
+    expect(await stateOf(published)).toBe('publishing');
+    // There is room for it now.
+    expect(await stateOf(operators)).toBe('queued');
+    expect(await stateOf(others)).toBe('queued');
+    await expect(new JobChangesRepository(db).retry(queued)).rejects.toMatchObject({ kind: 'conflict' });
+    // What ran comes to its end.
+    await new JobChangesRepository(db).cancel(operators, 'canceled');
+    expect(await stateOf(operators)).toBe('canceled');
+  });
+
+  it('leaves nothing that could be had in its name', async () => {
+    await using database = await create();
+    const { db } = database;
+    const [removals, shares] = [new TenantRemovalRepository(db), new TenantsRepository(db)];
+    await shares.ensure('a');
+    await removals.remove('a');
+    const trigger = {
+      source: { cron: '* * * * *' },
+      submission: {},
+      enabled: true,
+      secret: null,
+      dueAt: null,
+    };
+    const hook = { url: 'https://a.example', states: [], enabled: true, secret: 's' };
+    for (const made of [
+      () => new JobsRepository(db).enqueue(job),
+      () => new JobsRepository(db).enqueue({ ...job, confined: false }),
+      () => new HooksRepository(db).add({ tenant: 'a', confined: true, ...hook }),
+      () => new TriggersRepository(db).put('a', 't', { ...trigger, confined: true } as never),
+      () => new TenantAccessRepository(db).add({ tenant: 'a', subject: 'user:ada' }),
+      () => shares.put({ name: 'a', weight: 9, maxRunning: null }),
+    ]) {
+      await expect(made()).rejects.toMatchObject({ kind: 'not-found' });
+    }
+    const row = await db
+      .selectFrom('tenants')
+      .select('weight')
+      .where('name', '=', 'a')
+      .executeTakeFirstOrThrow();
+    expect(row.weight).toBe(1);
   });
 });
