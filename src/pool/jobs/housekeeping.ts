@@ -52,6 +52,7 @@ export class Housekeeping implements AsyncDisposable {
     this.#running = Promise.all([
       this.#each(() => this.#tick()),
       this.#each(() => ports.triggers.fireDue(this.#stopping.signal)),
+      this.#each(() => ports.triggers.lookAtImages(this.#stopping.signal)),
       this.#each(() => ports.hooks.deliver(this.#stopping.signal)),
     ]);
   }

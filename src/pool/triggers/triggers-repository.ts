@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Selectable, sql } from 'kysely';
-import { databaseNow } from '#database/dialect.ts';
+import { databaseNow, isPostgres } from '#database/dialect.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
 import type { PoolSchema } from '#database/pool/schema.ts';
 import { inTransaction } from '#database/transaction.ts';
@@ -116,17 +116,46 @@ export class TriggersRepository {
     await this.#db.deleteFrom('job_triggers').where('id', '=', id).execute();
   }
 
-  /** Whose time has come. */
-  async due(limit: number): Promise<(Trigger & { readonly seen: string | null })[]> {
+  /** Times that have come. */
+  async dueSchedules(limit: number): Promise<Trigger[]> {
+    const rows = await this.#due('schedule').orderBy('due_at').limit(limit).execute();
+    return rows.map(triggerOf);
+  }
+
+  /** Images that are to be looked at: `ofOne` of each tenant at most, and none of `except`. */
+  async dueImages({
+    limit,
+    ofOne,
+    except,
+  }: {
+    limit: number;
+    ofOne: number;
+    except: readonly string[];
+  }): Promise<(Trigger & { readonly seen: string | null })[]> {
+    const place = sql<number>`row_number() over (partition by tenant order by due_at, id)`;
+    let due = this.#due('image').select(place.as('place'));
+    if (except.length > 0) due = due.where('tenant', 'not in', except);
     const rows = await this.#db
-      .selectFrom('job_triggers')
+      .selectFrom(due.as('due'))
       .selectAll()
-      .where('due_at', '<=', databaseNow(this.#db))
-      .where('enabled', '=', 1)
+      .where('place', '<=', ofOne)
+      .orderBy('place')
       .orderBy('due_at')
       .limit(limit)
       .execute();
     return rows.map((row) => ({ ...triggerOf(row), seen: row.seen }));
+  }
+
+  #due(kind: TriggerSource['kind']) {
+    const named = isPostgres(this.#db)
+      ? sql<string>`source::json->>'kind'`
+      : sql<string>`json_extract(source, '$.kind')`;
+    return this.#db
+      .selectFrom('job_triggers')
+      .selectAll()
+      .where('due_at', '<=', databaseNow(this.#db))
+      .where('enabled', '=', 1)
+      .where(named, '=', kind);
   }
 
   /** Puts a trigger's next time off; false when another process was first. */

@@ -1,7 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { conflict, invalid, isKind, messageOf, SlipwayError } from '#errors/errors.ts';
+import { unlessGivenUp } from '#async/unless-given-up.ts';
+import {
+  canceled,
+  conflict,
+  type ErrorKind,
+  invalid,
+  isKind,
+  messageOf,
+  SlipwayError,
+  unavailable,
+} from '#errors/errors.ts';
 import type { Jobs, Submission } from '../jobs/jobs.ts';
 import { nextTime } from './cron.ts';
+import { type DueTrigger, ImageLooks } from './image-looks.ts';
 import { readPush, type Sent } from './pushes.ts';
 import { fillIn } from './template.ts';
 import { type EventValues, SAMPLE_VALUES, type Trigger, type TriggerSource } from './trigger.ts';
@@ -39,6 +50,13 @@ export interface WantedTrigger {
 }
 
 const BATCH = 100;
+/** Milliseconds in which a registry has to say what an image means. */
+const DEADLINE = 10_000;
+const TOLD: Partial<Record<ErrorKind, string>> = {
+  'not-found': 'the registry has no such image',
+  unauthorized: 'the registry does not show this image to the tenant’s account',
+  'too-many': 'the registry was asked too often',
+};
 /** Milliseconds after which a time counts as missed. */
 const LATE = 60_000;
 /** And for which an event that comes again is known. */
@@ -47,9 +65,14 @@ const EVENTS_KEPT = 30 * 86_400_000;
 /** What asks for jobs by itself. Any number of processes may serve it: each time, event and change starts jobs once. */
 export class Triggers {
   readonly #ports: Ports;
+  readonly #looks: ImageLooks;
+  readonly #deadline: number;
 
-  constructor(ports: Ports) {
+  /** `deadline`: milliseconds in which a registry has to say what an image means. */
+  constructor(ports: Ports, { deadline = DEADLINE }: { deadline?: number } = {}) {
     this.#ports = ports;
+    this.#deadline = deadline;
+    this.#looks = new ImageLooks(ports.rows, (trigger, signal) => this.#onLook(trigger, signal));
   }
 
   /**
@@ -89,22 +112,26 @@ export class Triggers {
     return this.#ports.rows.remove(tenant, name);
   }
 
-  /** Starts jobs for all whose time has come; how many there were. Stops early when the database is away. */
+  /** Starts jobs for all schedules whose time has come; how many there were. Stops early when the database is away. */
   async fireDue(signal?: AbortSignal): Promise<number> {
     const { rows } = this.#ports;
     let fired = 0;
-    for (const trigger of await rows.due(BATCH)) {
+    for (const trigger of await rows.dueSchedules(BATCH)) {
       if (signal?.aborted) break;
       try {
         const { source } = trigger;
         if (source.kind === 'schedule') fired += await this.#onTime(trigger, source);
-        if (source.kind === 'image') fired += await this.#onLook(trigger, source, signal);
       } catch (error) {
         if (!(error instanceof SlipwayError)) throw error;
         await rows.noteError(trigger.id, messageOf(error));
       }
     }
     return fired;
+  }
+
+  /** The same for images that are to be looked at, which takes as long as their registries do. */
+  async lookAtImages(signal?: AbortSignal): Promise<number> {
+    return await this.#looks.run(signal);
   }
 
   /**
@@ -153,25 +180,39 @@ export class Triggers {
     }
   }
 
-  async #onLook(
-    trigger: Trigger & { readonly seen: string | null },
-    { image, every }: Extract<TriggerSource, { kind: 'image' }>,
-    signal: AbortSignal | undefined,
-  ): Promise<number> {
-    const { rows, digests } = this.#ports;
-    const dueAt = (await rows.now()) + every;
+  async #onLook(trigger: DueTrigger, signal: AbortSignal | undefined): Promise<number> {
+    const { rows } = this.#ports;
+    const { source } = trigger;
+    if (source.kind !== 'image') return 0;
+    const dueAt = (await rows.now()) + source.every;
     if (!(await rows.take(trigger, dueAt))) return 0;
     await this.#check(trigger);
-    const digest = await digests.digestOf(image, {
-      ...(trigger.confined && { tenant: trigger.tenant }),
-      signal,
-    });
+    const { image } = source;
+    const digest = await this.#digestOf(image, trigger, signal);
     if (digest === trigger.seen) return 0;
     const firing = { trigger, dueAt, seen: digest };
     // What was there before there was a trigger is no news.
     const made = trigger.seen === null ? { jobs: [] } : await this.#jobsOf(trigger, { image, digest });
     const id = await this.#fired(rows.fire(firing, made));
     return id === undefined || id === '' ? 0 : 1;
+  }
+
+  async #digestOf(
+    image: string,
+    { tenant, confined }: Trigger,
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
+    const late = AbortSignal.timeout(this.#deadline);
+    const given = signal ? AbortSignal.any([signal, late]) : late;
+    try {
+      const asked = this.#ports.digests.digestOf(image, { ...(confined && { tenant }), signal: given });
+      const digest = await unlessGivenUp(asked, { signal: given });
+      if (digest !== undefined) return digest;
+    } catch (error) {
+      if (!late.aborted) throw confined ? toldToTenant(error) : error;
+    }
+    if (signal?.aborted) throw canceled();
+    throw unavailable(`the registry did not answer within ${this.#deadline / 1000} seconds`);
   }
 
   async #check({ tenant, confined, source }: Pick<Trigger, 'tenant' | 'confined' | 'source'>): Promise<void> {
@@ -200,6 +241,13 @@ export class Triggers {
     if (source.kind === 'schedule') return nextTime(source.cron, source.timeZone, now);
     return source.kind === 'image' ? now : null;
   }
+}
+
+/** What a tenant hears of a registry: not what that says, as a name may have led to something else of the pool's network. */
+function toldToTenant(error: unknown): unknown {
+  if (!(error instanceof SlipwayError)) return error;
+  const what = TOLD[error.kind] ?? 'the registry does not answer, or may not be asked for a tenant';
+  return new SlipwayError(error.kind, what, { cause: error });
 }
 
 /** As who sends events wants it. */

@@ -24,7 +24,11 @@ const nightly: WantedTrigger = {
 };
 
 /** A gateway's triggers, as far as they need one. */
-function gateway(db: PoolDatabase, digestOf: ImageDigests['digestOf'] = async () => 'sha256:0') {
+function gateway(
+  db: PoolDatabase,
+  digestOf: ImageDigests['digestOf'] = async () => 'sha256:0',
+  options: { deadline?: number } = {},
+) {
   const rows = new JobsRepository(db);
   const absent = undefined as never;
   const jobs = new Jobs({
@@ -36,23 +40,29 @@ function gateway(db: PoolDatabase, digestOf: ImageDigests['digestOf'] = async ()
   });
   const repository = new TriggersRepository(db);
   const rules = new TenantRules({ jobs, access: new TenantAccessRepository(db) });
-  const triggers = new Triggers({
-    rows: repository,
-    jobs,
-    digests: { digestOf },
-    rules,
-    read: readSubmission,
-  });
+  const triggers = new Triggers(
+    { rows: repository, jobs, digests: { digestOf }, rules, read: readSubmission },
+    options,
+  );
   return { triggers, jobs: () => rows.list({ limit: 1000 }), rows: repository };
 }
 
 /** Several gateways on one database, with a tenant. A thread that waits for a lock of SQLite's keeps it from who has it. */
-async function open(database: TestPool, dialect: string, digestOf?: ImageDigests['digestOf']) {
+async function open(
+  database: TestPool,
+  dialect: string,
+  digestOf?: ImageDigests['digestOf'],
+  options: { deadline?: number } = {},
+) {
   await new TenantsRepository(database.db).ensure('a');
-  const all = [gateway(database.db, digestOf)];
+  const all = [gateway(database.db, digestOf, options)];
   for (let i = 0; i < 2; i++)
-    all.push(gateway(dialect === 'sqlite' ? database.db : await database.another(), digestOf));
-  return { ...all[0]!, all, fireAll: () => Promise.all(all.map(({ triggers }) => triggers.fireDue())) };
+    all.push(gateway(dialect === 'sqlite' ? database.db : await database.another(), digestOf, options));
+  const fire = async ({ triggers }: (typeof all)[number]) => {
+    const [onTime, onLook] = await Promise.all([triggers.fireDue(), triggers.lookAtImages()]);
+    return onTime + onLook;
+  };
+  return { ...all[0]!, all, fireAll: () => Promise.all(all.map(fire)) };
 }
 
 /** As if a trigger's time had come so many milliseconds ago. */
@@ -296,8 +306,52 @@ onEachPoolDatabase('triggers', (create, dialect) => {
     await fireAll();
     expect(await jobs()).toHaveLength(1);
     expect(new Set(asked)).toEqual(new Set(['a']));
-    expect((await own.get('a', 'private')).lastError).toContain('pull access denied');
+    // What the registry says may be anybody's.
+    expect((await own.get('a', 'private')).lastError).toContain('does not show this image');
     expect((await own.get('a', 'mine')).lastError).toBeNull();
+  });
+
+  it('of a tenant whose registries do not answer hold up nobody else’s, and end themselves', async () => {
+    await using database = await create();
+    const answers = Promise.withResolvers<void>();
+    const [looked, underWay, most] = [new Set<string>(), new Set<string>(), { b: 0, all: 0 }];
+    const digestOf: ImageDigests['digestOf'] = async (image, { signal }) => {
+      looked.add(image);
+      if (image.startsWith('good')) return 'sha256:one';
+      underWay.add(image);
+      most.b = Math.max(most.b, [...underWay].filter((each) => each.startsWith('b.')).length);
+      most.all = Math.max(most.all, underWay.size);
+      await new Promise((resolve) => signal!.addEventListener('abort', resolve));
+      underWay.delete(image);
+      // Whatever it does with that.
+      await answers.promise;
+      return 'sha256:one';
+    };
+    const { triggers, jobs } = await open(database, dialect, digestOf, { deadline: 500 });
+    const submission = { kind: 'run', run: { image: 'r.example/x' } };
+    const put = async (tenant: string, image: string) => {
+      await new TenantsRepository(database.db).ensure(tenant);
+      const source = { kind: 'image', image, every: 3_600_000 } as const;
+      await triggers.put(tenant, image.replaceAll(/[^a-z0-9]/g, '-'), { source, submission, enabled: true });
+    };
+    for (let n = 0; n < 6; n++) await put('b', `b.example/x${n}:1`);
+    for (const other of ['c', 'd', 'e', 'f', 'g']) {
+      for (let n = 0; n < 2; n++) await put(other, `${other}.example/x${n}:1`);
+    }
+    await put('a', 'good.example/x:1');
+    await triggers.put('a', 'nightly', nightly);
+    await comesDue(database.db, 10);
+    const looking = triggers.lookAtImages();
+    // Schedules wait for no image.
+    expect(await triggers.fireDue()).toBe(1);
+    expect(await looking).toBe(0);
+    answers.resolve();
+    expect(looked.size).toBe(17);
+    expect(most.b).toBeLessThanOrEqual(2);
+    expect(most.all).toBeLessThanOrEqual(8);
+    expect(await jobs()).toHaveLength(1);
+    expect((await triggers.get('b', 'b-example-x5-1')).lastError).toContain('did not answer within 0.5 sec');
+    expect((await triggers.get('a', 'good-example-x-1')).lastError).toBeNull();
   });
 
   it('forget events in time', async () => {
