@@ -179,12 +179,31 @@ export class GrpcProxy implements Disposable {
   /** What concerns all workers; answers those that had something to say. */
   async #gather(call: Call, first: Buffer, kind: Gathered = 'in-turn'): Promise<LivingWorker[]> {
     const { stream, path, metadata, connection, signal } = call;
-    const workers = await this.#workers.some();
-    const upstreams = await Promise.all(workers.map((worker) => this.#upstream(connection, worker)));
+    const reached = await this.#reachable(connection);
     const told = new Set<LivingWorker>();
-    const answered = (at: number) => void told.add(workers[at]!);
+    const answered = (at: number) => void told.add(reached[at]!.worker);
+    const upstreams = reached.map(({ upstream }) => upstream);
     await gather(stream, upstreams, { path, metadata, first, signal, kind, answered });
     return [...told];
+  }
+
+  /** All workers but those that are not reached, or have no engine for the client. Throws `unavailable` when that is all. */
+  async #reachable(connection: Connection) {
+    const failures: unknown[] = [];
+    const all = await Promise.all(
+      (await this.#workers.some()).map(async (worker) => {
+        try {
+          return [{ worker, upstream: await this.#upstream(connection, worker) }];
+        } catch (error) {
+          this.#log.warn({ err: error, worker: worker.name }, 'a worker was left out');
+          failures.push(error);
+          return [];
+        }
+      }),
+    );
+    const reached = all.flat();
+    if (reached.length === 0) throw failures[0];
+    return reached;
   }
 
   /** Of all workers, and what is to come, if that is to be told, too. */

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { unavailable } from '#errors/errors.ts';
 import type { PlacedKind, PlacementsRepository } from './placements-repository.ts';
 import type { PoolContents } from './pool-contents.ts';
 import { isPredefined } from './pool-objects.ts';
-import type { WorkerClient } from './worker-client.ts';
+import { ABSENT, type WorkerClient } from './worker-client.ts';
 import type { LivingWorker, Workers } from './workers.ts';
 
 const LOOK = 1_000;
@@ -85,6 +86,11 @@ export class WorkersWatch {
   async #watch(worker: LivingWorker, signal: AbortSignal): Promise<void> {
     try {
       const events = await this.#client.open(worker, { path: EVENTS, signal });
+      if (events.statusCode === ABSENT) {
+        events.resume();
+        this.#workers.leaveOut(worker.name);
+        throw unavailable(`worker ${worker.name} has no engine for this tenant`);
+      }
       await this.reconcile(worker);
       this.#changed(worker.name);
       await this.#contents.touch(worker);

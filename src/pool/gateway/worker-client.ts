@@ -3,6 +3,8 @@ import type { Readable } from 'node:stream';
 import { tooLarge, unavailable } from '#errors/errors.ts';
 import type { Upstream, WorkerAgents } from './worker-agents.ts';
 
+/** What a worker answers that has no engine for who asks: no room for a tenant's disk. */
+export const ABSENT = 503;
 const MAX_ANSWER = 64 * 1024 * 1024;
 
 export interface Question {

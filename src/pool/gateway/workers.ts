@@ -12,6 +12,8 @@ import type { Upstream, WorkerAgents } from './worker-agents.ts';
 const FRESH = 250;
 /** How long a request waits for the first worker of a pool that has just begun, or whose only one comes back. */
 const PATIENCE = 10_000;
+/** How long one is not chosen that had no engine for who asks, in milliseconds. */
+const ABSENT = 5_000;
 
 /** What a gateway shows workers. All in PEM. */
 export interface GatewayCredentials {
@@ -29,6 +31,7 @@ export class Workers {
   readonly #agents: WorkerAgents;
   readonly #credentials: () => GatewayCredentials;
   readonly #tenant: () => TenantIdentity | undefined;
+  readonly #absent = new Map<string, number>();
   #upstreams = new Map<string, { address: string; upstream: Upstream }>();
   #read: { at: number; workers: Promise<LivingWorker[]> } | undefined;
 
@@ -58,12 +61,18 @@ export class Workers {
     return this.#read.workers;
   }
 
+  /** A worker has no engine for who asks: no room for a tenant's disk. For a while it is not among `some`. */
+  leaveOut(name: string): void {
+    this.#absent.set(name, performance.now() + ABSENT);
+  }
+
   /** At least one, of which a little is waited for. Throws `unavailable`. */
   async some(): Promise<LivingWorker[]> {
     const until = performance.now() + PATIENCE;
     for (;;) {
       const workers = await this.living();
-      if (workers.length > 0) return workers;
+      const present = workers.filter(({ name }) => !this.#isAbsent(name));
+      if (workers.length > 0) return present.length > 0 ? present : workers;
       if (performance.now() >= until) break;
       await sleep(FRESH);
     }
@@ -75,6 +84,14 @@ export class Workers {
     const worker = (await this.living()).find((each) => each.name === name);
     if (worker) return worker;
     throw unavailable(`worker ${name}, which has it, is away`);
+  }
+
+  #isAbsent(name: string): boolean {
+    const until = this.#absent.get(name);
+    if (until === undefined) return false;
+    if (performance.now() < until) return true;
+    this.#absent.delete(name);
+    return false;
   }
 
   async #load(): Promise<LivingWorker[]> {

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
+import { isKind } from '#errors/errors.ts';
 import { errorResponse } from '#worker/http/errors.ts';
 
 /** Whose request it is: the server that answers it, which itself does not listen. Throws what the client is told. */
@@ -10,7 +11,9 @@ export type Dispatch = (req: IncomingMessage) => Server | Promise<Server>;
 export function createDispatchServer(dispatch: Dispatch, log: Logger): Server {
   const server = createServer({ requestTimeout: 0, headersTimeout: 30_000, keepAliveTimeout: 60_000 });
   const told = (error: unknown) => {
-    const { status, message } = errorResponse(error, 'none', log);
+    const { message, ...answer } = errorResponse(error, 'none', log);
+    // Whoever asks several leaves this one out.
+    const status = isKind(error, 'unavailable') ? 503 : answer.status;
     const body = JSON.stringify({ message });
     const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) };
     return { status, headers: { ...headers, ...(status === 401 && CHALLENGE) }, body };

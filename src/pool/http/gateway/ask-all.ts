@@ -1,6 +1,6 @@
 import { isKind, unavailable } from '#errors/errors.ts';
 import type { EngineContext } from '#worker/http/router.ts';
-import type { Answer } from '../../gateway/worker-client.ts';
+import { ABSENT, type Answer } from '../../gateway/worker-client.ts';
 import type { LivingWorker } from '../../gateway/workers.ts';
 import type { GatewayParts } from './gateway-parts.ts';
 import { reply } from './pass.ts';
@@ -14,7 +14,8 @@ export interface WorkerAnswer extends Answer {
 
 /**
  * Asks every worker the same, and resolves to the answers of those that answer, by the workers' names. When one of them
- * refuses, that is the answer to the client, and undefined is returned. Throws `unavailable` when none answers.
+ * refuses, that is the answer to the client, and undefined is returned. Those that have no engine for the client are left out,
+ * unless that is all. Throws `unavailable` when none answers.
  */
 export async function askAll(
   ctx: EngineContext,
@@ -34,8 +35,10 @@ export async function askAll(
   );
   const heard = answers.filter((answer) => answer !== undefined);
   if (heard.length === 0) throw unavailable('no worker of the pool answers');
-  const refusal = heard.find(({ status }) => status >= 300);
-  if (!refusal) return heard;
+  for (const { worker, status } of heard) if (status === ABSENT) workers.leaveOut(worker.name);
+  const present = heard.filter(({ status }) => status !== ABSENT);
+  const refusal = present.length === 0 ? heard[0] : present.find(({ status }) => status >= 300);
+  if (!refusal) return present;
   reply(ctx, refusal);
   return undefined;
 }

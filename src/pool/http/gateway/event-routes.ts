@@ -4,6 +4,7 @@ import { invalid } from '#errors/errors.ts';
 import { parseMoment } from '#worker/containers/list/moment.ts';
 import { requestSignal } from '#worker/http/request-signal.ts';
 import type { EngineContext, EngineRouter } from '#worker/http/router.ts';
+import { ABSENT } from '../../gateway/worker-client.ts';
 import type { LivingWorker } from '../../gateway/workers.ts';
 import type { GatewayParts } from './gateway-parts.ts';
 import { queryOf, versioned } from './pass.ts';
@@ -54,6 +55,7 @@ async function history(
   const all = await Promise.all(
     (await parts.workers.some()).map(async (worker) => {
       const { answer, lines } = await ask(ctx, parts, { worker, query: bounded, signal });
+      if (isAbsent(answer)) return [];
       if (answer.statusCode !== 200) throw invalid((await textOf(answer)) || 'invalid query');
       const found: Stamped[] = [];
       for await (const line of lines) found.push({ line, timeNano: JSON.parse(line).timeNano });
@@ -76,7 +78,8 @@ async function follow(
   const heard = new Map<string, Promise<void>>();
   const listen = async (worker: LivingWorker) => {
     try {
-      const { lines } = await ask(ctx, parts, { worker, query, signal });
+      const { answer, lines } = await ask(ctx, parts, { worker, query, signal });
+      if (isAbsent(answer)) return void heard.delete(worker.name);
       for await (const line of lines) await write(line);
     } catch (error) {
       if (!signal.aborted) parts.log.debug({ err: error, worker: worker.name }, 'no more events of a worker');
@@ -110,6 +113,13 @@ async function ask(
   const path = versioned(ctx, '/events', ahead === 0 ? query : moved(query, ahead));
   const answer = await client.open(worker, { path, signal });
   return { answer, lines: ahead === 0 ? linesOf(answer) : movedBack(linesOf(answer), ahead) };
+}
+
+/** One that has no engine for the client has nothing to tell. */
+function isAbsent(answer: IncomingMessage): boolean {
+  if (answer.statusCode !== ABSENT) return false;
+  answer.resume();
+  return true;
 }
 
 function moved(query: URLSearchParams, ahead: number): URLSearchParams {
