@@ -103,18 +103,33 @@ export class Fetcher {
 
   /** Whether a blob is there, without reading it. */
   async hasBlob(digest: Digest, options: ReadOptions = {}): Promise<boolean> {
-    return (await this.blobSize(digest, options)) !== undefined;
+    return retrying(async () => (await this.#head(digest, options)) !== undefined, this.#with(options));
   }
 
-  /** In bytes; undefined: it is not there. */
+  /** In bytes; undefined: it is not there. Throws `unavailable` when the registry does not say. */
   async blobSize(digest: Digest, options: ReadOptions = {}): Promise<number | undefined> {
-    return retrying(async () => {
-      const response = await this.#client.request({ method: 'HEAD', path: `blobs/${digest}`, ...options });
-      response.body.resume();
-      if (response.status === 404) return undefined;
-      if (response.status === 200) return Number(response.headers['content-length'] ?? 0);
-      throw await registryError(response, `blobs/${digest}`);
+    const size = await retrying(async () => {
+      const found = await this.#head(digest, options);
+      return found && (sizeOf(found) ?? (await this.#sizeByGet(digest, options)) ?? 'unknown');
     }, this.#with(options));
+    if (size !== 'unknown') return size;
+    throw unavailable(`${this.#client.origin.host} does not say how large the blob ${digest} is`);
+  }
+
+  /** undefined: it is not there. */
+  async #head(digest: Digest, options: ReadOptions): Promise<HttpResponse | undefined> {
+    const response = await this.#client.request({ method: 'HEAD', path: `blobs/${digest}`, ...options });
+    response.body.resume();
+    if (response.status === 404) return undefined;
+    if (response.status === 200) return response;
+    throw await registryError(response, `blobs/${digest}`);
+  }
+
+  /** Some servers say so little of what they do not send. */
+  async #sizeByGet(digest: Digest, options: ReadOptions): Promise<number | undefined> {
+    const response = await this.#get(`blobs/${digest}`, {}, options);
+    response.body.destroy();
+    return sizeOf(response);
   }
 
   /**
@@ -214,6 +229,12 @@ export class Fetcher {
   #with({ attempts, signal }: ReadOptions): RetryOptions {
     return { ...this.#retry, ...(attempts && { attempts }), ...(signal && { signal }) };
   }
+}
+
+/** In bytes, where the server says it. */
+function sizeOf({ headers }: HttpResponse): number | undefined {
+  const { 'content-length': length = '' } = headers;
+  return /^\d+$/.test(length) ? Number(length) : undefined;
 }
 
 function isBodyFailure(error: unknown): boolean {

@@ -45,10 +45,14 @@ describe('a client’s directory', () => {
 describe('an image', () => {
   const blobs = new Map<string, Uint8Array>();
   const asked: string[] = [];
+  /** By name, for which methods no length is said. */
+  const sizeless = new Map<string, readonly string[]>();
   const server = createServer((request, response) => {
     asked.push(request.url!);
     const name = request.url!.split('/').at(-1)!;
     const bytes = blobs.get(name);
+    const chunked = sizeless.get(name);
+    if (chunked?.includes(request.method!)) return void response.writeHead(200).end(bytes);
     if (!bytes) return void response.writeHead(404).end('{}');
     const type = request.url!.includes('/manifests/')
       ? 'application/vnd.oci.image.manifest.v1+json'
@@ -161,6 +165,19 @@ describe('an image', () => {
     await expect(source(`${name}@${digestOf('nowhere')}`)).rejects.toThrow(/not found/);
     await expect(source(`${name}:latest`)).rejects.toThrow(/invalid reference digest/);
     await expect(source(`oci-layout+blob://a@${wrong}`)).rejects.toThrow(/requires store id/);
+    await expect(source(`${name}@sha512:${'0'.repeat(128)}`)).rejects.toThrow(/by sha256 only/);
+  });
+
+  it('has blobs of which its registry says only late, or never, how large they are', async () => {
+    const [late, never] = ['known late', 'never known'].map((text) => {
+      const bytes = Buffer.from(text);
+      blobs.set(digestOf(bytes), bytes);
+      return digestOf(bytes);
+    });
+    sizeless.set(late!, ['HEAD']).set(never!, ['HEAD', 'GET']);
+    const name = `docker-image+blob://${registry}/lazy`;
+    expect(await names(await source(`${name}@${late}`))).toEqual([hexOf(late!)]);
+    await expect(source(`${name}@${never}`)).rejects.toThrow(/does not say how large the blob sha256:/);
   });
 
   it.each([

@@ -1,5 +1,5 @@
 import { invalid } from '#errors/errors.ts';
-import { digestOf, hexOf, isDigest } from '#oci/digest.ts';
+import { algorithmOf, digestOf, hexOf, isDigest } from '#oci/digest.ts';
 import { canonicalJson } from '../../llb/canonical-json.ts';
 import type { SourceOp } from '../../llb/op.ts';
 import type { Vertex } from '../../llb/vertex.ts';
@@ -48,6 +48,8 @@ function wantedOf(vertex: Vertex<SourceOp>) {
   const location = locationOf(vertex);
   const digest = location.slice(location.lastIndexOf('@') + 1);
   if (!isDigest(digest)) throw invalid(`invalid reference digest: ${location.slice(0, 300)}`);
+  if (algorithmOf(digest) !== 'sha256')
+    throw invalid(`blobs are checked by sha256 only: ${location.slice(0, 300)}`);
   const inStore = identifier.startsWith('oci-layout+blob:');
   const store = inStore ? attrs['oci.store'] : undefined;
   if (inStore && !store) throw invalid('oci-layout blob source requires store id');
