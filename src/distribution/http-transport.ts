@@ -1,7 +1,8 @@
 import http from 'node:http';
 import https from 'node:https';
+import type { LookupFunction } from 'node:net';
 import type { Readable } from 'node:stream';
-import { canceled, messageOf, systemCode, unavailable } from '#errors/errors.ts';
+import { canceled, isKind, messageOf, systemCode, unavailable } from '#errors/errors.ts';
 import { sendBody } from './send-body.ts';
 
 export interface HttpRequest {
@@ -26,6 +27,11 @@ export interface HttpTransportOptions {
   /** Without any byte in either direction. */
   readonly idleTimeoutMs?: number;
   readonly userAgent?: string;
+  /**
+   * Asked before each request, also of redirects and token servers: throws for what is out of bounds, and answers how a name
+   * is resolved, if not as usual.
+   */
+  readonly targets?: (url: URL) => { readonly lookup?: LookupFunction };
 }
 
 const MAX_REDIRECTS = 10;
@@ -38,12 +44,14 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 export class HttpTransport implements Disposable {
   readonly #idleTimeoutMs: number;
   readonly #userAgent: string;
+  readonly #targets: NonNullable<HttpTransportOptions['targets']>;
   readonly #plain = new http.Agent({ keepAlive: true, maxSockets: 32 });
   readonly #tls = new https.Agent({ keepAlive: true, maxSockets: 32 });
 
   constructor(options: HttpTransportOptions = {}) {
     this.#idleTimeoutMs = options.idleTimeoutMs ?? 120_000;
     this.#userAgent = options.userAgent ?? 'slipway';
+    this.#targets = options.targets ?? (() => ({}));
   }
 
   async request(request: HttpRequest): Promise<HttpResponse> {
@@ -67,6 +75,7 @@ export class HttpTransport implements Disposable {
 
   async #send(request: HttpRequest): Promise<HttpResponse> {
     if (request.signal?.aborted) throw canceled();
+    const { lookup } = this.#targets(request.url);
     const body = await request.body?.();
     const fixed = body instanceof Uint8Array ? body : undefined;
     const { promise, resolve, reject } = Promise.withResolvers<HttpResponse>();
@@ -80,6 +89,7 @@ export class HttpTransport implements Disposable {
         ...request.headers,
       },
       timeout: this.#idleTimeoutMs,
+      ...(lookup && { lookup }),
       ...(request.signal && { signal: request.signal }),
     });
     const failed = (cause: unknown) => asUnavailable(request, cause);
@@ -116,6 +126,8 @@ export function asUnavailable(
   cause: unknown,
 ): Error {
   if (request.signal?.aborted) return canceled();
+  // By `targets`: another try makes no difference.
+  if (isKind(cause, 'forbidden')) return cause;
   const code = systemCode(cause);
   const why = connectionFailure(cause) ?? (messageOf(cause) || code);
   return unavailable(`${describe(request)}: ${why}`, { cause, ...(code && { code }) });

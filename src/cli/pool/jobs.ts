@@ -9,6 +9,7 @@ import { PostgresListener } from '#database/postgres-listener.ts';
 import { inTransaction } from '#database/transaction.ts';
 import type { Credentials } from '#distribution/authorizer.ts';
 import type { Registries } from '#distribution/registries.ts';
+import { RegistryHosts } from '#distribution/registry-hosts.ts';
 import { DeliveriesRepository } from '#pool/hooks/deliveries-repository.ts';
 import { Hooks } from '#pool/hooks/hooks.ts';
 import { HooksRepository } from '#pool/hooks/hooks-repository.ts';
@@ -42,6 +43,7 @@ import { TenantAccessRepository } from '#pool/tenants/tenant-access-repository.t
 import type { TenantIdentity } from '#pool/tenants/tenant-header.ts';
 import { TenantRules } from '#pool/tenants/tenant-rules.ts';
 import { RegistryDigests } from '#pool/triggers/registry-digests.ts';
+import { TenantRegistries } from '#pool/triggers/tenant-registries.ts';
 import { TenantTriggers } from '#pool/triggers/tenant-triggers.ts';
 import { Triggers } from '#pool/triggers/triggers.ts';
 import { TriggersRepository } from '#pool/triggers/triggers-repository.ts';
@@ -92,10 +94,22 @@ export async function createPoolJobs(
   });
   const jobs = new Jobs({ rows, changes, logs, contexts, summons });
   await tenants.ensure(DEFAULT_TENANT);
+  const confinedTargets = new TargetPolicy({
+    allowed: config.pool.jobs.tenantWebhookNetworks,
+    setting: 'pool.jobs.tenantWebhookNetworks',
+  });
   const triggers = new Triggers({
     rows: new TriggersRepository(db),
     jobs,
-    digests: new RegistryDigests({ registries, credentials }),
+    digests: new RegistryDigests({
+      registries,
+      credentials,
+      ofTenants: new TenantRegistries({
+        hosts: new RegistryHosts({ insecure: config.worker.insecureRegistries }),
+        targets: confinedTargets,
+        access,
+      }),
+    }),
     rules: new TenantRules({ jobs, access }),
     read: readSubmission,
   });
@@ -106,10 +120,7 @@ export async function createPoolJobs(
       allowed: config.pool.jobs.webhookNetworks,
       setting: 'pool.jobs.webhookNetworks',
     }),
-    confinedTargets: new TargetPolicy({
-      allowed: config.pool.jobs.tenantWebhookNetworks,
-      setting: 'pool.jobs.tenantWebhookNetworks',
-    }),
+    confinedTargets,
   });
   const { keep, keepContexts } = config.pool.jobs;
   const due = new DueRepository(db);
@@ -150,7 +161,7 @@ export async function createPoolJobs(
         rows,
         claims,
         requirements,
-        policies: (names) => access.policies(names),
+        tenants: (names) => access.identities(names),
         logs,
         contexts,
         publisher,
