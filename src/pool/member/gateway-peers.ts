@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { unlessGivenUp } from '#async/unless-given-up.ts';
-import { canceled, isKind, unavailable } from '#errors/errors.ts';
+import { canceled, isKind, messageOf, unavailable } from '#errors/errors.ts';
 import type { PeerWish, PeerWorker, PeerWorkers } from '#worker/buildkit/peer/peer-workers.ts';
 
 /** What is needed of a worker's place in its pool. */
@@ -46,12 +47,17 @@ export class GatewayPeers {
     const pool = this.#pool;
     if (!pool || performance.now() < (this.#absent.get(wish.platform) ?? 0)) return undefined;
     const asked = pool
-      .ask('POST', '/peers/find', { ...wish, ...(tenant !== null && { tenant }) })
+      .ask('POST', '/peers/find', {
+        ...wish,
+        affinity: hashed(wish.affinity),
+        ...(tenant !== null && { tenant }),
+      })
       .then((answer) => found.parse(answer));
     const answer = await unlessGivenUp(asked, { within: PATIENCE, signal }).catch((error: unknown) => {
       // A build that was asked of this worker itself is none of the pool's.
       if (isKind(error, 'forbidden')) return refused;
-      throw error;
+      // Whatever it says otherwise (it may be of an earlier version), nobody was found, and the step may be done here.
+      throw unavailable(`the pool does not say who does it: ${messageOf(error)}`, { cause: error });
     });
     if (signal.aborted) throw canceled();
     if (!answer) throw unavailable('the pool does not answer');
@@ -92,4 +98,9 @@ export class GatewayPeers {
       },
     };
   }
+}
+
+/** Of any length, as clients say it. */
+function hashed(affinity: string): string {
+  return createHash('sha256').update(affinity).digest('hex');
 }
