@@ -1,5 +1,6 @@
 import { invalid, unsupported } from '#errors/errors.ts';
 import { chainIds } from '#oci/chain-id.ts';
+import { digestOf } from '#oci/digest.ts';
 import type { StoredLayer } from '../../cache/record-manifest.ts';
 import { readLayers, writeLayers } from '../../cache/stored-layers.ts';
 import type { Op, SourceOp } from '../../llb/op.ts';
@@ -35,7 +36,8 @@ export class SharedLayersSource implements Source {
 
   async cacheMap(vertex: Vertex<SourceOp>): Promise<CacheMap> {
     this.#read(vertex);
-    return { digest: `${SCHEME}:${locationOf(vertex)}`, inputs: [] };
+    // Who asks for the same files may name other blobs for them, rightly or not: nobody gets those of somebody else.
+    return { digest: `${SCHEME}:${digestOf(vertex.op.attrs[LAYERS] ?? '')}`, inputs: [] };
   }
 
   async run(vertex: Vertex<SourceOp>): Promise<Ref> {
