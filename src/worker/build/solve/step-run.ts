@@ -59,8 +59,9 @@ export async function runStep(
     const inTurn = <T>(task: () => Promise<T>) => ports.slots.run(request.owner, signal, task);
     const { natives } = ports;
     if (natives?.isForeign(request)) {
-      const task = () => elsewhere(ports, natives, request, flight);
-      return (await kept(ports, request, await shown(progress, task))).outcome;
+      const driven = await shown(progress, () => elsewhere(natives, request, flight));
+      if (driven) return (await kept(ports, request, driven)).outcome;
+      // Others may find nobody either: they agree on who does it, as ever.
     }
     const step = {
       key: request.contentKey,
@@ -77,12 +78,15 @@ export async function runStep(
   }
 }
 
-/** Tells watchers of a task that begins now. */
-export async function shown<T>(progress: StepWatcher, task: () => Promise<Driven<T>>): Promise<Driven<T>> {
+/** Tells watchers of a task that begins now. undefined: it is not over. */
+export async function shown<D extends Driven<unknown> | undefined>(
+  progress: StepWatcher,
+  task: () => Promise<D>,
+): Promise<D> {
   progress.started(new Date());
   try {
     const driven = await task();
-    progress.completed(new Date(), { cached: driven.reused });
+    if (driven) progress.completed(new Date(), { cached: driven.reused });
     return driven;
   } catch (thrown) {
     const error = orDiskFull(thrown);
@@ -127,16 +131,14 @@ function driven(
   );
 }
 
-/** By a worker of the step's platform; here, when there is none. */
+/** By a worker of the step's platform. undefined: there is none. */
 async function elsewhere(
-  ports: StepPorts,
   natives: NativeSteps,
   request: StepRequest,
   flight: FlightContext,
-): Promise<Driven<readonly Ref[]>> {
+): Promise<Driven<readonly Ref[]> | undefined> {
   const done = await natives.run(request, flight);
-  if (done) return { value: done.outputs, reused: done.reused, lease: new Lease(async () => undefined) };
-  return await ports.slots.run(request.owner, flight.signal, () => driven(ports, request, flight));
+  return done && { value: done.outputs, reused: done.reused, lease: new Lease(async () => undefined) };
 }
 
 async function kept(
