@@ -18,7 +18,7 @@ import { TieredCache } from '#worker/build/cache/tiered-cache.ts';
 import { ClassicBuilds } from '#worker/build/classic/classic-builds.ts';
 import type { BasePuller } from '#worker/build/classic/classic-images.ts';
 import { RetainedDirectories } from '#worker/build/context/retained-directories.ts';
-import { createDrivers, type DriversPorts } from '#worker/build/drivers/drivers.ts';
+import { createDrivers, type Drivers, type DriversPorts } from '#worker/build/drivers/drivers.ts';
 import { runnablePlatforms } from '#worker/build/drivers/exec/emulation.ts';
 import { Exporters } from '#worker/build/export/exporters.ts';
 import { DockerfileFrontend } from '#worker/build/frontend/dockerfile-frontend.ts';
@@ -109,8 +109,7 @@ export async function createWorkerBuilds(
       drivers: drivers.ops,
       cache: shared && sender ? new TieredCache({ local: cache, registry: shared, sender }) : cache,
       claims: ports.claims,
-      natives:
-        shared && ports.peers && new PeerSteps({ peers: ports.peers, shared, local: drivers.local, log }),
+      natives: shared && ports.peers && peerSteps(ports.peers, shared, drivers, log),
     },
     { parallelism: config.parallelism },
   );
@@ -206,6 +205,15 @@ export async function createWorkerBuilds(
       keeper.start();
     },
   };
+}
+
+function peerSteps(
+  peers: PeerWorkers,
+  shared: RegistryRecords,
+  { local, stepsDirectory: directory }: Drivers,
+  log: Logger,
+): PeerSteps {
+  return new PeerSteps({ peers, shared, local, directory, log });
 }
 
 function sharedRecords({ rows }: Images, uploads: LayerUploads, log: Logger): RegistryRecords {

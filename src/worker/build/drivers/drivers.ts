@@ -94,6 +94,8 @@ export interface Drivers {
   readonly views: RefViews;
   readonly cacheMounts: CacheMounts;
   readonly files: FilePool;
+  /** What running commands need beside their files is below it. */
+  readonly stepsDirectory: string;
   /** Removes what a killed worker left. Call once at start, after the image store's and the snapshotter's. */
   reconcile(): Promise<void>;
   stop(): Promise<void>;
@@ -126,6 +128,7 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
   const options = { ...DEFAULTS, ...given };
   const { images, snapshotter, mounter, sandboxes, steps, host } = ports;
   const directory = join(options.root, 'mounts');
+  const stepsDirectory = join(options.root, 'steps');
   const files = new FilePool({ threads: options.fileThreads });
   const layers = new Layers({ layers: images.layers, puller: images.layerPuller });
   const views = new RefViews({ layers, snapshotter, mounter }, { directory });
@@ -173,7 +176,7 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
       source: sources,
       exec: new ExecDriver(
         { workspaces, views, layers, caches, mounter, networks, steps, host, digests },
-        { directory: join(options.root, 'steps'), ahead: options.ahead },
+        { directory: stepsDirectory, ahead: options.ahead },
       ),
       file: new FileDriver({ workspaces, views, files, digests }, { limits }),
       merge: new MergeDriver({ workspaces }),
@@ -192,6 +195,7 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
     views,
     cacheMounts: caches,
     files,
+    stepsDirectory,
     reconcile: async () => {
       await mkdir(options.root, { recursive: true, mode: 0o700 });
       await steps.reconcile();

@@ -4,12 +4,12 @@ import type { Logger } from 'pino';
 import { canceled } from '#errors/errors.ts';
 import type { ProgressSink } from '#worker/build/solve/progress.ts';
 import { GrpcClient } from '../grpc/grpc-client.ts';
-import { Code, GrpcError } from '../grpc/grpc-error.ts';
+import { Code, ConnectionLost, GrpcError } from '../grpc/grpc-error.ts';
 import { Control } from '../proto/github.com/moby/buildkit/api/services/control/control_pb.ts';
 import type { Definition } from '../proto/github.com/moby/buildkit/solver/pb/ops_pb.ts';
 import { type Connect, connectUpgraded, type EngineAddress } from './connection.ts';
 import { eagerConnection } from './eager-connection.ts';
-import { failedBuild } from './failed-build.ts';
+import { FailedBuild, failedBuild } from './failed-build.ts';
 import { offeringServer } from './offering-server.ts';
 import type { Offers } from './offers.ts';
 import { tellStatus } from './status-events.ts';
@@ -58,7 +58,7 @@ export class BuildClient {
 
   /**
    * Builds, telling `progress` of it. Resolves to what the exporters answered, when all has been told. Throws a
-   * `FailedBuild` for why it failed, `canceled`, and `unavailable` when no worker answers.
+   * `FailedBuild` for why it failed, `canceled`, `unavailable` when no worker answers, `ConnectionLost` when it no longer does.
    */
   async build(
     request: BuildRequest,
@@ -81,7 +81,14 @@ export class BuildClient {
     closing.defer(() => server.close());
     const client = new GrpcClient(await this.#connect('/grpc', { headers: this.#headers(), signal }));
     closing.defer(() => client.close());
-    return await this.#solve(client, request, sessionId, { progress, signal });
+    try {
+      return await this.#solve(client, request, sessionId, { progress, signal });
+    } catch (error) {
+      const hasFailed = error instanceof FailedBuild && error.exitCode !== undefined;
+      if (signal.aborted || hasFailed || !session.closed) throw error;
+      // It ended for want of what it has of its client; that came by the other connection.
+      throw new ConnectionLost('the connection was lost', { cause: error });
+    }
   }
 
   async #solve(

@@ -1,7 +1,7 @@
 import { type ClientHttp2Stream, constants } from 'node:http2';
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { readFrameBatches, writeFrames } from './frames.ts';
-import { Code, errorOf, GrpcError } from './grpc-error.ts';
+import { Code, ConnectionLost, errorOf, GrpcError } from './grpc-error.ts';
 import { DecodedMessages, type Messages } from './messages.ts';
 
 interface Options<I extends DescMessage, O extends DescMessage> {
@@ -161,7 +161,7 @@ function outcomeOf(
       resolve(
         signal?.aborted
           ? new GrpcError(Code.cancelled, 'context canceled', { cause: signal.reason })
-          : new GrpcError(Code.unavailable, 'the connection was lost'),
+          : new ConnectionLost('the connection was lost'),
       );
     });
   });

@@ -9,7 +9,7 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import { ClientCall } from './client-call.ts';
-import { Code, GrpcError } from './grpc-error.ts';
+import { Code, ConnectionLost, GrpcError } from './grpc-error.ts';
 import { h2Options, widenWindow } from './h2-settings.ts';
 import type { Metadata } from './metadata.ts';
 
@@ -88,6 +88,6 @@ export class GrpcClient {
   }
 }
 
-function gone(): GrpcError {
-  return new GrpcError(Code.unavailable, 'the connection is closed');
+function gone(): ConnectionLost {
+  return new ConnectionLost('the connection is closed');
 }

@@ -39,6 +39,13 @@ export class GrpcError extends Error {
   }
 }
 
+/** The call had no answer: the connection, or its stream, broke before. What the other side says itself is none of these. */
+export class ConnectionLost extends GrpcError {
+  constructor(message: string, options: { cause?: unknown } = {}) {
+    super(Code.unavailable, message, options);
+  }
+}
+
 /**
  * What to end a call with for a thrown value. BuildKit's clients put the code's name before the message unless it is
  * `unknown`; so that is what the kinds get that a client does not act upon.

@@ -1,25 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { invalid, isKind, SlipwayError, unavailable } from '#errors/errors.ts';
+import { invalid, unavailable } from '#errors/errors.ts';
 import type { StoredLayer } from '#worker/build/cache/record-manifest.ts';
 import { readLayers } from '#worker/build/cache/stored-layers.ts';
 import { BuildFailure } from '#worker/build/drivers/build-failure.ts';
 import { sharedLayers } from '#worker/build/drivers/source/shared-layers-source.ts';
 import { SHARED_LAYERS } from '#worker/build/export/shared-layers-exporter.ts';
-import type { ExecMount, ExecOp } from '#worker/build/llb/op.ts';
+import type { ExecOp } from '#worker/build/llb/op.ts';
 import { vertex as makeVertex, type Vertex } from '#worker/build/llb/vertex.ts';
-import type { BuildSession } from '#worker/build/session/build-session.ts';
 import type { NativeContext } from '#worker/build/solve/native-steps.ts';
 import type { BuildLimits } from '#worker/build/solve/op-driver.ts';
 import type { ProgressSink } from '#worker/build/solve/progress.ts';
 import { BuildClient } from '../client/build-client.ts';
+import type { Connect } from '../client/connection.ts';
 import { FailedBuild } from '../client/failed-build.ts';
 import type { Offers } from '../client/offers.ts';
 import { writeDefinition } from '../definition/write-definition.ts';
-import { Code, GrpcError } from '../grpc/grpc-error.ts';
+import { Code, ConnectionLost, GrpcError } from '../grpc/grpc-error.ts';
 import type { PeerWorker } from './peer-workers.ts';
 
 interface AskedStep {
@@ -27,6 +24,8 @@ interface AskedStep {
   /** Where the cache that both share has each input. */
   readonly inputs: readonly (readonly StoredLayer[])[];
   readonly limits: BuildLimits;
+  /** What it has of the build's client. */
+  readonly offers: Offers;
 }
 
 /** A client's name for what limits a step, in BuildKit's words. */
@@ -40,7 +39,10 @@ const RESOURCES = {
   cpusetMems: 'cpusetmems',
 } as const;
 
-const GONE: readonly number[] = [Code.unavailable, Code.cancelled];
+/** The worker was lost while it was at a step: nobody knows what came of it, another one may do it. */
+export class LostPeer extends Error {
+  override readonly name = 'LostPeer';
+}
 
 /**
  * Whether another worker can be told all of it: it has one output, nothing that only the classic builder knows, and nothing
@@ -67,16 +69,19 @@ export class PeerStep {
     this.#log = log;
   }
 
-  /** Throws `BuildFailure`, and `unavailable` when the worker is lost. */
+  /** Throws `BuildFailure`, other reasons of the worker's, and `LostPeer`. */
   async run(
-    { vertex, inputs, limits }: AskedStep,
-    { session, progress, signal }: NativeContext,
+    { vertex, inputs, limits, offers }: AskedStep,
+    { progress, signal }: NativeContext,
   ): Promise<{ layers: StoredLayer[]; reused: boolean }> {
     const over = new AbortController();
     const left = AbortSignal.any([signal, over.signal]);
-    await using offers = await openOffers(vertex.op, session, left);
+    let isLost = false;
+    const lose = () => {
+      isLost = true;
+    };
     const heard = new HeardStep(progress);
-    const client = new BuildClient({ address: { connect: this.#peer.connect }, log: this.#log });
+    const client = new BuildClient({ address: { connect: this.#connecting(lose) }, log: this.#log });
     const { definition, name } = definitionOf(vertex, inputs);
     const request = {
       ref: randomUUID(),
@@ -88,25 +93,41 @@ export class PeerStep {
       definition,
     };
     const lost = this.#peer.lost(left).then(() => {
-      if (!left.aborted) over.abort();
+      if (left.aborted) return;
+      lose();
+      over.abort();
     });
     try {
       const answer = await client.build(request, offers, { progress: heard, signal: left });
       return { layers: readLayers(answer[SHARED_LAYERS] ?? ''), reused: heard.wasCached(name) };
     } catch (error) {
       if (signal.aborted) throw error;
-      throw this.#explained(error, vertex.op, over.signal.aborted);
+      if (isLost || error instanceof ConnectionLost) {
+        throw new LostPeer(`${this.#peer.name} is gone`, { cause: error });
+      }
+      throw this.#explained(error, vertex.op);
     } finally {
       over.abort();
       await lost;
     }
   }
 
-  #explained(error: unknown, op: ExecOp, isLost: boolean): unknown {
+  #connecting(failed: () => void): Connect {
+    return async (path, options) => {
+      try {
+        return await this.#peer.connect(path, options);
+      } catch (error) {
+        failed();
+        throw error;
+      }
+    };
+  }
+
+  /** What the worker has said is no loss of it: the command may have run, and would run again elsewhere. */
+  #explained(error: unknown, op: ExecOp): unknown {
     const grpc = error instanceof FailedBuild ? error.cause : error;
-    const isGone = grpc instanceof GrpcError && GONE.includes(grpc.code);
-    if (isLost || isGone || isKind(error, 'unavailable')) {
-      return unavailable(`${this.#peer.name} is gone`, { cause: error });
+    if (grpc instanceof GrpcError && (grpc.code === Code.unavailable || grpc.code === Code.cancelled)) {
+      return unavailable(`${this.#peer.name}: ${grpc.message}`, { cause: error });
     }
     if (!(error instanceof FailedBuild)) return error;
     const { message, exitCode } = error;
@@ -162,51 +183,4 @@ function optionsOf({ resources = {} }: BuildLimits): Record<string, string> {
     return value === undefined ? [] : [[option, String(value)]];
   });
   return Object.fromEntries(named);
-}
-
-/** Secrets and agents of the build's client that the step names, and nothing else of what the client has. */
-async function openOffers(
-  op: ExecOp,
-  session: BuildSession,
-  signal: AbortSignal,
-): Promise<Offers & AsyncDisposable> {
-  await using opened = new AsyncDisposableStack();
-  const secrets = new Map<string, () => Promise<Uint8Array>>();
-  const wanted = [...op.mounts.filter(isOf('secret')), ...(op.secretEnv ?? [])].map(({ id }) => id);
-  for (const id of new Set(wanted)) {
-    const value = await ifThere(session.secret(id, { signal }));
-    if (value) secrets.set(id, async () => value);
-  }
-  const agents = new Map<string, string>();
-  for (const id of new Set(op.mounts.filter(isOf('ssh')).map((mount) => mount.id))) {
-    const directory = await mkdtemp(join(tmpdir(), 'slipway-agent-'));
-    opened.defer(() => rm(directory, { recursive: true, force: true }));
-    const agent = await ifThere(session.agent(id, { directory, uid: 0, gid: 0, mode: 0o600, signal }));
-    if (agent) agents.set(id, opened.use(agent).path);
-  }
-  const kept = opened.move();
-  return {
-    directories: new Map(),
-    sharedKey: '',
-    credentials: async () => undefined,
-    secrets,
-    agents,
-    outputs: new Map(),
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
-  };
-}
-
-function isOf<T extends ExecMount['type']>(type: T) {
-  return (mount: ExecMount): mount is Extract<ExecMount, { type: T }> => mount.type === type;
-}
-
-/** What a step may do without is missed where it runs. */
-async function ifThere<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (error instanceof SlipwayError && (error.kind === 'not-found' || error.kind === 'unsupported'))
-      return undefined;
-    throw error;
-  }
 }

@@ -5,7 +5,6 @@ import { formatPlatform } from '#oci/platform.ts';
 import type { StoredLayer } from '#worker/build/cache/record-manifest.ts';
 import { isNative, isRunnable } from '#worker/build/drivers/exec/emulation.ts';
 import { isSharedLayers } from '#worker/build/drivers/source/shared-layers-source.ts';
-import type { LocalLayers } from '#worker/build/export/layer-export.ts';
 import type { ExecOp } from '#worker/build/llb/op.ts';
 import type { Vertex } from '#worker/build/llb/vertex.ts';
 import type {
@@ -15,17 +14,18 @@ import type {
   NativeSteps,
 } from '#worker/build/solve/native-steps.ts';
 import type { LayersRef, Ref } from '#worker/build/solve/ref.ts';
-import { canBeAsked, PeerStep } from './peer-step.ts';
+import type { Offers } from '../client/offers.ts';
+import { BroughtInputs, type BroughtInputsPorts } from './brought-inputs.ts';
+import { canBeAsked, LostPeer, PeerStep } from './peer-step.ts';
 import type { PeerWorker, PeerWorkers } from './peer-workers.ts';
+import { openOffers } from './step-offers.ts';
 
-export interface PeerStepsPorts {
+export interface PeerStepsPorts extends BroughtInputsPorts {
   readonly peers: PeerWorkers;
   /** The cache that workers share, by which layers go to and fro. */
-  readonly shared: {
-    bring(ref: LayersRef, signal: AbortSignal): Promise<StoredLayer[]>;
-    ref(layers: readonly StoredLayer[]): LayersRef;
-  };
-  readonly local: LocalLayers;
+  readonly shared: BroughtInputsPorts['shared'] & { ref(layers: readonly StoredLayer[]): LayersRef };
+  /** For what steps need while they run; what a killed worker left there is removed. */
+  readonly directory: string;
   readonly log: Logger;
 }
 
@@ -41,9 +41,11 @@ const RETRY = 1_000;
  */
 export class PeerSteps implements NativeSteps {
   readonly #ports: PeerStepsPorts;
+  readonly #inputs: BroughtInputs;
 
   constructor(ports: PeerStepsPorts) {
     this.#ports = ports;
+    this.#inputs = new BroughtInputs(ports);
   }
 
   isForeign({ vertex, limits }: Pick<NativeStep, 'vertex' | 'limits'>): boolean {
@@ -57,41 +59,56 @@ export class PeerSteps implements NativeSteps {
 
   async run(step: NativeStep, context: NativeContext): Promise<NativeOutcome | undefined> {
     const vertex = step.vertex as Vertex<ExecOp>;
+    const { limits } = step;
     const platform = formatPlatform(vertex.platform!);
-    const { signal } = context;
-    const affinity = context.session.sharedKey || context.session.id;
+    const { session, signal } = context;
+    const affinity = session.sharedKey || session.id;
     const lost: { readonly name: string; readonly error: unknown }[] = [];
-    try {
-      for (let inputs: StoredLayer[][] | undefined; lost.length < TRIES; ) {
-        const without = lost.map(({ name }) => name);
-        const peer = await this.#find({ platform, affinity, without }, signal);
-        if (!peer) break;
-        inputs ??= await this.#bring(step.inputs, signal);
-        const told = telling(context, peer, platform);
-        try {
-          const { layers, reused } = await new PeerStep(peer, this.#ports.log).run(
-            { vertex, inputs, limits: step.limits },
-            context,
-          );
-          return { outputs: [this.#ports.shared.ref(layers)], reused };
-        } catch (error) {
-          if (signal.aborted) throw canceled();
-          if (!isKind(error, 'unavailable')) throw error;
-          lost.push({ name: peer.name, error });
-        } finally {
-          told();
-        }
+    await using opened = new AsyncDisposableStack();
+    let inputs: StoredLayer[][] | undefined;
+    let offers: Offers | undefined;
+    while (lost.length < TRIES) {
+      const without = lost.map(({ name }) => name);
+      let peer: PeerWorker | undefined;
+      try {
+        peer = await this.#find({ platform, affinity, without }, signal);
+        if (peer) inputs ??= await this.#bring(step.inputs, context);
+      } catch (error) {
+        if (signal.aborted) throw canceled();
+        if (!isKind(error, 'unavailable')) throw error;
+        return await this.#emulated(vertex, context, error);
       }
-    } catch (error) {
-      // What kept it from being asked for elsewhere; what came of it there is no such thing.
-      if (signal.aborted) throw canceled();
-      if (!isKind(error, 'unavailable') || !(await isRunnable(vertex.platform!))) throw error;
-      this.#ports.log.warn({ err: error }, `a step for ${platform} is emulated`);
-      return undefined;
+      if (!peer || !inputs) break;
+      const { directory, log } = this.#ports;
+      // Once: it is the client's word, whoever does the step.
+      offers ??= opened.use(await openOffers(vertex.op, session, { directory, signal }));
+      const told = telling(context, `done by ${peer.name}, which is ${platform}`);
+      try {
+        const asked = { vertex, inputs, limits, offers };
+        const { layers, reused } = await new PeerStep(peer, log).run(asked, context);
+        return { outputs: [this.#ports.shared.ref(layers)], reused };
+      } catch (error) {
+        if (signal.aborted) throw canceled();
+        if (!(error instanceof LostPeer)) throw error;
+        log.warn({ err: error }, `${peer.name} was lost while it did a step for ${platform}`);
+        lost.push({ name: peer.name, error });
+      } finally {
+        told();
+      }
     }
     const last = lost.at(-1);
-    if (last && !(await isRunnable(vertex.platform!))) throw givenUp(last, platform);
-    return undefined;
+    return last && (await this.#emulated(vertex, context, givenUp(last, platform)));
+  }
+
+  /** Throws what keeps it from being done elsewhere when it cannot be done here either. */
+  async #emulated(
+    { platform }: Vertex<ExecOp>,
+    context: NativeContext,
+    error: SlipwayError,
+  ): Promise<undefined> {
+    if (!(await isRunnable(platform!))) throw error;
+    this.#ports.log.warn({ err: error }, `a step for ${formatPlatform(platform!)} is emulated`);
+    telling(context, `emulated here: ${error.message}`)();
   }
 
   async #find(
@@ -110,27 +127,17 @@ export class PeerSteps implements NativeSteps {
   }
 
   /** Throws `unavailable` when the cache cannot be used. */
-  async #bring(inputs: readonly Ref[], signal: AbortSignal): Promise<StoredLayer[][]> {
+  async #bring(
+    inputs: readonly Ref[],
+    { session, signal }: Pick<NativeContext, 'session' | 'signal'>,
+  ): Promise<StoredLayer[][]> {
     try {
-      return await Promise.all(inputs.map((input) => this.#brought(input, signal)));
+      return await Promise.all(inputs.map((input) => this.#inputs.bring(input, session, signal)));
     } catch (cause) {
       if (signal.aborted) throw canceled();
       throw unavailable(`the build cache does not take what a step stands on: ${messageOf(cause)}`, {
         cause,
       });
-    }
-  }
-
-  async #brought(input: Ref, signal: AbortSignal): Promise<StoredLayer[]> {
-    const { shared, local } = this.#ports;
-    const ref = input.kind === 'layers' ? input : await local.import(input, { signal });
-    try {
-      return await shared.bring(ref, signal);
-    } catch (error) {
-      if (!isKind(error, 'not-found')) throw error;
-      // Of a registry that is another one, and not here yet.
-      await local.require(ref, { signal });
-      return await shared.bring(ref, signal);
     }
   }
 }
@@ -141,10 +148,9 @@ function givenUp({ name, error }: { name: string; error: unknown }, platform: st
   });
 }
 
-/** Clients see who does it as a part of the step. Call what is answered at its end. */
-function telling({ progress }: NativeContext, { name: worker }: PeerWorker, platform: string): () => void {
+/** Clients see it as a part of the step. Call what is answered at its end. */
+function telling({ progress }: NativeContext, name: string): () => void {
   const started = new Date();
-  const name = `done by ${worker}, which is ${platform}`;
   const show = (over: { completed?: Date }) =>
     progress.status({ id: name, name, current: 0, total: 0, timestamp: new Date(), started, ...over });
   show({});
