@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EMPTY } from '#worker/build/solve/ref.ts';
@@ -138,5 +138,48 @@ describe('a file that has not changed', () => {
     expect(files.length).toBeGreaterThan(2);
     for (const file of files) await writeFile(file, await readFile(file));
     expect(await digest()).toBe(before);
+  });
+});
+
+describe('what is known of a directory', () => {
+  const memory = () => join(world.root, 'builder/digests');
+  const known = async () => (await readdir(memory())).sort();
+
+  it('is removed when the directory is gone, as is what a killed worker left', async () => {
+    await digest();
+    const before = await known();
+    const passing = folder;
+    folder = await mkdtemp(join(world.root, 'gone-'));
+    await mkdir(join(folder, 'd'));
+    await digest();
+    expect((await known()).length).toBe(before.length + 1);
+    await rm(folder, { recursive: true });
+    folder = passing;
+    await writeFile(join(memory(), `${before[0]}.1.2`), 'half of i');
+    await writeFile(join(memory(), 'f'.repeat(64)), '"an-id"\n"a" 33188:0:0 1 aaaa 1 2 3');
+    await world.drivers.reconcile();
+    expect(await known()).toEqual(before);
+  });
+
+  it('is removed while the worker runs, too', async () => {
+    const gone = await mkdtemp(join(world.root, 'gone-'));
+    await mkdir(join(gone, 'd'));
+    const kept = folder;
+    await digest();
+    const before = await known();
+    folder = gone;
+    await digest();
+    expect((await known()).length).toBe(before.length + 1);
+    folder = kept;
+    await rm(gone, { recursive: true });
+    for (let i = 0; i < 25; i++) await digest();
+    expect(await known()).toEqual(before);
+  });
+
+  it('is not kept when no later build can have it', async () => {
+    const before = await known();
+    const ref = { ...world.directory(folder, 'a checkout'), passing: true };
+    await world.keys(fileOf(copy()), [EMPTY, ref as typeof EMPTY]);
+    expect(await known()).toEqual(before);
   });
 });

@@ -42,7 +42,9 @@ describe('a repository', () => {
   };
 
   it('is checked out at a branch, a tag or a commit, as a whole or a part', async () => {
-    expect(await on.world.read(await git(), 'a.txt')).toBe('2');
+    const checkout = await git();
+    expect(checkout).toMatchObject({ kind: 'directory', passing: true });
+    expect(await on.world.read(checkout, 'a.txt')).toBe('2');
     expect(await on.world.read(await git('#v1'), 'a.txt')).toBe('1');
     expect(await on.world.read(await git(`#${first}`), 'a.txt')).toBe('1');
     expect(await on.world.read(await git('#refs/heads/main'), 'a.txt')).toBe('2');

@@ -206,6 +206,7 @@ export function createDrivers(ports: DriversPorts, given: DriversOptions): Drive
       for await (const { key, kind } of snapshotter.walk()) {
         if (kind === 'active' && key.startsWith(STEP_SNAPSHOT_PREFIX)) await snapshotter.remove(key);
       }
+      await digests.reconcile();
       await caches.reconcile();
       await repositories.reconcile();
     },

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, type Stats, utimesSync, writeFileSync } from 'node:fs';
+import { readFileSync, type Stats, utimesSync } from 'node:fs';
 import { join } from 'node:path';
+import { keepLines } from './kept-lines.ts';
 
 /** What is compared at most: beyond it only that something differs can be told. */
 const MAX_FILES = 100_000;
@@ -30,17 +31,9 @@ export class ContentManifest {
     else this.#lines.push(`${header} ${digest.slice(-32)} ${JSON.stringify(path)}`);
   }
 
-  /** Writes it down, unless it is there. It is used now, either way. */
+  /** Writes it down, unless it is there, if there is room. It is used now, either way. */
   save(file: string): void {
-    if (this.#files > MAX_FILES) return;
-    if (existsSync(file)) {
-      const now = new Date();
-      utimesSync(file, now, now);
-      return;
-    }
-    const temporary = `${file}.${process.pid}.${performance.now()}`;
-    writeFileSync(temporary, this.#lines.join('\n'), { mode: 0o600 });
-    renameSync(temporary, file);
+    if (this.#files <= MAX_FILES && !usedNow(file)) keepLines(file, this.#lines);
   }
 }
 
@@ -50,6 +43,17 @@ export class ContentManifest {
  */
 export function headerOf(stats: Stats): string {
   return `${stats.mode}:${stats.uid}:${stats.gid} ${stats.isDirectory() ? 0 : stats.size}`;
+}
+
+/** Whether it is there. */
+function usedNow(file: string): boolean {
+  const now = new Date();
+  try {
+    utimesSync(file, now, now);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** By path; undefined when it is not there any more. */

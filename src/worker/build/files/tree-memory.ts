@@ -1,9 +1,13 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { keepLines } from './kept-lines.ts';
 
 /** Where what is known of a tree is kept. */
 export interface KeptTree {
   /** A file, which may not be there. */
   readonly file: string;
+  /** Where the tree is. */
+  readonly root: string;
   /** Identifies the tree's contents as they are now. */
   readonly id: string;
   readonly changes?: TreeChanges | undefined;
@@ -32,9 +36,15 @@ export interface KnownEntry {
   readonly whole?: string;
 }
 
+/** What is known of a tree that was not met is forgotten from so much on: who can tell what of it is still there. */
+const MAX_NOT_MET = 250_000;
+/** As JSON writes it. */
+const MAX_ROOT_BYTES = 32 * 1024;
+
 /**
  * Remembers what digests a tree's entries have, by relative path, from one walk over the tree to the next. Its file:
  * ```
+ * "<root of the tree>"
  * "<id of the tree>"
  * "<path>" <mode>:<uid>:<gid> <size> <digest> <inode> <ctime> <mtime>
  * "<path of a directory>" <mode>:<uid>:<gid> 0 <digest> [= <whole>]
@@ -42,7 +52,8 @@ export interface KnownEntry {
  */
 export class TreeMemory {
   readonly #tree: KeptTree;
-  readonly #known: Map<string, KnownEntry>;
+  #known: Map<string, KnownEntry>;
+  readonly #stamp: string;
   readonly #seen = new Map<string, KnownEntry>();
   /** Directories that were walked to their end. */
   readonly #walked = new Set<string>();
@@ -53,7 +64,8 @@ export class TreeMemory {
 
   constructor(tree: KeptTree) {
     this.#tree = tree;
-    const { id, entries } = recall(tree.file);
+    this.#stamp = stampOf(tree.file);
+    const { id, entries } = recall(tree);
     this.#known = entries;
     if (id === tree.id) return;
     this.#changed = true;
@@ -103,24 +115,40 @@ export class TreeMemory {
     this.#changed ||= this.#known.get(name)?.whole !== digest;
   }
 
+  /** For later walks, if there is room. */
   keep(): void {
     if (!this.#changed) return;
-    const lines = [JSON.stringify(this.#tree.id)];
+    if (stampOf(this.#tree.file) !== this.#stamp) {
+      // Another walk over this tree, of other files perhaps, has ended while this one went on.
+      const { id, entries } = recall(this.#tree);
+      if (id === this.#tree.id) this.#known = entries;
+    }
+    const lines = [JSON.stringify(this.#tree.root), JSON.stringify(this.#tree.id)];
     for (const [name, entry] of this.#merged()) lines.push(lineOf(name, entry));
-    const temporary = `${this.#tree.file}.${process.pid}.${performance.now()}`;
-    writeFileSync(temporary, lines.join('\n'), { mode: 0o600 });
-    renameSync(temporary, this.#tree.file);
+    keepLines(this.#tree.file, lines);
   }
 
-  /** What was not met stays known, unless it is gone; twice as much as there is now is mostly of files that are no more. */
+  /** What was not met stays known, unless it is gone. */
   #merged(): ReadonlyMap<string, KnownEntry> {
-    if (this.#known.size > 2 * this.#seen.size + 1000) return this.#seen;
     const merged = new Map<string, KnownEntry>();
     for (const [name, entry] of this.#known) {
-      if (this.#seen.has(name) || !this.#walked.has(parentOf(name))) merged.set(name, entry);
+      if (!this.#seen.has(name) && !this.#isGone(name)) merged.set(name, entry);
     }
-    for (const [name, entry] of this.#seen) merged.set(name, entry);
+    if (merged.size > MAX_NOT_MET) return this.#seen;
+    for (const [name, entry] of this.#seen) {
+      const known = this.#known.get(name);
+      merged.set(name, entry.whole === undefined && known && isSame(entry, known) ? known : entry);
+    }
     return merged;
+  }
+
+  /** Of what was not met: all that is somewhere in a directory that was walked was. */
+  #isGone(name: string): boolean {
+    for (let at = name; at !== ''; ) {
+      at = parentOf(at);
+      if (this.#walked.has(at)) return true;
+    }
+    return false;
   }
 
   #forgetWholes(directories: readonly string[]): void {
@@ -139,15 +167,37 @@ export class TreeMemory {
   }
 }
 
-function recall(file: string): { id: string | undefined; entries: Map<string, KnownEntry> } {
-  const entries = new Map<string, KnownEntry>();
-  let text = '';
+/** The root of the tree that a file is of; undefined if it is not there, or not of a tree. */
+export async function keptRoot(file: string): Promise<string | undefined> {
   try {
-    text = readFileSync(file, 'utf8');
+    await using handle = await open(file);
+    const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(MAX_ROOT_BYTES) });
+    const [line = ''] = buffer.toString('utf8', 0, bytesRead).split('\n');
+    const root: unknown = JSON.parse(line);
+    return typeof root === 'string' ? root : undefined;
   } catch {
-    return { id: undefined, entries };
+    return undefined;
   }
-  const [id = '', ...lines] = text.split('\n');
+}
+
+interface Recalled {
+  readonly id: string | undefined;
+  readonly entries: Map<string, KnownEntry>;
+}
+
+/** Nothing of a file that is not there, or not as it was written. */
+function recall(tree: KeptTree): Recalled {
+  try {
+    return parse(readFileSync(tree.file, 'utf8'), tree.root);
+  } catch {
+    return { id: undefined, entries: new Map() };
+  }
+}
+
+function parse(text: string, wanted: string): Recalled {
+  const entries = new Map<string, KnownEntry>();
+  const [root = '', id = '', ...lines] = text.split('\n');
+  if (textOf(root) !== wanted) return { id: undefined, entries };
   for (const line of lines) {
     const end = line.lastIndexOf('" ');
     const [owner, size, digest = '', ...state] = line.slice(end + 2).split(' ');
@@ -158,6 +208,12 @@ function recall(file: string): { id: string | undefined; entries: Map<string, Kn
     else entries.set(name, { ...common, state: state.join(' ') });
   }
   return { id: textOf(id), entries };
+}
+
+/** Another one whenever a file is there in place of another. */
+function stampOf(file: string): string {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  return stats ? `${stats.ino} ${stats.ctimeMs}` : '';
 }
 
 function lineOf(name: string, { header, digest, state, whole }: KnownEntry): string {

@@ -51,7 +51,9 @@ export class GitSource implements Source {
     const checkout = await this.#ports.repositories.checkout(git, request, resolved);
     const { root, fetched } = context.resources.use(checkout);
     if (!fetched) context.reused();
-    return { kind: 'directory', root, id: `git:${request.remote} ${keyOf(request, resolved)}` };
+    const id = `git:${request.remote} ${keyOf(request, resolved)}`;
+    // The next checkout of it is somewhere else.
+    return { kind: 'directory', root, id, passing: true };
   }
 
   async describe(
