@@ -8,7 +8,7 @@ import type { Config } from '#config/schema.ts';
 import type { GatewayOverlayLink } from '#pool/member/gateway-overlay-link.ts';
 import { LinuxNetworkDriver } from '#worker/networks/linux/linux-network-driver.ts';
 import type { NetworkServiceDependencies } from '#worker/networks/network-service.ts';
-import { HostUnderlay } from '#worker/networks/overlay/host-underlay.ts';
+import { encryptedPort, HostUnderlay } from '#worker/networks/overlay/host-underlay.ts';
 import { SharedUnderlay } from '#worker/networks/overlay/shared-underlay.ts';
 import { WireguardTunnel } from '#worker/networks/overlay/wireguard-tunnel.ts';
 
@@ -41,6 +41,12 @@ export class WorkerOverlays {
     const underlay = this.#underlay.part(tenant);
     return { link, worker: workerName(this.#config), warn: (message) => log.warn(message), underlay };
   }
+}
+
+/** UDP that a worker of a pool has for itself, from the first overlay network on. */
+export function overlayPorts({ worker }: Config): number[] {
+  const { port, wireguardPort } = worker.overlay;
+  return [port, encryptedPort(port), wireguardPort];
 }
 
 /** In the pool. */

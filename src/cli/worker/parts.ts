@@ -37,6 +37,7 @@ import { readCredentials } from '../registry/upstreams.ts';
 import { basePuller } from './base-puller.ts';
 import { createWorkerBuilds } from './builds.ts';
 import { layerGzip } from './layer-gzip.ts';
+import { overlayPorts } from './overlay.ts';
 
 export type WorkerParts = Awaited<ReturnType<typeof createWorkerParts>>;
 
@@ -130,7 +131,13 @@ export async function createWorkerParts(
   const networks = new NetworkService({
     database,
     events,
-    options: { runDir, defaultBridge, addressPools, ...(tunnelPort && { tunnelPort }) },
+    options: {
+      runDir,
+      defaultBridge,
+      addressPools,
+      ...(tunnelPort && { tunnelPort }),
+      ownUdp: overlay ? overlayPorts(config) : [],
+    },
     ...(overlay && { overlay }),
     firewall: ({ state }) => firewall.part(state),
   });

@@ -37,6 +37,8 @@ export interface NetworkOptions {
   readonly addressPools?: readonly AddressPool[];
   /** UDP, here and on other machines, that who is on these networks may not send to. */
   readonly tunnelPort?: number;
+  /** UDP of this machine that no container gets: the worker's own. */
+  readonly ownUdp?: readonly number[];
 }
 
 export interface NetworkServiceDependencies {
@@ -74,7 +76,7 @@ export class NetworkService implements Sandboxes {
   readonly #catalog: NetworkCatalog;
   readonly #table: SandboxTable;
   readonly #book = new AddressBook();
-  readonly #ports = new PortReservations();
+  readonly #ports: PortReservations;
   readonly #nameServer: NameServer;
   readonly #bridges: Bridges;
   readonly #keeper: SandboxKeeper;
@@ -100,6 +102,7 @@ export class NetworkService implements Sandboxes {
     this.#driver = driver ?? new LinuxNetworkDriver();
     this.#events = events;
     this.#tunnelPort = options.tunnelPort;
+    this.#ports = new PortReservations(options);
     this.#namespaceDir = join(options.runDir, 'netns');
     this.#catalog = new NetworkCatalog({
       repository,

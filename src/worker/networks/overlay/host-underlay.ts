@@ -11,6 +11,9 @@ const OVERHEAD = 50;
 const OVERHEAD_IPV6 = 70;
 const ETHERNET = 1_500;
 
+/** Which port VXLAN over WireGuard has, besides the one of VXLAN. */
+export const encryptedPort = (port: number) => port + 1;
+
 /** VXLAN over the machines' network, and over WireGuard, at the port after it, for networks that are to be encrypted. */
 export class HostUnderlay implements Underlay {
   readonly #driver: NetworkDriver;
@@ -34,8 +37,8 @@ export class HostUnderlay implements Underlay {
     if (!overlayOptions(network).encrypted) {
       return { address: await this.#ownAddress(), port: this.#port, mtu: outer - OVERHEAD };
     }
-    const { address, mtu } = await this.#tunnel.ensure({ outer, port: this.#port + 1 });
-    return { address, port: this.#port + 1, mtu: mtu - OVERHEAD_IPV6 };
+    const { address, mtu } = await this.#tunnel.ensure({ outer, port: encryptedPort(this.#port) });
+    return { address, port: encryptedPort(this.#port), mtu: mtu - OVERHEAD_IPV6 };
   }
 
   addressOf(peer: OverlayPeer, network: Network): string | undefined {

@@ -16,7 +16,13 @@ interface Reservation {
  */
 export class PortReservations {
   readonly #reservations = new Set<Reservation>();
+  readonly #ownUdp: ReadonlySet<number>;
   #cursor = 0;
+
+  /** `ownUdp`: ports that the worker has itself, or is going to have: the kernel's tunnels begin with the first network of theirs. */
+  constructor({ ownUdp = [] }: { ownUdp?: readonly number[] } = {}) {
+    this.#ownUdp = new Set(ownUdp);
+  }
 
   /** All of the ports, or none. Throws `conflict` in the engine's words. */
   async reserve(
@@ -95,7 +101,8 @@ export class PortReservations {
 
   async #take(owner: string, port: PublishedPort, target: PortTarget): Promise<Reservation> {
     const address = isIPv6(port.hostIp) ? `[${port.hostIp}]` : port.hostIp;
-    if ([...this.#reservations].some((other) => collide(other.port, port))) {
+    const isOwn = port.protocol === 'udp' && this.#ownUdp.has(port.hostPort);
+    if (isOwn || [...this.#reservations].some((other) => collide(other.port, port))) {
       throw conflict(`Bind for ${address}:${port.hostPort} failed: port is already allocated`);
     }
     const reservation: Reservation = { owner, port, held: undefined };
