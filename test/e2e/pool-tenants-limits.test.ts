@@ -21,7 +21,13 @@ beforeAll(async () => {
 });
 afterAll(() => pool?.[Symbol.asyncDispose]());
 
-const folderOf = (tenant: string) => join(pool.worker.dataDir, 'tenants', tenant);
+/** What the worker has of a tenant beside other tenants'. */
+const filesOf = (tenant: string) =>
+  readdirSync(join(pool.worker.dataDir, 'tenants')).filter((name) => name.split('~')[0] === tenant);
+
+/** CAP_SYS_RESOURCE, which the worker has if this process has: file systems that are in use grow with it. */
+const mayGrow =
+  ((BigInt(`0x${/CapEff:\t(\w+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]}`) >> 24n) & 1n) === 1n;
 
 async function build(tenant: string, line: string) {
   const folder = join(pool.folder, 'context');
@@ -71,7 +77,7 @@ it('gives a tenant a disk of so many bytes for all that it has', async () => {
 
   await pool.dockerOk('a', 'volume', 'rm', 'data');
   expect(await pool.docker('a', 'run', '--rm', 'busybox', ...fill(100, '/big'))).toSucceed();
-  // Another limit is there at once where that can be (a larger one, CAP_SYS_RESOURCE), and when the worker begins anew.
+  // Another limit is there at once where that can be, and when the worker begins anew.
   const policy = join(pool.folder, 'more.yaml');
   await writeFile(policy, POLICY.replace(String(DISK), String(2 * DISK)));
   await pool.slipway('pool', 'tenant-set', 'a', '--policy', policy);
@@ -79,6 +85,7 @@ it('gives a tenant a disk of so many bytes for all that it has', async () => {
     const text = await pool.dockerOk('a', 'info', '--format', '{{json .DriverStatus}}');
     return Number(/disk: \d+ of (\d+) bytes used/.exec(text)?.[1] ?? 0);
   };
+  const before = await size();
   // It has heard of it.
   await expect
     .poll(
@@ -86,10 +93,23 @@ it('gives a tenant a disk of so many bytes for all that it has', async () => {
       { timeout: 60_000 },
     )
     .toContain(`"disk":${2 * DISK}`);
+  if (mayGrow) await expect.poll(size, { timeout: 60_000 }).toBeGreaterThan(1.8 * DISK);
+  else expect(await size()).toBe(before);
   await pool.worker.stop();
   await pool.worker.start();
   await expect.poll(() => size().catch(() => 0), { timeout: 60_000 }).toBeGreaterThan(1.8 * DISK);
   expect(await pool.docker('a', 'run', '--rm', 'busybox', ...fill(400, '/big'))).toSucceed();
+});
+
+it('takes nothing of the worker’s disk for one that it has no room for', async () => {
+  const make = (policy: object, Name: string) =>
+    askWorker('vast', policy, 'POST', '/networks/create', { Name });
+  for (const name of ['one', 'two', 'three']) {
+    const answer = await make({ worker: { disk: 2 ** 50 } }, name);
+    expect(answer).toMatchObject({ status: 503, text: expect.stringContaining('no room for a disk') });
+    expect(filesOf('vast')).toEqual(['vast']);
+  }
+  expect(await make({}, 'four')).toMatchObject({ status: 201 });
 });
 
 it('limits all containers and builds of a tenant together', async () => {
@@ -180,21 +200,27 @@ it('leaves nothing of a tenant that was removed', async () => {
   const run = ['run', '--detach', '--network', 'net', '--volume', 'data:/d', 'busybox', 'sleep', '1000'];
   const id = await pool.dockerOk('b', ...run);
   const pid = Number(await pool.dockerOk('b', 'inspect', id, '--format', '{{.State.Pid}}'));
-  const group = /memory:(\/slipway\/tenants\/[0-9a-f]{16})\//.exec(
+  // On v1 a line has its controllers, on v2 none.
+  const [, group] = /:(?:memory)?:(\/slipway\/tenants\/[0-9a-f]{16})\//.exec(
     readFileSync(`/proc/${pid}/cgroup`, 'utf8'),
-  )?.[1];
+  )!;
+  const groups = () =>
+    ['', 'memory', 'cpu', 'pids']
+      .map((controller) => join('/sys/fs/cgroup', controller, group!))
+      .filter((directory) => existsSync(directory));
+  expect(groups()).not.toEqual([]);
+  expect(filesOf('b')).toEqual(['b', 'b~disk', 'b~lock']);
   expect(await pool.slipway('pool', 'tenant-remove', 'b')).toContain('removed');
   await expect.poll(async () => (await pool.ask('/_ping', { certificate: 'b' })).status).toBe(403);
   // Its place goes last.
   const placesFile = join(pool.worker.dataDir, 'tenants', 'tenants.json');
   const placesNow = () => JSON.parse(readFileSync(placesFile, 'utf8')) as Record<string, { number: number }>;
   await expect.poll(() => Object.keys(placesNow()), { timeout: 90_000 }).not.toContain('b');
-  expect(existsSync(folderOf('b'))).toBe(false);
-  expect(existsSync(`${folderOf('b')}.disk`)).toBe(false);
+  expect(filesOf('b')).toEqual([]);
   expect(existsSync(`/proc/${pid}`)).toBe(false);
-  if (group) expect(existsSync(join('/sys/fs/cgroup/memory', group))).toBe(false);
+  expect(groups()).toEqual([]);
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
-  expect(mounts).not.toContain(`${folderOf('b')}/`);
+  expect(mounts).not.toContain(`${join(pool.worker.dataDir, 'tenants', 'b')}/`);
   // Neither a bridge of its own, nor a place among the worker's tenants.
   const numbers = Object.values(placesNow()).map(({ number }) => number);
   const prefix = `slipt${new URL(`tcp://${pool.worker.registry}`).port}t`;
