@@ -213,10 +213,15 @@ describe('an image that is kept by the engine', () => {
     expect((await slipway.docker(['inspect', root])).code).toBe(1);
     await slipway.dockerOk('pull', name);
     expect(await inspected(name)).toBe(id);
+    const again = await build('--provenance=mode=max', '--sbom=true');
+    const other = name.replace(':1', ':2');
+    await slipway.dockerOk('tag', name, other);
     const plain = await build('--provenance=false');
-    expect(plain.id).toBe(id);
+    expect([plain.id, again.id, again.root === root]).toEqual([id, id, false]);
     expect(await slipway.dockerOk('push', name)).toContain(`1: digest: ${plain.root} `);
     expect(await stated(name, 'Provenance')).toEqual({});
+    expect(await slipway.dockerOk('push', other)).toContain(`2: digest: ${again.root} `);
+    expect(await inspected(again.root)).toBe(id);
   });
 });
 

@@ -50,7 +50,36 @@ export const imageMigrations: Record<string, Migration> = {
       await sql`create index image_statements_digest on image_statements (digest)`.execute(db);
     },
   },
+  /** Builds of one image state different things of it: each name has what was stated with it. */
+  'images-0006-statements-of-names': {
+    async up(db) {
+      for (const statement of STATEMENTS_OF_NAMES) await sql.raw(statement).execute(db);
+    },
+  },
 };
+
+const STATEMENTS_OF_NAMES = [
+  `create table statements_by_index (
+     index_digest text not null,
+     position integer not null,
+     image_id text not null references images (id) on delete cascade,
+     kind text not null check (kind in ('blob', 'manifest', 'index')),
+     digest text not null,
+     media_type text not null,
+     payload blob not null,
+     primary key (index_digest, position)
+   ) strict`,
+  `insert into statements_by_index
+   select named.digest, one.position, one.image_id, one.kind, one.digest, one.media_type, one.payload
+   from image_statements one
+   join image_statements named on named.image_id = one.image_id and named.kind = 'index'`,
+  `drop table image_statements`,
+  `alter table statements_by_index rename to image_statements`,
+  `create index image_statements_image on image_statements (image_id)`,
+  `alter table image_names add column statements_index text`,
+  `update image_names set statements_index =
+     (select max(index_digest) from image_statements where image_id = image_names.image_id)`,
+];
 
 const IMAGE_TABLES = [
   `create table layers (

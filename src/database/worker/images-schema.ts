@@ -36,6 +36,8 @@ export interface ImageTables {
     name: string;
     image_id: string;
     tagged_at: string;
+    /** What is stated of the image where it was given this name: of `image_statements`, as long as that is kept. */
+    statements_index: string | null;
   };
   /** What `repository@digest` an image was pulled or pushed as. */
   image_digests: {
@@ -52,6 +54,8 @@ export interface ImageTables {
   };
   /** What is stated of an image that was built here, and the index that names both. */
   image_statements: {
+    /** Digest of that index. Each build of an image has one of its own. */
+    index_digest: string;
     image_id: string;
     /** What refers to others comes after those. */
     position: number;

@@ -44,10 +44,11 @@ export function imagesRoutes(router: EngineRouter, images: Images): void {
   router.post(imagePath('tag'), async (ctx) => {
     const repository = stringQuery(ctx, 'repo') ?? '';
     const tag = stringQuery(ctx, 'tag');
-    const image = await images.store.resolve(imageName(ctx));
+    const { image, statements } = await images.store.lookUp(imageName(ctx));
     const reference = parseImageReference(repository);
     if (reference.digest) throw invalid('refusing to create a tag with a digest reference');
-    await images.store.tag(image.id, tag ? `${withoutTag(repository)}:${parseTag(tag)}` : repository);
+    const name = tag ? `${withoutTag(repository)}:${parseTag(tag)}` : repository;
+    await images.store.tag(image.id, name, { statements });
     ctx.status = 201;
     ctx.body = '';
   });

@@ -19,6 +19,8 @@ export interface ImageName {
   readonly name: string;
   readonly imageId: Digest;
   readonly taggedAt: string;
+  /** Of what is stated of it, as of `StatementRepository`. */
+  readonly statements: Digest | undefined;
 }
 
 export interface RepositoryDigest {
@@ -104,20 +106,32 @@ export class ImageRepository {
   }
 
   async imageNamed(name: string): Promise<Digest | undefined> {
-    const row = await this.#db
-      .selectFrom('image_names')
-      .select('image_id')
-      .where('name', '=', name)
-      .executeTakeFirst();
-    return row?.image_id as Digest | undefined;
+    return (await this.named(name))?.imageId;
   }
 
-  async setName(name: string, imageId: Digest): Promise<void> {
+  async named(name: string): Promise<ImageName | undefined> {
+    const row = await this.#db
+      .selectFrom('image_names')
+      .selectAll()
+      .where('name', '=', name)
+      .executeTakeFirst();
+    return row && toName(row);
+  }
+
+  /** `index`: the name stands for what that says of the image, too, if that is kept here. */
+  async setName(name: string, imageId: Digest, index?: Digest): Promise<void> {
     const tagged_at = new Date().toISOString();
+    const kept = this.#db
+      .selectFrom('image_statements')
+      .select('index_digest')
+      .where('index_digest', '=', index ?? '')
+      .where('image_id', '=', imageId)
+      .limit(1);
+    const row = { image_id: imageId, tagged_at, statements_index: kept };
     await this.#db
       .insertInto('image_names')
-      .values({ name, image_id: imageId, tagged_at })
-      .onConflict((on) => on.column('name').doUpdateSet({ image_id: imageId, tagged_at }))
+      .values({ name, ...row })
+      .onConflict((on) => on.column('name').doUpdateSet(row))
       .execute();
   }
 
@@ -128,11 +142,7 @@ export class ImageRepository {
   async names(imageId?: Digest): Promise<ImageName[]> {
     let query = this.#db.selectFrom('image_names').selectAll().orderBy('name');
     if (imageId !== undefined) query = query.where('image_id', '=', imageId);
-    return (await query.execute()).map((row) => ({
-      name: row.name,
-      imageId: row.image_id as Digest,
-      taggedAt: row.tagged_at,
-    }));
+    return (await query.execute()).map(toName);
   }
 
   async imageWithDigest(repository: string, digest: Digest): Promise<Digest | undefined> {
@@ -246,6 +256,15 @@ export class ImageRepository {
       tarBytes: row.tar_bytes,
     }));
   }
+}
+
+function toName(row: Selectable<ImageTables['image_names']>): ImageName {
+  return {
+    name: row.name,
+    imageId: row.image_id as Digest,
+    taggedAt: row.tagged_at,
+    statements: (row.statements_index ?? undefined) as Digest | undefined,
+  };
 }
 
 function toImage(row: Selectable<ImageTables['images']>): ImageRow {

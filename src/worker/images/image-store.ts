@@ -22,6 +22,16 @@ export interface ImageStorePorts {
   readonly events: EventPublisher;
 }
 
+/** What a reference is found to be. */
+interface Found {
+  readonly image: Image;
+  /** The reference is its ID, or a part of that, rather than a name. */
+  readonly byId: boolean;
+  readonly reference?: ImageReference;
+  /** The digest of the index of what is stated of the image by that name, or of what it was found by. */
+  readonly statements?: Digest | undefined;
+}
+
 /** The worker's images by ID and name. */
 export class ImageStore implements ImageSource {
   readonly #ports: ImageStorePorts;
@@ -34,17 +44,19 @@ export class ImageStore implements ImageSource {
     return (await this.lookUp(reference)).image;
   }
 
-  /** An image, and whether the reference is its ID (or a part of that) rather than a name. */
-  async lookUp(text: string): Promise<{ image: Image; byId: boolean; reference?: ImageReference }> {
+  async lookUp(text: string): Promise<Found> {
     const fullId = isDigest(text)
       ? text
       : /^[0-9a-f]{64}$/.test(text)
         ? (`sha256:${text}` as Digest)
         : undefined;
-    if (fullId) return { image: await this.#withId(fullId), byId: true };
+    if (fullId) return { ...(await this.#withId(fullId)), byId: true };
     const reference = parseOrUndefined(text);
     const named = reference && (await this.#named(reference));
-    if (named) return { image: await this.get(named), byId: false, reference };
+    if (named) {
+      const { imageId, statements } = named;
+      return { image: await this.get(imageId), byId: false, reference, statements };
+    }
     const prefix = /^(?:sha256:)?([0-9a-f]{1,63})$/.exec(text)?.[1];
     const [match, another] = prefix ? await this.#ports.images.findByPrefix(prefix) : [];
     if (match && another) throw invalid(`image ID prefix ${text} is ambiguous`);
@@ -71,21 +83,22 @@ export class ImageStore implements ImageSource {
     return { id, config, rawConfig, snapshot: chain.at(-1) };
   }
 
-  async tag(id: Digest, name: string): Promise<void> {
-    await this.setName(id, name);
+  /** `statements`: the digest of the index of what is stated of the image by that name. */
+  async tag(id: Digest, name: string, { statements }: Pick<Found, 'statements'> = {}): Promise<void> {
+    await this.setName(id, name, { statements });
     const attributes = { name: familiarReference(parseImageReference(name)) };
     this.#ports.events.publish({ type: 'image', action: 'tag', actor: { id, attributes } });
   }
 
   /** As `tag`, without the event: for pulls and loads, which have events of their own. */
-  async setName(id: Digest, name: string): Promise<void> {
+  async setName(id: Digest, name: string, { statements }: Pick<Found, 'statements'> = {}): Promise<void> {
     const reference = parseImageReference(name);
     if (reference.digest) throw invalid('refusing to create a tag with a digest reference');
     if (`${reference.domain}/${reference.path}` === 'docker.io/library/sha256') {
       throw invalid('refusing to create an ambiguous tag using digest algorithm as name');
     }
     await this.get(id);
-    await this.#ports.images.setName(fullName(reference), id);
+    await this.#ports.images.setName(fullName(reference), id, statements);
   }
 
   async commitLayer(snapshotKey: string, options: { user?: string } = {}) {
@@ -120,15 +133,21 @@ export class ImageStore implements ImageSource {
   }
 
   /** Builds that state something of their image are answered with the digest of an index: it stands for the image. */
-  async #withId(id: Digest): Promise<Image> {
+  async #withId(id: Digest): Promise<Pick<Found, 'image' | 'statements'>> {
     const { images, statements } = this.#ports;
     const row = await images.find(id);
-    return row ? toImage(row) : this.get((await statements.imageOf(id)) ?? id);
+    if (row) return { image: toImage(row) };
+    return { image: await this.get((await statements.imageOf(id)) ?? id), statements: id };
   }
 
-  async #named(reference: ImageReference): Promise<Digest | undefined> {
-    if (!reference.digest) return this.#ports.images.imageNamed(fullName(reference));
-    return this.#ports.images.imageWithDigest(fullRepository(reference), reference.digest);
+  async #named(
+    reference: ImageReference,
+  ): Promise<{ imageId: Digest; statements: Digest | undefined } | undefined> {
+    const { images } = this.#ports;
+    const { digest } = reference;
+    if (!digest) return images.named(fullName(reference));
+    const imageId = await images.imageWithDigest(fullRepository(reference), digest);
+    return imageId && { imageId, statements: digest };
   }
 
   /** Keeps the layers from being collected until the image's row holds them. Throws `conflict`. */

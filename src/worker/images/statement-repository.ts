@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { ImageTables } from '#database/worker/images-schema.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { StoredManifest } from './image-repository.ts';
@@ -15,7 +15,13 @@ export interface ImageStatements {
 
 type Kind = ImageTables['image_statements']['kind'];
 
-/** What is stated of images that were built here: how they were made and what is in them. It goes with its image. */
+/** Of an image's statements that no name stands for, those of so many builds stay, to be found by their index. */
+const KEPT_NAMELESS = 8;
+
+/**
+ * What is stated of images that were built here: how they were made and what is in them. Builds of one and the same image
+ * state different things, so it goes by the digest of the index that a build has made. It goes with its image at last.
+ */
 export class StatementRepository {
   readonly #db: Kysely<ImageTables>;
 
@@ -23,11 +29,11 @@ export class StatementRepository {
     this.#db = db;
   }
 
-  async of(imageId: Digest): Promise<ImageStatements | undefined> {
+  async of(index: Digest): Promise<ImageStatements | undefined> {
     const rows = await this.#db
       .selectFrom('image_statements')
       .selectAll()
-      .where('image_id', '=', imageId)
+      .where('index_digest', '=', index)
       .orderBy('position')
       .execute();
     const kept = (kind: Kind) =>
@@ -38,24 +44,44 @@ export class StatementRepository {
           mediaType: media_type,
           payload,
         }));
-    const [index] = kept('index');
-    return index && { blobs: kept('blob'), manifests: kept('manifest'), index };
+    const [root] = kept('index');
+    return root && { blobs: kept('blob'), manifests: kept('manifest'), index: root };
   }
 
-  /** In place of what was stated before; undefined: nothing is. */
-  async replace(imageId: Digest, statements: ImageStatements | undefined): Promise<void> {
-    const { blobs = [], manifests = [], index } = statements ?? {};
+  /** Those of the image's earlier builds that nobody has named since may go. */
+  async add(imageId: Digest, { blobs, manifests, index }: ImageStatements): Promise<void> {
     const entries: [Kind, StoredManifest][] = [
       ...blobs.map((one): [Kind, StoredManifest] => ['blob', one]),
       ...manifests.map((one): [Kind, StoredManifest] => ['manifest', one]),
-      ...(index ? [['index', index] as [Kind, StoredManifest]] : []),
+      ['index', index],
     ];
     await this.#db.transaction().execute(async (trx) => {
-      await trx.deleteFrom('image_statements').where('image_id', '=', imageId).execute();
       for (const [position, [kind, { digest, mediaType, payload }]] of entries.entries()) {
-        const row = { image_id: imageId, position, kind, digest, media_type: mediaType, payload };
-        await trx.insertInto('image_statements').values(row).execute();
+        const row = { kind, digest, media_type: mediaType, payload };
+        await trx
+          .insertInto('image_statements')
+          .values({ index_digest: index.digest, position, image_id: imageId, ...row })
+          .onConflict((on) => on.doNothing())
+          .execute();
       }
+      const nameless = trx
+        .selectFrom('image_statements')
+        .select('index_digest')
+        .where('image_id', '=', imageId)
+        .where('kind', '=', 'index')
+        .where('index_digest', '!=', index.digest)
+        .where('index_digest', 'not in', (named) =>
+          named
+            .selectFrom('image_names')
+            .select('statements_index')
+            .where('image_id', '=', imageId)
+            .where('statements_index', 'is not', null)
+            .$castTo<{ statements_index: string }>(),
+        )
+        .orderBy(sql`rowid`, 'desc')
+        .limit(-1)
+        .offset(KEPT_NAMELESS);
+      await trx.deleteFrom('image_statements').where('index_digest', 'in', nameless).execute();
     });
   }
 
@@ -64,8 +90,7 @@ export class StatementRepository {
     const row = await this.#db
       .selectFrom('image_statements')
       .select('image_id')
-      .where('digest', '=', index)
-      .where('kind', '=', 'index')
+      .where('index_digest', '=', index)
       .executeTakeFirst();
     return row?.image_id as Digest | undefined;
   }

@@ -24,7 +24,7 @@ export interface ImageExporterPorts {
   readonly layers: LayerStore;
   readonly store: ImageStore;
   readonly images: ImageRepository;
-  readonly statements: Pick<StatementRepository, 'replace'>;
+  readonly statements: Pick<StatementRepository, 'add'>;
 }
 
 /**
@@ -118,10 +118,12 @@ export class ImageExporter implements Exporter {
       mediaType: manifest.descriptor.mediaType,
       payload: manifest.payload,
     });
-    await this.#ports.statements.replace(id, statementsOf(exported));
+    const stated = statementsOf(exported);
+    if (stated) await this.#ports.statements.add(id, stated);
+    const statements = stated?.index.digest;
     for (const name of names) {
       await step.phase(`naming to ${name}`, () =>
-        this.#ports.store.tag(id, familiarReference(parseImageReference(name))),
+        this.#ports.store.tag(id, familiarReference(parseImageReference(name)), { statements }),
       );
     }
   }

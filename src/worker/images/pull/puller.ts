@@ -191,7 +191,7 @@ export class Puller {
     await images.saveManifest(id, fetched);
     await recordOrigins(manifest.layers, reference, fetcher, layerRows);
     await images.setDigest(fullRepository(reference), root.digest, id);
-    if (reference.tag && !reference.digest) await images.setName(fullName(reference), id);
+    if (reference.tag && !reference.digest) await images.setName(fullName(reference), id, root.digest);
   }
 
   #publish(reference: ImageReference): void {

@@ -32,6 +32,13 @@ export interface PushOptions {
   readonly signal?: AbortSignal;
 }
 
+interface Tagged {
+  readonly tag: string;
+  readonly id: Digest;
+  /** The index of what is stated of it. */
+  readonly statements: Digest | undefined;
+}
+
 /** `docker push`. */
 export class ImagePusher {
   readonly #ports: ImagePusherPorts;
@@ -53,16 +60,17 @@ export class ImagePusher {
 
   async #pushAll(
     reference: ImageReference,
-    tagged: readonly { tag: string; id: Digest }[],
+    tagged: readonly Tagged[],
     { sink: progress }: OrderedProgress,
     options: PushOptions,
   ): Promise<void> {
     const signal = options.signal ?? new AbortController().signal;
     const pusher = this.#ports.registries.pusher(reference, options.credentials);
     await progress({ status: `The push refers to repository [${fullRepository(reference)}]` });
-    for (const { tag, id } of tagged) {
+    for (const { tag, id, statements } of tagged) {
       const image = await this.#ports.store.get(id);
-      const pushed = await this.#pushImage(image, tag, { reference, pusher, progress, signal });
+      const stated = statements && (await this.#ports.statements.of(statements));
+      const pushed = await this.#pushImage(image, tag, stated, { reference, pusher, progress, signal });
       await progress({ status: `${tag}: digest: ${pushed.digest} size: ${pushed.payload.length}` });
       const aux = { Tag: tag, Digest: pushed.digest, Size: pushed.payload.length };
       await progress({ progressDetail: {}, aux });
@@ -70,11 +78,15 @@ export class ImagePusher {
     }
   }
 
-  async #pushImage(image: Image, tag: string, target: PushTarget): Promise<StoredManifest> {
+  async #pushImage(
+    image: Image,
+    tag: string,
+    statements: ImageStatements | undefined,
+    target: PushTarget,
+  ): Promise<StoredManifest> {
     const { pusher, signal, reference } = target;
     const blobs = await this.#ports.layerPusher.push(await this.#ports.images.layers(image.id), target);
     await putSmallBlob({ digest: image.id, payload: image.rawConfig }, target);
-    const statements = await this.#ports.statements.of(image.id);
     const stated = statedManifests(statements);
     const manifest =
       (await this.#manifestOf(image.id, blobs, stated)) ?? makeManifest(image.id, image.rawConfig, blobs);
@@ -112,17 +124,18 @@ export class ImagePusher {
     return fitting.find(({ digest }) => preferred.has(digest)) ?? fitting[0];
   }
 
-  async #tagged(reference: ImageReference): Promise<{ tag: string; id: Digest }[]> {
+  async #tagged(reference: ImageReference): Promise<Tagged[]> {
     const repository = fullRepository(reference);
     const names = (await this.#ports.images.names()).map((entry) => ({
       ...parseImageReference(entry.name),
       id: entry.imageId,
+      statements: entry.statements,
     }));
     const wanted = names.filter(
       (name) =>
         fullRepository(name) === repository && (reference.tag === undefined || name.tag === reference.tag),
     );
-    if (wanted.length > 0) return wanted.map(({ tag, id }) => ({ tag: tag!, id }));
+    if (wanted.length > 0) return wanted.map(({ tag, id, statements }) => ({ tag: tag!, id, statements }));
     throw notFound(
       reference.tag === undefined
         ? `An image does not exist locally with the tag: ${familiarName(reference)}`
