@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import type { Server } from 'node:http';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
@@ -87,7 +85,7 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
     { credentials: credentials.current(), leaseDuration: config.pool.lease },
   );
   credentials.onRenewed((renewed) => workerServer.server.setSecureContext(renewed));
-  started.defer(() => closed(workerServer.server));
+  started.defer(() => workerServer.close());
 
   const poolMetrics = new PoolMetrics(observability.metrics);
   const parts = gatewayParts(db, {
@@ -150,6 +148,8 @@ export async function startGateway(config: Config, role: RoleContext): Promise<R
     started,
   );
   const clients = new ClientConnections();
+  // Steps of builds that come by other gateways; workers themselves are served until the end.
+  workerServer.server.on('upgrade', (_req, socket) => clients.hold(socket));
   started.defer(async () => {
     await clients.leave(0);
     await clients.cut();
@@ -348,11 +348,4 @@ async function renewedCredentials(
 function registriesOf({ worker }: Config, started: AsyncDisposableStack): Registries {
   const hosts = new RegistryHosts({ mirrors: worker.registryMirrors, insecure: worker.insecureRegistries });
   return new Registries({ transport: started.use(new HttpTransport()), hosts });
-}
-
-async function closed(server: Server): Promise<void> {
-  if (!server.listening) return;
-  server.close();
-  server.closeAllConnections();
-  await once(server, 'close');
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import type { Server, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const LOOK = 100;
@@ -8,15 +9,18 @@ const LOOK = 100;
 /** The connections of a process's clients, also those that no longer speak HTTP, of which a server itself knows nothing. */
 export class ClientConnections {
   readonly #listening: { readonly front: Server; readonly http: HttpServer | undefined }[] = [];
-  readonly #open = new Set<Socket>();
+  readonly #open = new Set<Duplex>();
 
   /** Of what listens, and of the server behind it that knows which of them are idle, if there is one. */
   watch(front: Server, http?: HttpServer): void {
     this.#listening.push({ front, http });
-    front.on('connection', (socket: Socket) => {
-      this.#open.add(socket);
-      socket.once('close', () => this.#open.delete(socket));
-    });
+    front.on('connection', (socket: Socket) => this.hold(socket));
+  }
+
+  /** One of somebody else's server, which goes on. */
+  hold(socket: Duplex): void {
+    this.#open.add(socket);
+    socket.once('close', () => this.#open.delete(socket));
   }
 
   get count(): number {

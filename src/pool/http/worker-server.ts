@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { Duplex } from 'node:stream';
@@ -105,6 +106,7 @@ export class WorkerServer {
   readonly #duration: number;
   readonly #log: Logger;
   readonly #routes = new Map<string, Task>();
+  readonly #handedOn = new Set<Duplex>();
   readonly #upgrades: { readonly path: RegExp; readonly task: Upgrade }[] = [];
 
   constructor(
@@ -156,6 +158,16 @@ export class WorkerServer {
     this.#upgrades.push({ path, task });
   }
 
+  /** Ends it, with the connections that were handed on, of which the server itself knows nothing more. */
+  async close(): Promise<void> {
+    if (!this.server.listening) return;
+    const closed = once(this.server, 'close');
+    this.server.close();
+    this.server.closeAllConnections();
+    for (const socket of this.#handedOn) socket.destroy();
+    await closed;
+  }
+
   async #renew(req: IncomingMessage): Promise<unknown> {
     const { name, certificate } = peerOf(req);
     return await this.#enrolment.renew(name, certificate);
@@ -193,6 +205,10 @@ export class WorkerServer {
 
   async #upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy());
+    // One that had begun before.
+    if (!this.server.listening) return void socket.destroy();
+    this.#handedOn.add(socket);
+    socket.once('close', () => this.#handedOn.delete(socket));
     try {
       for (const { path, task } of this.#upgrades) {
         const found = path.exec(req.url ?? '');

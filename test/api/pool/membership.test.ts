@@ -59,7 +59,7 @@ it('is had for a token, kept without one, and comes with a lease', async () => {
     expect(first.claimant).toBeUndefined();
     await first.serve(REPORT);
     expect(first.claimant).toMatchObject({ epoch: 1 });
-    expect(await first.ask('POST', '/whoami')).toEqual(first.claimant);
+    expect(await first.ask('POST', '/whoami')).toMatchObject(first.claimant!);
   }
   using again = await member('one', undefined);
   await again.serve(REPORT);
