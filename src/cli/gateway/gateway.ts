@@ -271,7 +271,11 @@ function gatewayParts(
           claims: new PortClaimsRepository(db),
           tenant,
           allows: (port) => !identity || allowsGatewayPort(identity().policy, port),
-          workersOf: async (name) => new Workers({ ...members, tenant: await tenantNamed(db, name) }),
+          workersOf: async (name) => {
+            if (name === '') return new Workers(members);
+            const found = (await new TenantAccessRepository(db).identities([name])).get(name);
+            return found && new Workers({ ...members, tenant: () => found });
+          },
           addressOf,
           log,
         }),
@@ -311,13 +315,6 @@ function gatewayParts(
     grpc,
     log,
   };
-}
-
-/** Undefined for the operator. */
-async function tenantNamed(db: PoolDatabase, name: string): Promise<(() => TenantIdentity) | undefined> {
-  if (name === '') return undefined;
-  const policies = await new TenantAccessRepository(db).policies([name]);
-  return () => ({ name, policy: policies.get(name)! });
 }
 
 /** This gateway's key and certificate, made anew in time. */

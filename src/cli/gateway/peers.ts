@@ -7,7 +7,6 @@ import { type GatewayCredentials, Workers } from '#pool/gateway/workers.ts';
 import { peerRoutes } from '#pool/http/peer-routes.ts';
 import type { WorkerServer } from '#pool/http/worker-server.ts';
 import { TenantAccessRepository } from '#pool/tenants/tenant-access-repository.ts';
-import { TenantRemovalRepository } from '#pool/tenants/tenant-removal-repository.ts';
 import type { WorkerLeasesRepository } from '#pool/workers/worker-leases-repository.ts';
 
 /** What workers ask a gateway for, to have steps done by workers of other platforms. */
@@ -28,12 +27,11 @@ export function peerRequests(
   },
 ): void {
   const access = new TenantAccessRepository(db);
-  const tenants = new TenantRemovalRepository(db);
   const agents = started.use(new WorkerAgents());
   const ofTenant = async (name: string): Promise<Workers> => {
-    if (!(await tenants.existing([name])).has(name)) throw forbidden('there is no such tenant');
-    const policy = (await access.policies([name])).get(name)!;
-    return new Workers({ leases, agents, credentials, tenant: () => ({ name, policy }) });
+    const tenant = (await access.identities([name])).get(name);
+    if (!tenant) throw forbidden('there is no such tenant');
+    return new Workers({ leases, agents, credentials, tenant: () => tenant });
   };
   const builds = new RunningBuildsRepository(db);
   peerRoutes(workerServer, { leases, builds, workers, forwarder, ofTenant });

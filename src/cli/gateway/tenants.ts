@@ -12,8 +12,7 @@ import { createDispatchServer } from '#pool/http/dispatch-server.ts';
 import { ClientsRepository } from '#pool/tenants/clients-repository.ts';
 import { TenantAccessRepository } from '#pool/tenants/tenant-access-repository.ts';
 import { TenantAuthenticator } from '#pool/tenants/tenant-authenticator.ts';
-import type { TenantIdentity } from '#pool/tenants/tenant-header.ts';
-import { TenantRemovalRepository } from '#pool/tenants/tenant-removal-repository.ts';
+import { generationOf, type TenantIdentity } from '#pool/tenants/tenant-header.ts';
 import type { RoleContext } from '../process/role.ts';
 import { openPoolAccounts } from './accounts.ts';
 
@@ -68,9 +67,8 @@ export class GatewayTenants {
     this.#create = ports.create;
     this.#events = ports.events;
     this.#log = ports.log;
-    const removals = new TenantRemovalRepository(ports.db);
     const look = setInterval(() => {
-      this.#look(removals, config.gateway.publishPorts).catch((err: unknown) =>
+      this.#look(config.gateway.publishPorts).catch((err: unknown) =>
         ports.log.warn({ err }, 'who is a tenant is not known'),
       );
     }, LOOK);
@@ -108,27 +106,33 @@ export class GatewayTenants {
    * Nobody asks workers in the name of who was removed any more; and who may have ports here has them, whichever gateway its
    * clients come to.
    */
-  async #look(removals: TenantRemovalRepository, publishPorts: boolean): Promise<void> {
+  async #look(publishPorts: boolean): Promise<void> {
     if (publishPorts) for (const tenant of await this.#access.withGatewayPorts()) this.#of(tenant);
-    const names = [...this.#gateways.keys()];
-    const existing = await removals.existing(names);
-    for (const name of names.filter((each) => !existing.has(each))) {
-      const gone = this.#gateways.get(name);
-      this.#gateways.delete(name);
-      await gone?.closing.disposeAsync();
+    const all = [...this.#gateways];
+    const present = await this.#access.identities(all.map(([name]) => name));
+    for (const [name, gateway] of all) {
+      const now = present.get(name);
+      if (now && generationOf(now) === generationOf(gateway.identity)) continue;
+      if (this.#gateways.get(name) === gateway) this.#gateways.delete(name);
+      await gateway.closing.disposeAsync();
     }
   }
 
   #of(identity: TenantIdentity): TenantGateway {
     const known = this.#gateways.get(identity.name);
-    if (known) {
+    const newer = known && generationOf(known.identity) - generationOf(identity);
+    if (newer !== undefined && newer > 0) throw unauthorized(`the tenant '${identity.name}' was removed`);
+    if (known && newer === 0) {
       known.identity = identity;
       return known;
     }
-    const current = () => this.#gateways.get(identity.name)?.identity ?? identity;
     const own = new AsyncDisposableStack();
-    const made = { identity, closing: own, ...this.#create(current, own) };
+    const current = { identity };
+    const made = Object.assign(current, { closing: own, ...this.#create(() => current.identity, own) });
     this.#gateways.set(identity.name, made);
+    known?.closing
+      .disposeAsync()
+      .catch((err: unknown) => this.#log.warn({ err }, 'a removed tenant’s requests do not end'));
     return made;
   }
 }

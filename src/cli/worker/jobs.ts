@@ -17,7 +17,12 @@ import { removeLeftovers } from '#pool/agent/leftovers.ts';
 import { RunRunner } from '#pool/agent/run-runner.ts';
 import { type Claimant, CONFINED } from '#pool/jobs/job.ts';
 import type { JobQueue } from '#pool/jobs/job-queue.ts';
-import { TENANT_HEADER, type TenantIdentity, writeTenant } from '#pool/tenants/tenant-header.ts';
+import {
+  generationOf,
+  TENANT_HEADER,
+  type TenantIdentity,
+  writeTenant,
+} from '#pool/tenants/tenant-header.ts';
 import { OwnLease } from '#pool/workers/own-lease.ts';
 import { BuildClient } from '#worker/buildkit/client/build-client.ts';
 import { PlainProgress } from '../build/plain-progress.ts';
@@ -114,8 +119,9 @@ function runners(
   // The policy as this worker heard of it last: it may have changed since the job was claimed.
   const headers = (): Readonly<Record<string, string>> => {
     if (!tenant) return {};
-    const known = tenants?.list().find(({ name }) => name === tenant.name) ?? tenant;
-    return { [TENANT_HEADER]: writeTenant(known) };
+    const known = tenants?.list().find(({ name }) => name === tenant.name);
+    const isSame = known && generationOf(known) === generationOf(tenant);
+    return { [TENANT_HEADER]: writeTenant(isSame ? known : tenant) };
   };
   const engine = new EngineApi(address, headers);
   const { maxArtifact } = config.pool.jobs;

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Config } from '#config/schema.ts';
 import { parseImageReference } from '#oci/reference.ts';
+import { generationOf } from '#pool/tenants/tenant-header.ts';
 import type { TenantPlace } from '#pool/tenants/tenant-places.ts';
 import { allowsRegistry } from '#pool/tenants/tenant-policy.ts';
 
@@ -16,7 +17,8 @@ export function tenantRoom({ worker }: Config): number {
 }
 
 /** The settings of a tenant's engine on a worker: folders, a bridge, subnets and a build cache of its own. */
-export function tenantConfig(config: Config, { name, number, policy }: TenantPlace): Config {
+export function tenantConfig(config: Config, place: TenantPlace): Config {
+  const { name, number, policy } = place;
   const { worker } = config;
   const blocks = [0, 1, 2, 3].map((block) => subnetOf(worker.tenants.subnet, number - 1, block));
   const { cacheRepository } = worker.build;
@@ -41,17 +43,21 @@ export function tenantConfig(config: Config, { name, number, policy }: TenantPla
         ...worker.build,
         entitlements: [],
         refusedNetworks: [...worker.build.refusedNetworks, ...worker.tenants.refusedNetworks],
-        cacheRepository: caches ? `${cacheRepository}/${repositoryPart(name)}` : null,
+        cacheRepository: caches ? `${cacheRepository}/${repositoryPart(place)}` : null,
       },
     },
   };
 }
 
-/** Names of tenants may have what names of repositories may not: two dots in a row, hyphens after dots. */
-function repositoryPart(name: string): string {
-  return /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/.test(name)
-    ? name
-    : `x${Buffer.from(name).toString('hex')}`;
+/**
+ * Names of tenants may have what names of repositories may not: two dots in a row, hyphens after dots. Who gets a name after
+ * somebody else has a repository below it, which no other tenant's name comes to.
+ */
+function repositoryPart(place: TenantPlace): string {
+  const isName = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/.test(place.name);
+  const part = isName ? place.name : `x${Buffer.from(place.name).toString('hex')}`;
+  const generation = generationOf(place);
+  return generation === 0 ? part : `${part}/${generation}`;
 }
 
 function subnetOf(base: string, part: number, block: number): string {

@@ -4,8 +4,9 @@ import { SingleFlight } from '#async/single-flight.ts';
 import { unauthorized, unavailable } from '#errors/errors.ts';
 import { createDispatchServer } from '#pool/http/dispatch-server.ts';
 import type { Membership } from '#pool/member/membership.ts';
-import { readTenant, TENANT_HEADER, type TenantIdentity } from '#pool/tenants/tenant-header.ts';
+import { generationOf, readTenant, TENANT_HEADER, type TenantIdentity } from '#pool/tenants/tenant-header.ts';
 import type { TenantPlace, TenantPlaces } from '#pool/tenants/tenant-places.ts';
+import type { HeldTenant } from '#pool/tenants/tenant-removal-repository.ts';
 import type { TenantEngine } from './tenant-engine.ts';
 
 /** In milliseconds. */
@@ -26,8 +27,8 @@ export class TenantEngines implements AsyncDisposable {
   readonly #start: (place: TenantPlace) => Promise<Engine>;
   readonly #places: TenantPlaces;
   readonly #log: Logger;
-  /** Until when nobody is let in, on the clock of `performance`: for ever while it is being taken away. */
-  readonly #gone = new Map<string, number>();
+  /** Until when nobody of up to a generation is let in, on the clock of `performance`: for ever while it is being taken away. */
+  readonly #gone = new Map<string, { readonly generation: number; readonly until: number }>();
   readonly #engines = new Map<string, Engine>();
   readonly #starts = new SingleFlight<Engine>();
   readonly #removals = new SingleFlight<void>();
@@ -67,7 +68,7 @@ export class TenantEngines implements AsyncDisposable {
       const tenant = readTenant(header);
       if (!tenant) return operator;
       const known = this.#engines.get(tenant.name);
-      if (known && !this.#isGone(tenant.name) && isSame(known.policy, tenant.policy)) return known.server;
+      if (known && this.#isPlaced(tenant) && isSame(known.policy, tenant.policy)) return known.server;
       return this.of(tenant).then(({ server }) => server);
     }, this.#log);
   }
@@ -80,33 +81,46 @@ export class TenantEngines implements AsyncDisposable {
 
   /** Those that this worker has something of, each with the policy that it is held to. */
   list(): TenantIdentity[] {
-    return [...this.#engines].map(([name, { policy }]) => ({ name, policy }));
+    return [...this.#engines].map(([name, { policy }]) => {
+      return { name, generation: this.#places.find(name)?.generation, policy };
+    });
   }
 
-  /** The engine of a tenant, held to this policy from now on. */
+  /** What there is of tenants, and of which. */
+  held(): HeldTenant[] {
+    return this.#places.list().map((place) => ({ tenant: place.name, generation: generationOf(place) }));
+  }
+
+  /** The engine of a tenant, held to this policy from now on: what somebody else had under its name is gone by then. */
   async of(tenant: TenantIdentity): Promise<Engine> {
-    this.#refuseGone(tenant.name);
+    this.#refuseGone(tenant);
+    const former = this.#places.find(tenant.name);
+    if (former && generationOf(former) < generationOf(tenant)) {
+      await this.remove(former.name, generationOf(former));
+      this.#refuseGone(tenant);
+    }
     const place = await this.#places.of(tenant);
     // It may be on its way by now, and so it may be once its engine has begun.
-    this.#refuseGone(tenant.name);
+    this.#refuseGone(tenant);
     const engine = await this.#running(place);
-    this.#refuseGone(tenant.name);
+    this.#refuseGone(tenant);
     await engine.use(tenant.policy);
     return engine;
   }
 
   /**
-   * Takes away everything that a tenant has here; whoever asks in its name meanwhile, and for a while yet, is told so. Where
-   * it fails, no engine of the tenant's runs, and it can be asked for again.
+   * Takes away everything that a tenant has here, up to this generation; whoever asks in its name meanwhile, and for a while
+   * yet, is told so. Where it fails, no engine of the tenant's runs, and it can be asked for again.
    */
-  remove(name: string): Promise<void> {
-    return this.#removals.run(name, async () => {
-      this.#gone.set(name, Number.POSITIVE_INFINITY);
+  async remove(name: string, generation: number): Promise<void> {
+    const place = this.#places.find(name);
+    if (place && generationOf(place) > generation) return;
+    await this.#removals.run(name, async () => {
+      this.#gone.set(name, { generation, until: Number.POSITIVE_INFINITY });
       try {
-        const place = this.#places.list().find((each) => each.name === name);
         if (place) await this.#remove(place);
       } finally {
-        this.#gone.set(name, performance.now() + GONE);
+        this.#gone.set(name, { generation, until: performance.now() + GONE });
       }
     });
   }
@@ -143,17 +157,24 @@ export class TenantEngines implements AsyncDisposable {
     });
   }
 
-  #refuseGone(name: string): void {
-    if (this.#isGone(name)) throw unavailable(`the tenant '${name}' was removed just now`);
+  #refuseGone(tenant: TenantIdentity): void {
+    if (this.#isGone(tenant)) throw unavailable(`the tenant '${tenant.name}' was removed just now`);
   }
 
-  /** Gateways may not have heard of it yet, and would have it made anew. */
-  #isGone(name: string): boolean {
-    const until = this.#gone.get(name);
-    if (until === undefined) return false;
-    if (performance.now() < until) return true;
-    this.#gone.delete(name);
+  /** Gateways may not have heard of it yet, and would have it made anew, or come to what is another's by now. */
+  #isGone(tenant: TenantIdentity): boolean {
+    const place = this.#places.find(tenant.name);
+    if (place && generationOf(place) > generationOf(tenant)) return true;
+    const gone = this.#gone.get(tenant.name);
+    if (!gone || generationOf(tenant) > gone.generation) return false;
+    if (performance.now() < gone.until) return true;
+    this.#gone.delete(tenant.name);
     return false;
+  }
+
+  #isPlaced(tenant: TenantIdentity): boolean {
+    const place = this.#places.find(tenant.name);
+    return place !== undefined && generationOf(place) === generationOf(tenant) && !this.#isGone(tenant);
   }
 }
 

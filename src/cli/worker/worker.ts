@@ -89,7 +89,7 @@ export async function startWorker(config: Config, role: RoleContext): Promise<Ru
   const membership = await joinPool(config, { engine, content, logger, started });
   if (membership) followPool(parts, { claims, peers, overlayLink, tenants }, membership);
   if (membership && tenants) {
-    started.use(followRemovals(membership, (tenant) => tenants.remove(tenant), logger));
+    started.use(followRemovals(membership, tenants, logger));
   }
   const agent = membership && (await startPoolAgent(membership, config, { parts, tenants, logger, started }));
   await jobs?.start();

@@ -19,6 +19,8 @@ interface TenantsTable {
   next_turn: Generated<number>;
   /** When it was removed; what its jobs were is remembered for a while. */
   removed_at: Generated<number | null>;
+  /** Of those who had the name one after the other: as of `TenantIdentity`. */
+  generation: Generated<number>;
 }
 
 /**

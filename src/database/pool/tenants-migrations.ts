@@ -6,6 +6,7 @@ export function tenantsMigrations(words: TableWords): Record<string, Migration> 
     'pool-0050-tenants': tenants(words),
     'pool-0051-placements-of-tenants': placements(words),
     'pool-0061-removed-tenants': removed(words),
+    'pool-0063-generations-of-tenants': generations,
   };
 }
 
@@ -54,6 +55,15 @@ function removed(words: TableWords): Migration {
     },
   };
 }
+
+const generations: Migration = {
+  async up(db) {
+    await db.schema
+      .alterTable('tenants')
+      .addColumn('generation', 'bigint', (column) => column.notNull().defaultTo(0))
+      .execute();
+  },
+};
 
 /** What was there is the operator's. SQLite cannot take a constraint away: the table is made anew. */
 function placements(words: TableWords): Migration {

@@ -1,5 +1,5 @@
 import { notFound } from '#errors/errors.ts';
-import type { TenantPolicy } from '../tenants/tenant-policy.ts';
+import type { TenantIdentity } from '../tenants/tenant-header.ts';
 import { requireAsked } from './asked-names.ts';
 import type { Claimed, ClaimsRepository } from './claims-repository.ts';
 import type { Contexts } from './contexts.ts';
@@ -16,8 +16,8 @@ interface Ports {
   readonly rows: JobsRepository;
   readonly claims: ClaimsRepository;
   readonly requirements: RequirementsRepository;
-  /** What these tenants may. */
-  readonly policies: (tenants: readonly string[]) => Promise<ReadonlyMap<string, TenantPolicy>>;
+  /** Those of these tenants that there are. */
+  readonly tenants: (names: readonly string[]) => Promise<ReadonlyMap<string, TenantIdentity>>;
   readonly logs: JobLogs;
   readonly contexts: Contexts;
   readonly publisher: Publisher;
@@ -50,14 +50,11 @@ export class DatabaseJobQueue implements JobQueue {
   /** With whose they are, of those that tenants have asked for. */
   async #identified(claimed: readonly Claimed[]): Promise<ClaimedJob[]> {
     const names = new Set(claimed.filter(({ confined }) => confined).map(({ tenant }) => tenant));
-    const policies = await this.#ports.policies([...names]);
+    const tenants = await this.#ports.tenants([...names]);
     return claimed.map(({ confined, ...job }) => {
       if (!confined) return job;
-      return {
-        ...job,
-        kind: `${CONFINED}${job.kind}`,
-        confinedTo: { name: job.tenant, policy: policies.get(job.tenant)! },
-      };
+      // Of a tenant that was removed it is to end, and is nobody's until then.
+      return { ...job, kind: `${CONFINED}${job.kind}`, confinedTo: tenants.get(job.tenant) };
     });
   }
 

@@ -1,25 +1,34 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isKind } from '#errors/errors.ts';
+import type { HeldTenant } from '../tenants/tenant-removal-repository.ts';
 import type { Membership } from './membership.ts';
 
 /** In milliseconds. */
 const PAUSE = 5_000;
 
+/** What a worker has of tenants. */
+export interface RemovableTenants {
+  held(): readonly HeldTenant[];
+  /** Takes away all of a tenant, up to this generation. */
+  remove(tenant: string, generation: number): Promise<void>;
+}
+
 /** Has what a worker has of tenants that were removed taken away, until it is disposed. */
 export function followRemovals(
   membership: Pick<Membership, 'ask'>,
-  remove: (tenant: string) => Promise<void>,
+  tenants: RemovableTenants,
   log: Logger,
 ): AsyncDisposable {
   const stopping = new AbortController();
   const { signal } = stopping;
   const look = async () => {
-    const { tenants } = (await membership.ask('POST', '/tenants/remains')) as { tenants: string[] };
-    for (const tenant of tenants) {
+    const body = { held: tenants.held() };
+    const remains = (await membership.ask('POST', '/tenants/remains', body)) as { tenants: HeldTenant[] };
+    for (const { tenant, generation } of remains.tenants) {
       if (signal.aborted) return;
       try {
-        await remove(tenant);
+        await tenants.remove(tenant, generation);
         await membership.ask('POST', '/tenants/removed', { tenant });
       } catch (err) {
         // The others' turn is not after this one's.

@@ -19,7 +19,7 @@ export interface PublishedPortsPorts {
   /** Which ports may be gateways'; others are their worker's alone. */
   readonly allows: (port: number) => boolean;
   /** The workers as another tenant sees them, to look whether what it has runs. */
-  readonly workersOf: (tenant: string) => Promise<Workers>;
+  readonly workersOf: (tenant: string) => Promise<Workers | undefined>;
   /** Where published ports of a worker are reached. */
   readonly addressOf: (worker: string) => Promise<string | undefined>;
   readonly log: Logger;
@@ -127,7 +127,9 @@ export class PublishedPorts implements AsyncDisposable {
   async #runs({ worker, container, tenant }: PortHolder): Promise<boolean> {
     try {
       const { workers, workersOf } = this.#ports;
-      const living = await (tenant === this.#ports.tenant ? workers : await workersOf(tenant)).named(worker);
+      const own = tenant === this.#ports.tenant ? workers : await workersOf(tenant);
+      if (!own) return false;
+      const living = await own.named(worker);
       const { status, body } = await this.#ports.client.ask(living, {
         path: `/containers/${container}/json`,
         patience: PATIENCE,

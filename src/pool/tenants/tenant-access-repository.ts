@@ -21,15 +21,20 @@ export class TenantAccessRepository {
   /** The tenants that any of these subjects belongs to, by name. */
   async ofSubjects(subjects: readonly string[]): Promise<TenantIdentity[]> {
     if (subjects.length === 0) return [];
-    const rows = await this.#db
-      .selectFrom('tenant_members')
-      .leftJoin('tenant_policies', 'tenant_policies.tenant', 'tenant_members.tenant')
-      .select(['tenant_members.tenant as name', 'policy'])
+    const rows = await this.#present()
+      .innerJoin('tenant_members', 'tenant_members.tenant', 'tenants.name')
       .distinct()
       .where('subject', 'in', subjects)
-      .orderBy('tenant_members.tenant')
+      .orderBy('tenants.name')
       .execute();
-    return rows.map(({ name, policy }) => ({ name, policy: policyOf(policy) }));
+    return rows.map(identityOf);
+  }
+
+  /** Those of these names that there are. */
+  async identities(names: readonly string[]): Promise<Map<string, TenantIdentity>> {
+    if (names.length === 0) return new Map();
+    const rows = await this.#present().where('tenants.name', 'in', names).execute();
+    return new Map(rows.map((row) => [row.name, identityOf(row)]));
   }
 
   /** The policies of these tenants, by name: those that nobody has set are `parseTenantPolicy({})`. */
@@ -46,10 +51,8 @@ export class TenantAccessRepository {
 
   /** Who may have ports at gateways. */
   async withGatewayPorts(): Promise<TenantIdentity[]> {
-    const rows = await this.#db.selectFrom('tenant_policies').select(['tenant', 'policy']).execute();
-    return rows
-      .map(({ tenant, policy }) => ({ name: tenant, policy: policyOf(policy) }))
-      .filter(({ policy }) => policy.gatewayPorts.length > 0);
+    const rows = await this.#present().where('policy', 'is not', null).execute();
+    return rows.map(identityOf).filter(({ policy }) => policy.gatewayPorts.length > 0);
   }
 
   async setPolicy(tenant: string, policy: TenantPolicy): Promise<void> {
@@ -91,6 +94,21 @@ export class TenantAccessRepository {
       .executeTakeFirst();
     return numDeletedRows > 0n;
   }
+
+  #present() {
+    return this.#db
+      .selectFrom('tenants')
+      .leftJoin('tenant_policies', 'tenant_policies.tenant', 'tenants.name')
+      .select(['tenants.name', 'tenants.generation', 'policy'])
+      .where('removed_at', 'is', null);
+  }
+}
+
+function identityOf(row: { name: string; generation: number; policy: string | null }): TenantIdentity {
+  const generation = Number(row.generation);
+  const policy = policyOf(row.policy);
+  // Workers of before there were generations read what says nothing of them.
+  return generation === 0 ? { name: row.name, policy } : { name: row.name, generation, policy };
 }
 
 function policyOf(text: string | null): TenantPolicy {

@@ -8,6 +8,11 @@ export const TENANT_NAME = /^[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?$/;
 /** For whom a gateway asks, and what a worker has to hold them to. */
 export interface TenantIdentity {
   readonly name: string;
+  /**
+   * Whose name it is, of those who had it one after the other: larger than that of anybody who was removed, 0 where it is not
+   * said. What a worker has is one generation's, and no other gets it.
+   */
+  readonly generation?: number | undefined;
   readonly policy: TenantPolicy;
 }
 
@@ -20,9 +25,17 @@ export const TENANT_HEADER = 'slipway-tenant';
 /** Whoever runs the pool: no tenant. Said, so that saying nothing is nobody's right. */
 export const OPERATOR = 'operator';
 
+export function generationOf({ generation = 0 }: { readonly generation?: number | undefined }): number {
+  return generation;
+}
+
 const MAX_HEADER = 16 * 1024;
 
-const shape = z.strictObject({ name: z.string().regex(TENANT_NAME), policy: tenantPolicy });
+const shape = z.strictObject({
+  name: z.string().regex(TENANT_NAME),
+  generation: z.int().nonnegative().optional(),
+  policy: tenantPolicy,
+});
 
 /** Undefined for the operator. */
 export function writeTenant(tenant: TenantIdentity | undefined): string {

@@ -7,7 +7,11 @@ import { tenantPolicy } from './tenant-policy.ts';
 
 const shape = z.record(
   z.string().regex(TENANT_NAME),
-  z.strictObject({ number: z.int().positive(), policy: tenantPolicy }),
+  z.strictObject({
+    number: z.int().positive(),
+    generation: z.int().nonnegative().optional(),
+    policy: tenantPolicy,
+  }),
 );
 
 /** A tenant as a worker has it. */
@@ -35,8 +39,8 @@ export class TenantPlaces {
       if (systemCode(error) === 'ENOENT') return '{}';
       throw error;
     });
-    for (const [name, { number, policy }] of Object.entries(shape.parse(JSON.parse(text)))) {
-      places.#places.set(name, { name, number, policy });
+    for (const [name, place] of Object.entries(shape.parse(JSON.parse(text)))) {
+      places.#places.set(name, { name, ...place });
     }
     return places;
   }
@@ -45,7 +49,11 @@ export class TenantPlaces {
     return [...this.#places.values()];
   }
 
-  /** Its place, which is on disk. Throws `unavailable` when there is no more room. */
+  find(name: string): TenantPlace | undefined {
+    return this.#places.get(name);
+  }
+
+  /** Its place, which is on disk; there is none of another generation. Throws `unavailable` when there is no more room. */
   async of(tenant: TenantIdentity): Promise<TenantPlace> {
     const known = this.#places.get(tenant.name);
     if (known && JSON.stringify(known.policy) === JSON.stringify(tenant.policy)) return known;
@@ -71,7 +79,7 @@ export class TenantPlaces {
   /** One after another; who waits for its own has waited for all before. */
   #write(): Promise<void> {
     const run = this.#writing.then(async () => {
-      const entries = this.list().map(({ name, number, policy }) => [name, { number, policy }]);
+      const entries = this.list().map(({ name, ...place }) => [name, place]);
       await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 });
       const handle = await open(`${this.#file}.new`, 'w', 0o600);
       await handle.writeFile(JSON.stringify(Object.fromEntries(entries)));

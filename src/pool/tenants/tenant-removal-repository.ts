@@ -10,6 +10,12 @@ import { lockTenant } from '../jobs/tenant-row.ts';
 /** After so long, in milliseconds, no gateway asks in the name of a tenant that was removed. */
 const LAST_WORDS = 5_000;
 
+/** What a worker has of a tenant, whose name it was then. */
+export interface HeldTenant {
+  readonly tenant: string;
+  readonly generation: number;
+}
+
 /** The end of tenants: what the pool knows of one goes at once, and what workers have of it when they hear of it. */
 export class TenantRemovalRepository {
   readonly #db: PoolDatabase;
@@ -97,32 +103,53 @@ export class TenantRemovalRepository {
         .executeTakeFirst();
       if (open) throw conflict(`jobs of the former tenant '${name}' are not over`);
       await trx.updateTable('jobs').set({ confined: 0 }).where('tenant', '=', name).execute();
-      await trx.updateTable('tenants').set({ removed_at: null }).where('name', '=', name).execute();
+      const now = databaseNow(trx);
+      await trx
+        .updateTable('tenants')
+        .set({
+          removed_at: null,
+          // A moment: also larger than those that an older copy of this database would have counted to.
+          generation: sql<number>`case when ${now} > generation then ${now} else generation + 1 end`,
+        })
+        .where('name', '=', name)
+        .execute();
     });
   }
 
-  /** Which of these are tenants. */
-  async existing(names: readonly string[]): Promise<Set<string>> {
-    if (names.length === 0) return new Set();
-    const rows = await this.#db
-      .selectFrom('tenants')
-      .select('name')
-      .where('name', 'in', names)
-      .where('removed_at', 'is', null)
-      .execute();
-    return new Set(rows.map(({ name }) => name));
-  }
-
-  /** The tenants of which a worker is to keep nothing. */
-  async of(worker: string): Promise<string[]> {
-    const rows = await this.#db
+  /**
+   * The tenants of which a worker is to keep nothing, up to which generation. `held`: those of which it has something: what is
+   * a former tenant's goes from workers, too, that were removed from the pool and come back.
+   */
+  async of(worker: string, held: readonly HeldTenant[] = []): Promise<HeldTenant[]> {
+    const now = databaseNow(this.#db);
+    const due = await this.#db
       .selectFrom('tenant_remains')
-      .select('tenant')
+      .innerJoin('tenants', 'tenants.name', 'tenant_remains.tenant')
+      .select(['name', 'generation'])
       .where('worker', '=', worker)
-      .where('due_at', '<=', databaseNow(this.#db))
-      .orderBy('tenant')
+      .where('due_at', '<=', now)
+      .orderBy('name')
       .execute();
-    return rows.map(({ tenant }) => tenant);
+    const remains = new Map(due.map(({ name, generation }) => [name, Number(generation)]));
+    if (held.length === 0) return listed(remains);
+    const known = await this.#db
+      .selectFrom('tenants')
+      .select(['name', 'generation'])
+      .select(sql<number>`case when removed_at <= ${now} - ${LAST_WORDS} then 1 else 0 end`.as('isGone'))
+      .where(
+        'name',
+        'in',
+        held.map(({ tenant }) => tenant),
+      )
+      .execute();
+    const current = new Map(known.map((row) => [row.name, row]));
+    for (const { tenant, generation } of held) {
+      const row = current.get(tenant);
+      if (row && (row.isGone === 1 || generation < Number(row.generation))) {
+        remains.set(tenant, Math.max(generation, remains.get(tenant) ?? 0));
+      }
+    }
+    return listed(remains);
   }
 
   /** Nothing of a tenant is on this worker any more. */
@@ -166,4 +193,8 @@ async function cancelJobs(trx: PoolDatabase, name: string, reason: string): Prom
     .where('state', 'not in', [...FINISHED, 'running', 'publishing'])
     .execute();
   await admit(trx, await lockTenant(trx, name));
+}
+
+function listed(remains: ReadonlyMap<string, number>): HeldTenant[] {
+  return [...remains].map(([tenant, generation]) => ({ tenant, generation }));
 }

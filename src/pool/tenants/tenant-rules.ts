@@ -1,4 +1,4 @@
-import { conflict, forbidden } from '#errors/errors.ts';
+import { conflict, forbidden, notFound } from '#errors/errors.ts';
 import { parseImageReference } from '#oci/reference.ts';
 import type { Jobs, Submission } from '../jobs/jobs.ts';
 import type { ConfinedRules } from '../triggers/triggers.ts';
@@ -50,6 +50,8 @@ export class TenantRules implements ConfinedRules {
   }
 
   async #identity(name: string): Promise<TenantIdentity> {
-    return { name, policy: (await this.#access.policies([name])).get(name)! };
+    const identity = (await this.#access.identities([name])).get(name);
+    if (!identity) throw notFound(`there is no tenant '${name}'`);
+    return identity;
   }
 }

@@ -85,12 +85,12 @@ export class AgentPool {
       { maxBytes: 1000 },
     );
     const ended = (id: string) => logs.settle(id);
-    const policies = async () => new Map();
+    const tenants = async () => new Map();
     return new DatabaseJobQueue({
       rows,
       claims,
       requirements,
-      policies,
+      tenants,
       logs,
       contexts,
       publisher,

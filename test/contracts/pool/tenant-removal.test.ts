@@ -57,12 +57,12 @@ onEachPoolDatabase('a tenant’s end', (create) => {
       kind: 'not-found',
     });
     expect(await networks.list()).toEqual([]);
-    expect(await removals.existing(['a', 'b'])).toEqual(new Set(['b']));
+    expect([...(await access.identities(['a', 'b'])).keys()]).toEqual(['b']);
 
     // Not before every gateway has heard of it.
     expect(await removals.of('w1')).toEqual([]);
     await db.updateTable('tenant_remains').set({ due_at: 0 }).execute();
-    expect(await removals.of('w1')).toEqual(['a']);
+    expect(await removals.of('w1')).toEqual([{ tenant: 'a', generation: 0 }]);
     await removals.done('w1', 'a');
     expect(await removals.of('w1')).toEqual([]);
     await expect(removals.revive('a')).rejects.toThrow('still on w2, w3');
@@ -74,7 +74,22 @@ onEachPoolDatabase('a tenant’s end', (create) => {
     await removals.revive('a');
     expect((await shares.list()).map(({ name }) => name)).toEqual(['a', 'b']);
     // Nothing of before is the new one's.
-    expect((await access.policies(['a'])).get('a')).toMatchObject({ privileged: false });
+    const { policy, generation } = (await access.identities(['a'])).get('a')!;
+    expect(policy).toMatchObject({ privileged: false });
+    expect(generation).toBeGreaterThan(0);
+    await access.add({ tenant: 'a', subject: 'user:ada' });
+    expect(await access.ofSubjects(['user:ada'])).toEqual([{ name: 'a', generation, policy }]);
+    expect((await access.identities(['b'])).get('b')).toEqual({ name: 'b', policy: parseTenantPolicy({}) });
+    // Before anybody's clock went back, and after.
+    await db
+      .updateTable('tenants')
+      .set({ generation: 2 ** 45 })
+      .where('name', '=', 'a')
+      .execute();
+    await removals.remove('a');
+    await db.deleteFrom('tenant_remains').execute();
+    await removals.revive('a');
+    expect((await access.identities(['a'])).get('a')).toMatchObject({ generation: 2 ** 45 + 1 });
     expect(await jobs.list({ tenant: 'a', confined: true, limit: 10 })).toEqual([]);
     expect((await jobs.list({ tenant: 'a', limit: 10 })).map((each) => each.id)).toEqual([id]);
   });
@@ -153,5 +168,24 @@ onEachPoolDatabase('a tenant’s end', (create) => {
       .where('name', '=', 'a')
       .executeTakeFirstOrThrow();
     expect(row.weight).toBe(1);
+  });
+
+  it('is told to workers that come back with something of it', async () => {
+    await using database = await create();
+    const { db } = database;
+    const [removals, shares] = [new TenantRemovalRepository(db), new TenantsRepository(db)];
+    for (const name of ['a', 'b', 'c']) await shares.ensure(name);
+    await removals.remove('a');
+    await removals.remove('b');
+    await removals.revive('b');
+    const generation = (await new TenantAccessRepository(db).identities(['b'])).get('b')!.generation!;
+    const held = ['a', 'b', 'c', 'unheard-of'].map((tenant) => ({ tenant, generation: 0 }));
+    expect(await removals.of('w1')).toEqual([]);
+    // Gateways may ask in the name of `a` for a moment yet.
+    expect(await removals.of('w1', held)).toEqual([{ tenant: 'b', generation: 0 }]);
+    await db.updateTable('tenants').set({ removed_at: 1 }).where('name', '=', 'a').execute();
+    const former = ['a', 'b'].map((tenant) => ({ tenant, generation: 0 }));
+    expect(await removals.of('w1', held)).toEqual(former);
+    expect(await removals.of('w1', [{ tenant: 'b', generation }])).toEqual([]);
   });
 });

@@ -9,13 +9,17 @@ it('takes away what it can, whatever cannot be done before it', async () => {
   await using _ = followRemovals(
     {
       async ask(_method, path, body) {
-        if (path === '/tenants/remains') return { tenants: ['a', 'b', 'c'] };
+        if (path === '/tenants/remains') return { tenants: (body as { held: unknown }).held };
         removed.push(body);
         return {};
       },
     },
-    async (tenant) => {
-      if (tenant === 'a') throw new Error('device or resource busy');
+    {
+      held: () => ['a', 'b', 'c'].map((tenant, generation) => ({ tenant, generation })),
+      async remove(tenant, generation) {
+        if (tenant === 'a') throw new Error('device or resource busy');
+        expect(generation).toBe(tenant === 'b' ? 1 : 2);
+      },
     },
     log,
   );
