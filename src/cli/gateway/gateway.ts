@@ -221,7 +221,11 @@ function tenantServer(
     stopping.abort();
     await watching;
   });
-  return { server: createEngineServer(router, logger, observed), grpc: parts.grpc };
+  return {
+    server: createEngineServer(router, logger, observed),
+    grpc: parts.grpc,
+    published: parts.published,
+  };
 }
 
 function gatewayParts(

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { createServer as createTlsServer, type SecureContextOptions } from 'node:tls';
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { Config } from '#config/schema.ts';
 import type { PoolDatabase } from '#database/pool/open.ts';
@@ -9,6 +10,7 @@ import { unauthorized } from '#errors/errors.ts';
 import type { GrpcProxy } from '#pool/gateway/grpc-proxy.ts';
 import type { GatewayCredentials } from '#pool/gateway/workers.ts';
 import { createDispatchServer } from '#pool/http/dispatch-server.ts';
+import type { PublishedPorts } from '#pool/ports/published-ports.ts';
 import { ClientsRepository } from '#pool/tenants/clients-repository.ts';
 import { TenantAccessRepository } from '#pool/tenants/tenant-access-repository.ts';
 import { TenantAuthenticator } from '#pool/tenants/tenant-authenticator.ts';
@@ -20,7 +22,11 @@ import { openPoolAccounts } from './accounts.ts';
 export type CreateTenantServer = (
   identity: () => TenantIdentity,
   closing: AsyncDisposableStack,
-) => { readonly server: Server; readonly grpc: GrpcProxy };
+) => {
+  readonly server: Server;
+  readonly grpc: GrpcProxy;
+  readonly published: Pick<PublishedPorts, 'permitted'> | undefined;
+};
 
 /** In milliseconds: how often it is looked who is a tenant no more. */
 const LOOK = 2_000;
@@ -30,6 +36,9 @@ interface TenantGateway {
   readonly closing: AsyncDisposableStack;
   readonly server: Server;
   readonly grpc: GrpcProxy;
+  readonly published: Pick<PublishedPorts, 'permitted'> | undefined;
+  /** Which ports of gateways it was told that it may have. */
+  gatewayPorts: readonly string[];
 }
 
 /**
@@ -112,7 +121,10 @@ export class GatewayTenants {
     const present = await this.#access.identities(all.map(([name]) => name));
     for (const [name, gateway] of all) {
       const now = present.get(name);
-      if (now && generationOf(now) === generationOf(gateway.identity)) continue;
+      if (now && generationOf(now) === generationOf(gateway.identity)) {
+        follow(gateway, now);
+        continue;
+      }
       if (this.#gateways.get(name) === gateway) this.#gateways.delete(name);
       await gateway.closing.disposeAsync();
     }
@@ -127,7 +139,7 @@ export class GatewayTenants {
       return known;
     }
     const own = new AsyncDisposableStack();
-    const current = { identity };
+    const current = { identity, gatewayPorts: identity.policy.gatewayPorts };
     const made = Object.assign(current, { closing: own, ...this.#create(() => current.identity, own) });
     this.#gateways.set(identity.name, made);
     known?.closing
@@ -135,6 +147,15 @@ export class GatewayTenants {
       .catch((err: unknown) => this.#log.warn({ err }, 'a removed tenant’s requests do not end'));
     return made;
   }
+}
+
+/** The policy as it is now, whether or not somebody of the tenant comes. */
+function follow(gateway: TenantGateway, now: TenantIdentity): void {
+  gateway.identity = now;
+  const { gatewayPorts } = now.policy;
+  if (isDeepStrictEqual(gatewayPorts, gateway.gatewayPorts)) return;
+  gateway.gatewayPorts = gatewayPorts;
+  gateway.published?.permitted();
 }
 
 /** What Git hosts and registries send to a trigger: its signature says who it is of, nothing else. */

@@ -51,6 +51,13 @@ export class PublishedPorts implements AsyncDisposable {
     void this.#lookAgain(worker);
   }
 
+  /** Which ports may be gateways' may be others by now: those that may not are closed at once. */
+  permitted(): void {
+    void this.#permitted().catch((error) =>
+      this.#ports.log.warn({ err: error }, 'published ports are not known'),
+    );
+  }
+
   /**
    * Has a container started by `start`, which answers whether it was: it has its ports of this gateway then, in the whole
    * pool. Throws `conflict` in the engine's words when another one that runs has one of them, or this machine.
@@ -152,6 +159,17 @@ export class PublishedPorts implements AsyncDisposable {
         await sleep(RETRY);
       }
     }
+  }
+
+  async #permitted(): Promise<void> {
+    await this.#lock.run('ports', async () => {
+      for (const [key, { relay }] of this.#open) {
+        if (this.#ports.allows(Number.parseInt(key, 10))) continue;
+        this.#open.delete(key);
+        await relay[Symbol.asyncDispose]();
+      }
+    });
+    for (const { name } of await this.#ports.workers.living()) this.changed(name);
   }
 
   async #lookAgain(worker: string): Promise<void> {

@@ -37,18 +37,6 @@ export class TenantAccessRepository {
     return new Map(rows.map((row) => [row.name, identityOf(row)]));
   }
 
-  /** The policies of these tenants, by name: those that nobody has set are `parseTenantPolicy({})`. */
-  async policies(names: readonly string[]): Promise<Map<string, TenantPolicy>> {
-    if (names.length === 0) return new Map();
-    const rows = await this.#db
-      .selectFrom('tenant_policies')
-      .select(['tenant', 'policy'])
-      .where('tenant', 'in', names)
-      .execute();
-    const known = new Map(rows.map(({ tenant, policy }) => [tenant, policy]));
-    return new Map(names.map((name) => [name, policyOf(known.get(name) ?? null)]));
-  }
-
   /** Who may have ports at gateways. */
   async withGatewayPorts(): Promise<TenantIdentity[]> {
     const rows = await this.#present().where('policy', 'is not', null).execute();

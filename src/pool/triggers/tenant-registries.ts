@@ -2,6 +2,7 @@ import type { LookupFunction } from 'node:net';
 import { HttpTransport } from '#distribution/http-transport.ts';
 import { Registries } from '#distribution/registries.ts';
 import type { RegistryHosts } from '#distribution/registry-hosts.ts';
+import { notFound } from '#errors/errors.ts';
 import type { TargetPolicy } from '#webhooks/target-policy.ts';
 import type { TenantAccessRepository } from '../tenants/tenant-access-repository.ts';
 import { allowsRegistry, type TenantPolicy } from '../tenants/tenant-policy.ts';
@@ -13,21 +14,23 @@ import { allowsRegistry, type TenantPolicy } from '../tenants/tenant-policy.ts';
 export class TenantRegistries {
   readonly #hosts: RegistryHosts;
   readonly #targets: TargetPolicy;
-  readonly #access: Pick<TenantAccessRepository, 'policies'>;
+  readonly #access: Pick<TenantAccessRepository, 'identities'>;
 
   constructor(ports: {
     hosts: RegistryHosts;
     targets: TargetPolicy;
-    access: Pick<TenantAccessRepository, 'policies'>;
+    access: Pick<TenantAccessRepository, 'identities'>;
   }) {
     this.#hosts = ports.hosts;
     this.#targets = ports.targets;
     this.#access = ports.access;
   }
 
-  /** As of the tenant's policy now. To be disposed when that has been asked for. */
+  /** As of the tenant's policy now. To be disposed when that has been asked for. Throws `not-found`. */
   async of(tenant: string): Promise<Disposable & { readonly registries: Registries }> {
-    const policy = (await this.#access.policies([tenant])).get(tenant)!;
+    const found = (await this.#access.identities([tenant])).get(tenant);
+    if (!found) throw notFound(`there is no tenant '${tenant}'`);
+    const { policy } = found;
     const targets = (url: URL) => {
       if (isNamed(policy, url)) return {};
       this.#targets.check(url.href);

@@ -41,7 +41,8 @@ async function look(image: string, policy: Partial<TenantPolicy> = {}, allowed: 
   using transport = new HttpTransport();
   const hosts = new RegistryHosts();
   const targets = new TargetPolicy({ allowed, setting: 'pool.jobs.tenantWebhookNetworks' });
-  const access = { policies: async () => new Map([['team', parseTenantPolicy(policy)]]) };
+  const team = { name: 'team', generation: 1, policy: parseTenantPolicy(policy) };
+  const access = { identities: async () => new Map([['team', team]]) };
   const digests = new RegistryDigests({
     registries: new Registries({ transport, hosts }),
     ofTenants: new TenantRegistries({ hosts, targets, access }),
