@@ -75,6 +75,7 @@ it('knows registries by their names and those below', () => {
 it('tells a worker for whom it is, and nothing else passes for that', () => {
   const tenant = { name: 'a', policy: nothing };
   expect(readTenant(writeTenant(tenant))).toEqual(tenant);
+  expect(readTenant(writeTenant({ ...tenant, generation: 7 }))).toEqual({ ...tenant, generation: 7 });
   expect(readTenant(writeTenant(undefined))).toBeUndefined();
   const named = (name: string) => Buffer.from(JSON.stringify({ name, policy: {} })).toString('base64url');
   for (const header of ['', 'a', 'operator,operator', named('../a'), named(''), 'x'.repeat(20_000)]) {
