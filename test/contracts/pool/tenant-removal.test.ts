@@ -1,5 +1,7 @@
+import type { IncomingMessage } from 'node:http';
 import { expect, it } from 'vitest';
 import { HooksRepository } from '#pool/hooks/hooks-repository.ts';
+import { remainsRoutes } from '#pool/http/remains-routes.ts';
 import { JobChangesRepository } from '#pool/jobs/changes-repository.ts';
 import { JobsRepository } from '#pool/jobs/jobs-repository.ts';
 import { TenantsRepository } from '#pool/jobs/tenants-repository.ts';
@@ -187,5 +189,35 @@ onEachPoolDatabase('a tenant’s end', (create) => {
     const former = ['a', 'b'].map((tenant) => ({ tenant, generation: 0 }));
     expect(await removals.of('w1', held)).toEqual(former);
     expect(await removals.of('w1', [{ tenant: 'b', generation }])).toEqual([]);
+  });
+
+  it('is asked for by workers, each for itself', async () => {
+    await using database = await create();
+    const { db } = database;
+    const removals = new TenantRemovalRepository(db);
+    await new TenantsRepository(db).ensure('a');
+    const leases = new WorkerLeasesRepository(db);
+    for (const name of ['w1', 'w2'])
+      await leases.acquire({ name, address: 'localhost:1', offer: OFFER }, 60_000);
+    await removals.remove('a');
+    await db.updateTable('tenant_remains').set({ due_at: 0 }).execute();
+    const routes = new Map<string, (req: IncomingMessage, body: unknown) => Promise<unknown>>();
+    const server = {
+      authenticate: async () => ({ name: 'w1', worker: 'id', epoch: 1 }),
+      route: (path: string, task: never) => void routes.set(path, task),
+    };
+    remainsRoutes(server, { removals });
+    const ask = (path: string, body?: unknown) => routes.get(path)!({} as IncomingMessage, body);
+    const answer = { tenants: [{ tenant: 'a', generation: 0 }] };
+    expect(await ask('POST /tenants/remains')).toEqual(answer);
+    expect(await ask('POST /tenants/remains', { held: [{ tenant: 'a', generation: 0 }] })).toEqual(answer);
+    await expect(
+      ask('POST /tenants/remains', { held: [{ tenant: '../a', generation: 0 }] }),
+    ).rejects.toMatchObject({
+      kind: 'invalid',
+    });
+    await ask('POST /tenants/removed', { tenant: 'a' });
+    expect(await ask('POST /tenants/remains')).toEqual({ tenants: [] });
+    expect(await removals.of('w2')).toEqual(answer.tenants);
   });
 });
