@@ -218,4 +218,25 @@ it('publishes at gateways what a policy says, and each port once in the pool', a
   await pool.dockerOk('a', 'rm', '--force', 'served');
   await pool.dockerOk('b', ...serve('b', 'served', 2, open));
   await expect.poll(() => answer(open), SOON).toBe('of b');
+
+  // What is taken back is closed, and what is allowed opened, though nobody comes.
+  const policy = join(pool.folder, 'ports.yaml');
+  const allow = async (port: number) => {
+    await writeFile(policy, `overlays: 2\nmemory: 268435456\ngatewayPorts: ["${port}"]\n`);
+    await pool.slipway('pool', 'tenant-set', 'b', '--policy', policy);
+  };
+  await allow(closed);
+  await expect.poll(() => answer(open), SOON).toBe('');
+  await expect.poll(() => answer(closed), SOON).toBe('of b');
+  await allow(open);
+  await expect.poll(() => answer(open), SOON).toBe('of b');
+});
+
+it('gives no container the ports of the tunnels between workers', async () => {
+  for (const port of ['4789', '4790']) {
+    const publish = ['--publish', `127.0.0.1:${port}:53/udp`];
+    const refused = await pool.docker('a', 'run', '--rm', ...publish, 'busybox', 'true');
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toContain(`:${port} failed: port is already allocated`);
+  }
 });
