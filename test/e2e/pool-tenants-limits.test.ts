@@ -37,9 +37,16 @@ async function build(tenant: string, line: string) {
 }
 
 /** What the worker itself answers, asked for a tenant by who lets everything pass. */
-function askWorker(tenant: string, policy: object, method: string, path: string, body: object = {}) {
+function askWorker(
+  tenant: string,
+  policy: object,
+  method: string,
+  path: string,
+  body: object = {},
+  generation?: number,
+) {
   return new Promise<{ status: number; text: string }>((resolve, reject) => {
-    const identity = writeTenant({ name: tenant, policy: parseTenantPolicy(policy) });
+    const identity = writeTenant({ name: tenant, generation, policy: parseTenantPolicy(policy) });
     const headers = { 'Slipway-Tenant': identity, 'Content-Type': 'application/json' };
     const asking = request({ socketPath: pool.worker.socket, path, method, headers }, (res) => {
       let text = '';
@@ -49,7 +56,7 @@ function askWorker(tenant: string, policy: object, method: string, path: string,
       res.on('end', () => resolve({ status: res.statusCode!, text }));
     });
     asking.on('error', reject);
-    asking.end(JSON.stringify(body));
+    asking.end(method === 'GET' ? undefined : JSON.stringify(body));
   });
 }
 
@@ -193,6 +200,23 @@ it('has each field of a policy held to by the worker', async () => {
       text: expect.stringContaining('policy does not allow'),
     });
   }
+});
+
+it('gives nobody what somebody else had under the same name', async () => {
+  const list = '/containers/json?all=true';
+  const asked = (method: string, path: string, generation?: number) =>
+    askWorker('next', {}, method, path, {}, generation);
+  expect((await asked('POST', '/volumes/create?name=v')).status).toBe(201);
+  expect(await asked('GET', '/volumes')).toMatchObject({ text: expect.stringContaining('"Mountpoint"') });
+  const both = await Promise.all([asked('GET', '/volumes', 7), asked('GET', list, 7)]);
+  for (const { status, text } of both) {
+    expect({ status, text }).toMatchObject({
+      status: 200,
+      text: expect.not.stringContaining('"Mountpoint"'),
+    });
+  }
+  const former = await asked('GET', list);
+  expect(former).toMatchObject({ status: 503, text: expect.stringContaining('was removed') });
 });
 
 it('leaves nothing of a tenant that was removed', async () => {
