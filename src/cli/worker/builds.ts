@@ -17,6 +17,7 @@ import { RegistryRecords } from '#worker/build/cache/registry-records.ts';
 import { TieredCache } from '#worker/build/cache/tiered-cache.ts';
 import { ClassicBuilds } from '#worker/build/classic/classic-builds.ts';
 import type { BasePuller } from '#worker/build/classic/classic-images.ts';
+import { StepImageCache } from '#worker/build/classic/step-image-cache.ts';
 import { RetainedDirectories } from '#worker/build/context/retained-directories.ts';
 import { createDrivers, type Drivers, type DriversPorts } from '#worker/build/drivers/drivers.ts';
 import { runnablePlatforms } from '#worker/build/drivers/exec/emulation.ts';
@@ -150,6 +151,7 @@ export async function createWorkerBuilds(
       directories,
       files: drivers.files,
       store: images.store,
+      steps: rows.steps,
       layers: drivers.layers,
       puller: ports.puller,
     },
@@ -166,7 +168,7 @@ export async function createWorkerBuilds(
   };
   const keeper = new CacheKeeper(
     {
-      parts: parts.contents,
+      parts: [...contents, new StepImageCache({ steps: rows.steps, remover: images.remover })],
       freeBytes: parts.freeBytes,
       collect: async () => void (await images.layers.prune()),
       report,

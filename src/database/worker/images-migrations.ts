@@ -56,6 +56,15 @@ export const imageMigrations: Record<string, Migration> = {
       for (const statement of STATEMENTS_OF_NAMES) await sql.raw(statement).execute(db);
     },
   },
+  'images-0007-step-images': {
+    async up(db) {
+      await sql`alter table images add column step_used_at text`.execute(db);
+      await sql`create index images_steps on images (step_used_at) where step_used_at is not null`.execute(
+        db,
+      );
+      await sql`create index images_parent on images (parent) where parent is not null`.execute(db);
+    },
+  },
 };
 
 const STATEMENTS_OF_NAMES = [

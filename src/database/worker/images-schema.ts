@@ -23,6 +23,8 @@ export interface ImageTables {
     /** The image that a build step or commit began with. */
     parent: string | null;
     created_at: string;
+    /** When a classic build last came by it as one of its steps; null: it is an image for its own sake. */
+    step_used_at: string | null;
   };
   /** Which layers an image stands on, so that the last image of a layer can be found. Position 0 is the bottom. */
   image_layers: {

@@ -2,6 +2,7 @@ import { type Kysely, type Selectable, sql } from 'kysely';
 import type { ImageTables } from '#database/worker/images-schema.ts';
 import type { Digest } from '#oci/digest.ts';
 import type { LayerRow } from './layer-repository.ts';
+import { keepAsImage } from './step-image-repository.ts';
 
 export interface ImageRow {
   readonly id: Digest;
@@ -59,8 +60,16 @@ export class ImageRepository {
     return rows.map((row) => row.id as Digest);
   }
 
-  /** Idempotent. `layers` bottom first; they must be in the table of layers, or this fails. */
-  async insert(image: ImageRow, layers: readonly { chainId: Digest; diffId: Digest }[]): Promise<void> {
+  /**
+   * Idempotent. `layers` bottom first; they must be in the table of layers, or this fails. `step`: it is only what a step of
+   * a build has left, unless it is here for its own sake.
+   */
+  async insert(
+    image: ImageRow,
+    layers: readonly { chainId: Digest; diffId: Digest }[],
+    { step = false }: { step?: boolean | undefined } = {},
+  ): Promise<void> {
+    const now = new Date().toISOString();
     await this.#db.transaction().execute(async (trx) => {
       const { numInsertedOrUpdatedRows } = await trx
         .insertInto('images')
@@ -68,10 +77,12 @@ export class ImageRepository {
           id: image.id,
           config: image.rawConfig,
           parent: image.parent ?? null,
-          created_at: new Date().toISOString(),
+          created_at: now,
+          step_used_at: step ? now : null,
         })
         .onConflict((on) => on.doNothing())
         .executeTakeFirst();
+      if (numInsertedOrUpdatedRows === 0n && !step) await keepAsImage(trx, image.id);
       if (numInsertedOrUpdatedRows === 0n || layers.length === 0) return;
       const rows = layers.map(({ chainId, diffId }, position) => ({
         image_id: image.id,

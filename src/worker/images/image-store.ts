@@ -72,13 +72,15 @@ export class ImageStore implements ImageSource {
     return toImage(row);
   }
 
-  async create(rawConfig: Uint8Array, options: { parent?: Digest } = {}): Promise<Image> {
+  /** `step`: as of `ImageRepository.insert`. */
+  async create(rawConfig: Uint8Array, options: { parent?: Digest; step?: boolean } = {}): Promise<Image> {
     const config = parseImageConfig(rawConfig);
     const id = digestOf(rawConfig);
     const chain = chainIds(config.rootfs.diff_ids);
     using _ = await this.#pinAll(chain);
     const layers = chain.map((chainId, i) => ({ chainId, diffId: config.rootfs.diff_ids[i]! }));
-    await this.#ports.images.insert({ id, rawConfig, parent: options.parent }, layers);
+    const { parent, step } = options;
+    await this.#ports.images.insert({ id, rawConfig, parent }, layers, { step });
     for (const chainId of chain) this.#ports.layers.pins.handedOver(chainId);
     return { id, config, rawConfig, snapshot: chain.at(-1) };
   }

@@ -30,6 +30,7 @@ import { LayerUploads, type LayerUploadsPorts } from './push/layer-uploads.ts';
 import { ImagePruner } from './remove/image-pruner.ts';
 import { ImageRemover } from './remove/image-remover.ts';
 import { StatementRepository } from './statement-repository.ts';
+import { StepImageRepository } from './step-image-repository.ts';
 
 export interface ImagesPorts {
   readonly database: WorkerDatabase;
@@ -85,6 +86,7 @@ export interface Images {
     readonly images: ImageRepository;
     readonly layers: LayerRepository;
     readonly statements: StatementRepository;
+    readonly steps: StepImageRepository;
   };
   /** Throw `not-found`. */
   details(reference: string): Promise<ImageDetails>;
@@ -100,6 +102,7 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
   const images = new ImageRepository(ports.database);
   const layerRows = new LayerRepository(ports.database);
   const statements = new StatementRepository(ports.database);
+  const steps = new StepImageRepository(ports.database);
   const blobs = new LayerBlobs({ ...ports, layers: layerRows, gzip: ports.gzip ?? selectGzip() });
   const layers = new LayerStore({ ...ports, layers: layerRows, blobs });
   const store = new ImageStore({ images, statements, layers, events });
@@ -120,14 +123,14 @@ export function createImages(ports: ImagesPorts, options: ImagesOptions = {}): I
     { concurrency: options.concurrentUploads ?? 5 },
   );
   const lister = new ImageLister({ images, layers: layerRows, store });
-  const remover = new ImageRemover({ images, store, layers, events, isRunning: ports.isRunning });
+  const remover = new ImageRemover({ images, steps, store, layers, events, isRunning: ports.isRunning });
   return {
     store,
     layers,
     layerPuller,
     blobs,
     uploads,
-    rows: { images, layers: layerRows, statements },
+    rows: { images, layers: layerRows, statements, steps },
     lister,
     remover,
     registries,

@@ -19,13 +19,14 @@ import { type BasePuller, ClassicImages } from './classic-images.ts';
 import type { ClassicOutput, ClassicRequest } from './classic-request.ts';
 import { ConfigMarks } from './config-marks.ts';
 import { StepFeed } from './step-feed.ts';
-import { StepImages } from './step-images.ts';
+import { StepImages, type StepImagesPorts } from './step-images.ts';
 import { StepPrinter } from './step-printer.ts';
 import { type RecordedStep, StepRecorder } from './step-recorder.ts';
 import { type Outcome, outcomeOf, StepShow } from './step-show.ts';
 
 export interface ClassicProgramPorts {
   readonly store: Pick<ImageStore, 'lookUp' | 'get' | 'create' | 'tag'>;
+  readonly steps: StepImagesPorts['steps'];
   readonly puller: BasePuller;
   readonly layers: Pick<LocalLayers, 'require'>;
   /** This machine's. */

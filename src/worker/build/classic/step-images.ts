@@ -2,12 +2,14 @@ import { isKind } from '#errors/errors.ts';
 import { type Digest, digestOf } from '#oci/digest.ts';
 import type { HistoryEntry } from '#oci/image-config.ts';
 import type { ImageStore } from '#worker/images/image-store.ts';
+import type { StepImageRepository } from '#worker/images/step-image-repository.ts';
 import { exportedConfig, parseConfig } from '../export/exported-config.ts';
 import type { LocalLayers } from '../export/layer-export.ts';
 import type { RefLayer } from '../solve/ref.ts';
 
 export interface StepImagesPorts {
   readonly store: Pick<ImageStore, 'create' | 'get'>;
+  readonly steps: Pick<StepImageRepository, 'touch' | 'keep'>;
   readonly layers: Pick<LocalLayers, 'require'>;
 }
 
@@ -42,27 +44,30 @@ export class StepImages {
 
   /**
    * Answers the image's ID. Of layers that are not on this machine, as another one has made them and nobody has needed
-   * their files here, it makes no image; with `bring` it brings them, and throws as `LocalLayers.require`.
+   * their files here, it makes no image; with `whole`, as it is what the build is for, it brings them, and throws as
+   * `LocalLayers.require`. Others may go when the cache has no room for them.
    */
   async make(
     { config, history, layers, base, parent }: StepImage,
-    { bring }: { bring: boolean },
+    { whole }: { whole: boolean },
   ): Promise<Digest> {
     const written = Buffer.from(JSON.stringify({ ...parseConfig(config), history }));
-    const whole = exportedConfig({ config: written, layers, epoch: this.#epoch, base });
-    const id = digestOf(whole);
+    const exported = exportedConfig({ config: written, layers, epoch: this.#epoch, base });
+    const id = digestOf(exported);
+    const { steps } = this.#ports;
+    await (whole ? steps.keep(id) : steps.touch(id));
     if (await this.#has(id)) return id;
     const signal = this.#signal;
     try {
-      const wanted = bring ? layers : layers.map(({ diffId }) => ({ diffId }));
+      const wanted = whole ? layers : layers.map(({ diffId }) => ({ diffId }));
       await this.#ports.layers.require({ kind: 'layers', layers: wanted }, { signal });
     } catch (error) {
-      if (bring || !isKind(error, 'unavailable')) throw error;
+      if (whole || !isKind(error, 'unavailable')) throw error;
       return id;
     }
     signal.throwIfAborted();
     const known = parent !== undefined && (await this.#has(parent as Digest));
-    await this.#ports.store.create(whole, known ? { parent: parent as Digest } : {});
+    await this.#ports.store.create(exported, { step: !whole, ...(known && { parent: parent as Digest }) });
     return id;
   }
 

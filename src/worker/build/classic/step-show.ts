@@ -85,7 +85,7 @@ export class StepShow {
     { config, base }: RecordedStep,
     { last, ...after }: Pick<Outcome, 'history' | 'layers'> & { last: boolean },
   ): Promise<Digest> {
-    return this.#parts.images.make({ config, base, parent, ...after }, { bring: last });
+    return this.#parts.images.make({ config, base, parent, ...after }, { whole: last });
   }
 
   async #files(instruction: Instruction, { edge }: Draft): Promise<Ref> {

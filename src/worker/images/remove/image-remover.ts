@@ -13,6 +13,7 @@ import type { ImageRepository } from '../image-repository.ts';
 import type { Image } from '../image-source.ts';
 import { type ImageStore, toImage } from '../image-store.ts';
 import type { LayerStore } from '../layer-store.ts';
+import type { StepImageRepository } from '../step-image-repository.ts';
 
 /** One line of what `docker rmi` prints. */
 export type Removal = { readonly untagged: string } | { readonly deleted: Digest };
@@ -30,6 +31,7 @@ export interface Removed {
 
 export interface ImageRemoverPorts {
   readonly images: ImageRepository;
+  readonly steps: Pick<StepImageRepository, 'delete'>;
   readonly store: ImageStore;
   readonly layers: LayerStore;
   readonly events: EventPublisher;
@@ -59,6 +61,19 @@ export class ImageRemover {
       // Once the name is gone the caller got what was asked for, whether or not the image may go too.
       await this.#removeImage(image, options, removed, { quiet: !byId });
       return removed;
+    });
+  }
+
+  /** What a step has left and nothing needs. Answers the bytes freed; undefined: it stays, or is not there. */
+  async removeStep(id: Digest): Promise<number | undefined> {
+    return this.#lock.run('images', async () => {
+      const { images, steps, layers } = this.#ports;
+      const row = await images.find(id);
+      if (!row || !(await steps.delete(id))) return undefined;
+      this.#publish('delete', id, id);
+      const { snapshot } = toImage(row);
+      const gone = snapshot ? await layers.collect(snapshot as Digest) : [];
+      return gone.reduce((sum, { bytes }) => sum + bytes, 0);
     });
   }
 
