@@ -37,7 +37,9 @@ async function byOneClock({ worker, body }: WorkerAnswer, { clocks }: GatewayPar
   const ahead = await clocks.ahead(worker);
   const rows = body as Summary[];
   if (ahead === 0) return rows;
-  return rows.map((row) => ({ ...row, Created: Math.floor(row.Created - ahead / 1000) }));
+  // What was measured is good to a fraction of a second, which would move some times by one second and others by none.
+  const seconds = Math.round(ahead / 1000);
+  return rows.map((row) => ({ ...row, Created: row.Created - seconds }));
 }
 
 /** When containers were made: workers tell seconds, and within one, the pool's clock. */
