@@ -129,6 +129,8 @@ it('tells by one clock what comes from several workers, one of which is ten minu
     until!,
     '--filter',
     'event=create',
+    '--filter',
+    'label=clock',
     ...format,
   );
   const events = told.split('\n').map((line) => line.split(' ') as [string, string]);
