@@ -19,6 +19,9 @@ port.on('message', ({ id, operation, request }: ToFileThread) => {
   });
 });
 
+// It has loaded all that it needs.
+port.postMessage({ id: 0 } satisfies FromFileThread);
+
 function describe(error: unknown): FileThreadError {
   const thrown = error instanceof Error ? error : new Error(String(error));
   const known = error instanceof SlipwayError ? error : undefined;

@@ -1,4 +1,5 @@
 import { type MessagePort, Worker } from 'node:worker_threads';
+import { endThread, noticeLoaded } from '#async/end-thread.ts';
 import { canceled, SlipwayError, unavailable } from '#errors/errors.ts';
 import type {
   FileOperation,
@@ -17,6 +18,7 @@ export class FileWorker {
 
   constructor() {
     this.#worker = new Worker(new URL('./file-thread.ts', import.meta.url), { name: 'slipway-build-files' });
+    noticeLoaded(this.#worker);
     this.#worker.on('message', (message: FromFileThread) => this.#receive(message));
     this.#worker.on('error', (error) => this.#fail(unavailable(`the build's file thread failed: ${error}`)));
     this.#worker.on('exit', () => this.#fail(canceled('the build was canceled')));
@@ -44,7 +46,7 @@ export class FileWorker {
 
   /** Ends it in the middle of whatever it does. */
   async terminate(): Promise<void> {
-    await this.#worker.terminate();
+    await endThread(this.#worker);
   }
 
   #receive({ id, result, error }: FromFileThread): void {

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { endThread, noticeLoaded } from '#async/end-thread.ts';
 import { canceled, SlipwayError, unavailable } from '#errors/errors.ts';
 import type { TarOptions } from '../diff.ts';
 import {
@@ -37,11 +38,12 @@ class TreeThread {
   }
 
   async stop(): Promise<void> {
-    await this.#worker?.terminate();
+    if (this.#worker) await endThread(this.#worker);
   }
 
   #start(): Worker {
     const worker = new Worker(new URL('./tree-thread.ts', import.meta.url), { name: 'slipway-trees' });
+    noticeLoaded(worker);
     worker.on('message', (message: FromThread) => this.#receive(worker, message));
     worker.on('error', (error) =>
       this.#fail(worker, unavailable(`a file tree thread failed: ${error}`, { cause: error })),

@@ -29,6 +29,8 @@ import { treeUsage } from './tree-usage.ts';
 
 const CHUNK_BYTES = 256 * 1024;
 const port = parentPort!;
+// It has loaded all that it needs.
+port.postMessage({ id: 0 });
 const jobs = new Map<number, Job>();
 
 port.on('message', (message: ToThread) => {
