@@ -26,9 +26,15 @@ export const statedDifferences: readonly StatedDifference[] = [
     why: 'BuildKit tells it since v0.26; the one beside is older.',
   },
   {
+    run: /^fails-parse-/,
+    ours: /load \.dockerignore|transferring context: |\(2\/2\) FINISHED/,
+    theirs: /\(1\/1\) FINISHED/,
+    why: 'It is read beside the Dockerfile.',
+  },
+  {
     run: /^fails-(?:from|target)-/,
     ours: /load \.dockerignore$|transferring context: /,
-    why: 'It is read while images are looked up, not after that.',
+    why: 'It is read beside the Dockerfile, and not after images were looked up.',
   },
   {
     run: /^fails-from-/,

@@ -124,6 +124,8 @@ export class TenantEngine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#running.disposeAsync();
     await this.#held.alone(() => this.#disk.close());
+    // Its limits are for those who run in it, and are set again with the next start.
+    await new Cgroup(this.#group).removeEmpty();
   }
 
   async #begin(

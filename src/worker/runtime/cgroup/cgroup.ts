@@ -63,9 +63,21 @@ export class Cgroup {
 
   /** Removes its directories, in which nothing runs; false when some of them resist. */
   async remove(): Promise<boolean> {
-    const bases = this.#unified ? [ROOT] : (await readdir(ROOT)).map((controller) => join(ROOT, controller));
-    const removed = await Promise.all(bases.map((base) => removeTree(join(base, this.#path))));
+    const removed = await Promise.all(
+      (await this.#bases()).map((base) => removeTree(join(base, this.#path))),
+    );
     return removed.every(Boolean);
+  }
+
+  /** Removes its directories, unless somebody has others below them. */
+  async removeEmpty(): Promise<void> {
+    await Promise.all(
+      (await this.#bases()).map((base) => rmdir(join(base, this.#path)).catch(() => undefined)),
+    );
+  }
+
+  async #bases(): Promise<string[]> {
+    return this.#unified ? [ROOT] : (await readdir(ROOT)).map((controller) => join(ROOT, controller));
   }
 
   async #setFrozen(frozen: boolean): Promise<void> {
